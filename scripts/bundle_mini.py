@@ -1,0 +1,35 @@
+"""Make the bundled checkpoint out of a trained one: fp16 weights, its tokenizer, its notices.
+
+python scripts/bundle_mini.py CHECKPOINT ENCODER [--output spacy_openmed/mini]
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from transformers import AutoModelForTokenClassification
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="folder that train_mini.py wrote")
+    parser.add_argument("encoder", type=Path, help="folder of the base encoder")
+    parser.add_argument("--output", type=Path, default=Path("spacy_openmed/mini"))
+    args = parser.parse_args()
+
+    module = AutoModelForTokenClassification.from_pretrained(args.checkpoint)
+    module.half().save_pretrained(args.output)
+    # The encoder's own files, as transformers of every version reads them, but without the
+    # truncation and padding to 128 that it was used with.
+    for file in ("tokenizer_config.json", "special_tokens_map.json", "LICENSE"):
+        shutil.copyfile(args.encoder / file, args.output / file)
+    tokenizer = json.loads((args.encoder / "tokenizer.json").read_text(encoding="utf8"))
+    tokenizer |= {"truncation": None, "padding": None}
+    (args.output / "tokenizer.json").write_text(
+        json.dumps(tokenizer, ensure_ascii=False), encoding="utf8"
+    )
+
+
+if __name__ == "__main__":
+    main()

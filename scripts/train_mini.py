@@ -1,0 +1,321 @@
+"""Train the bundled multi-head checkpoint, `mini`.
+
+    python scripts/train_mini.py ENCODER OUTPUT [--epochs 6] [--heads scripts/mini_heads.json]
+
+Every head reads the corpus that the heads file names for it; heads on one corpus
+share its forward passes. A run that was stopped goes on where it was when it is
+started again with the same arguments. Adding a head means adding a row to the
+heads file.
+"""
+
+import argparse
+import json
+import math
+import random
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+from spacy_openmed.corpora import Sentence, read_sentences
+
+IGNORE = -100
+MAX_PIECES = 256  # of a passage; longer sentences are cut into several
+
+
+@dataclass(frozen=True)
+class Head:
+    """One BIO label set: a slice of the checkpoint's logits."""
+
+    dataset: str
+    corpus: str
+    types: tuple[str, ...]
+    start: int  # first column of its slice
+
+    @property
+    def labels(self) -> list[str]:
+        return ["O", *(f"{bio}-{t}" for t in self.types for bio in "BI")]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A run of pieces of one corpus, with a label row for each of its heads."""
+
+    corpus: str
+    pieces: np.ndarray  # (n_pieces,)
+    labels: np.ndarray  # (n_heads of the corpus, n_pieces); IGNORE where a piece has none
+
+
+def read_heads(path: Path) -> tuple[list[Head], dict[str, dict]]:
+    data = json.loads(path.read_text(encoding="utf8"))
+    heads = []
+    start = 0
+    for dataset, row in data["heads"].items():
+        head = Head(dataset, row["corpus"], tuple(row["types"]), start)
+        start += len(head.labels)
+        heads.append(head)
+    return heads, data["corpora"]
+
+
+def sentence_key(sentence: Sentence) -> str:
+    """The words of a sentence without case, spaces and punctuation, whatever its tokens are."""
+    return re.sub(r"\W", "", "".join(sentence.tokens)).lower()
+
+
+def held_back(corpora: Sequence[str]) -> set[str]:
+    """Keys of all dev and test sentences: none of them may be trained on, in any corpus.
+
+    Very short ones (headings, "METHODS:") are everywhere and give nothing away.
+    """
+    keys = set()
+    for corpus in corpora:
+        for split in ("dev", "test"):
+            keys.update(
+                sentence_key(s) for s in read_sentences(corpus, split) if len(s.tokens) >= 5
+            )
+    return keys
+
+
+def encode(sentences: Sequence[Sentence], heads: Sequence[Head], tokenizer) -> list[Passage]:
+    """One passage a sentence, without special pieces; labels on the first piece of a token."""
+    passages = []
+    encoding = tokenizer(
+        [list(s.tokens) for s in sentences], is_split_into_words=True, add_special_tokens=False
+    )
+    for i, sentence in enumerate(sentences):
+        words = encoding.word_ids(i)
+        labels = np.full((len(heads), len(words)), IGNORE, dtype="int64")
+        for h, head in enumerate(heads):
+            ids = {label: k for k, label in enumerate(head.labels)}
+            previous = None
+            for p, word in enumerate(words):
+                if word != previous:
+                    labels[h, p] = ids.get(sentence.tags[word], 0)
+                previous = word
+        passages.append(
+            Passage(heads[0].corpus, np.asarray(encoding["input_ids"][i], dtype="int64"), labels)
+        )
+    return passages
+
+
+def join_context(
+    passages: Sequence[Passage], docs: Sequence[int], rng: random.Random
+) -> list[Passage]:
+    """Half of the sentences alone, the others joined with those that follow in their document."""
+    joined = []
+    i = 0
+    while i < len(passages):
+        group = [passages[i]]
+        if rng.random() < 0.5:
+            target = rng.randint(48, MAX_PIECES)
+            size = len(passages[i].pieces)
+            while (
+                i + len(group) < len(passages)
+                and docs[i + len(group)] == docs[i]
+                and size + len(passages[i + len(group)].pieces) <= target
+            ):
+                size += len(passages[i + len(group)].pieces)
+                group.append(passages[i + len(group)])
+        i += len(group)
+        pieces = np.concatenate([p.pieces for p in group])
+        labels = np.concatenate([p.labels for p in group], axis=1)
+        for start in range(0, len(pieces), MAX_PIECES):
+            stop = start + MAX_PIECES
+            joined.append(Passage(group[0].corpus, pieces[start:stop], labels[:, start:stop]))
+    return joined
+
+
+class Data:
+    """Training passages: a fresh, reproducible order and grouping for every epoch."""
+
+    def __init__(self, heads: Sequence[Head], corpora: dict[str, dict], tokenizer, seed: int):
+        self.heads = heads
+        self.corpora = corpora
+        self.seed = seed
+        self.cls, self.sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+        self.pad = tokenizer.pad_token_id
+        self.encoded: dict[str, tuple[list[Passage], list[int]]] = {}
+        excluded = held_back(list(corpora))
+        for corpus in corpora:
+            sentences = read_sentences(corpus, "train")
+            kept = [s for s in sentences if sentence_key(s) not in excluded]
+            print(f"{corpus}: {len(kept)} of {len(sentences)} sentences", flush=True)
+            own = [head for head in heads if head.corpus == corpus]
+            self.encoded[corpus] = (encode(kept, own, tokenizer), [s.doc for s in kept])
+
+    def epoch(self, epoch: int, max_pieces: int) -> list[list[Passage]]:
+        rng = random.Random(f"{self.seed}-{epoch}")
+        passages: list[Passage] = []
+        for corpus, (encoded, docs) in self.encoded.items():
+            settings = self.corpora[corpus]
+            joined = join_context(encoded, docs, rng) if settings["documents"] else list(encoded)
+            rng.shuffle(joined)
+            passages.extend(joined[: math.ceil(settings["sample"] * len(joined))])
+        rng.shuffle(passages)
+        batches: list[list[Passage]] = []
+        for start in range(0, len(passages), 1024):  # alike in length within a shuffled pool
+            pool = sorted(passages[start : start + 1024], key=lambda p: len(p.pieces))
+            batch: list[Passage] = []
+            for passage in pool:
+                if batch and (len(batch) + 1) * (len(passage.pieces) + 2) > max_pieces:
+                    batches.append(batch)
+                    batch = []
+                batch.append(passage)
+            batches.append(batch)
+        rng.shuffle(batches)
+        return batches
+
+    def collate(self, batch: Sequence[Passage]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """RETURNS: pieces and mask, (batch, length), and labels, (n_heads, batch, length)."""
+        length = max(len(p.pieces) for p in batch) + 2
+        pieces = np.full((len(batch), length), self.pad, dtype="int64")
+        labels = np.full((len(self.heads), len(batch), length), IGNORE, dtype="int64")
+        rows = {c: [i for i, h in enumerate(self.heads) if h.corpus == c] for c in self.corpora}
+        for b, passage in enumerate(batch):
+            n = len(passage.pieces)
+            pieces[b, 0], pieces[b, 1 : n + 1], pieces[b, n + 1] = (
+                self.cls,
+                passage.pieces,
+                self.sep,
+            )
+            labels[rows[passage.corpus], b, 1 : n + 1] = passage.labels
+        ids = torch.from_numpy(pieces)
+        return ids, (ids != self.pad).long(), torch.from_numpy(labels)
+
+
+def heads_loss(logits: torch.Tensor, labels: torch.Tensor, heads: Sequence[Head]) -> torch.Tensor:
+    """Cross entropy of every labelled (piece, head) pair, averaged over the pairs."""
+    total = logits.new_zeros(())
+    for head, gold in zip(heads, labels, strict=True):
+        part = logits[..., head.start : head.start + len(head.labels)]
+        total = total + torch.nn.functional.cross_entropy(
+            part.flatten(0, 1), gold.flatten(), ignore_index=IGNORE, reduction="sum"
+        )
+    return total / (labels != IGNORE).sum().clamp(min=1)
+
+
+def checkpoint_labels(heads: Sequence[Head]) -> list[str]:
+    """A label for every logit: unique, as `label2id` must be the inverse of `id2label`."""
+    return [f"{head.dataset}/{label}" for head in heads for label in head.labels]
+
+
+def learning_rate(step: int, total: int, peak: float) -> float:
+    warmup = 0.1 * total
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * max(0.0, (total - step) / (total - warmup))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("encoder", help="folder or hub id of the base encoder")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--heads", type=Path, default=Path(__file__).parent / "mini_heads.json")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--batch-pieces", type=int, default=1024)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bf16", action="store_true", help="autocast; needs AVX512-BF16 or a GPU")
+    parser.add_argument("--save-minutes", type=float, default=5.0)
+    args = parser.parse_args()
+
+    # Adam's moments of pieces that are not seen for long fade into denormal numbers, which
+    # take a CPU many times as long. Threads inherit this, so it comes before there are any.
+    torch.set_flush_denormal(True)
+    heads, corpora = read_heads(args.heads)
+    labels = checkpoint_labels(heads)
+    tokenizer = AutoTokenizer.from_pretrained(args.encoder)
+    torch.manual_seed(args.seed)
+    model = AutoModelForTokenClassification.from_pretrained(
+        args.encoder,
+        id2label=dict(enumerate(labels)),
+        label2id={label: i for i, label in enumerate(labels)},
+        attention_probs_dropout_prob=0.0,  # dropout there halves the speed of CPU attention
+    )
+    model.config.openmed = {
+        "heads": [{"dataset": h.dataset, "start": h.start, "labels": h.labels} for h in heads],
+        "aggregation_strategy": "first",
+    }
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device).train()
+    decay = [p for p in model.parameters() if p.ndim > 1]
+    rest = [p for p in model.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}],
+        lr=args.lr,
+        fused=True,
+    )
+    data = Data(heads, corpora, tokenizer, args.seed)
+    sizes = [len(data.epoch(e, args.batch_pieces)) for e in range(args.epochs)]
+    total = sum(sizes)
+    args.output.mkdir(parents=True, exist_ok=True)
+    state_path = args.output / "training.pt"
+    done = 0
+    if state_path.is_file():
+        state = torch.load(state_path, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        done = state["step"]
+        print(f"resuming at step {done} of {total}", flush=True)
+
+    def save(step: int) -> None:
+        partial = state_path.with_suffix(".tmp")
+        torch.save(
+            {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "rng": torch.get_rng_state(),
+                "step": step,
+            },
+            partial,
+        )
+        partial.replace(state_path)
+
+    step = 0
+    seen, losses, since, saved = 0, [], time.monotonic(), time.monotonic()
+    for epoch in range(args.epochs):
+        if step + sizes[epoch] <= done:
+            step += sizes[epoch]
+            continue
+        for batch in data.epoch(epoch, args.batch_pieces):
+            step += 1
+            if step <= done:
+                continue
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step - 1, total, args.lr)
+            pieces, mask, gold = (t.to(device) for t in data.collate(batch))
+            with torch.autocast(device, torch.bfloat16, enabled=args.bf16):
+                logits = model(input_ids=pieces, attention_mask=mask).logits
+            loss = heads_loss(logits.float(), gold, heads)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            seen += int(mask.sum())
+            losses.append(loss.item())
+            if step % 100 == 0:
+                elapsed = time.monotonic() - since
+                print(
+                    f"epoch {epoch + 1} step {step}/{total} loss {np.mean(losses):.4f} "
+                    f"{seen / elapsed:.0f} pieces/s",
+                    flush=True,
+                )
+                seen, losses, since = 0, [], time.monotonic()
+            if time.monotonic() - saved > args.save_minutes * 60:
+                save(step)
+                saved = time.monotonic()
+        model.save_pretrained(args.output / f"epoch-{epoch + 1}")
+        tokenizer.save_pretrained(args.output / f"epoch-{epoch + 1}")
+        save(step)
+    model.save_pretrained(args.output / "final")
+    tokenizer.save_pretrained(args.output / "final")
+
+
+if __name__ == "__main__":
+    main()

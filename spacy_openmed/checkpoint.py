@@ -1,0 +1,455 @@
+"""Checkpoints: Hugging Face folders with a token-classification head, and thinc's hold on them."""
+
+import copy
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+import srsly
+from thinc.api import PyTorchShim
+
+from .catalogue import lookup
+from .engines import Engine
+from .errors import Errors
+from .windows import Pieces
+
+WEIGHTS = "model.safetensors"
+# Files that make up a tokenizer, and those that say whose the weights are. Saved as they are.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+)
+NOTICES = ("LICENSE", "NOTICE", "README.md")
+# All files that a checkpoint may be loaded from: never pickles, never code.
+CHECKPOINT_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "*.model")
+CHECKPOINT_FILES += (*TOKENIZER_FILES, "vocab.json", "merges.txt", *NOTICES)
+
+
+@dataclass(frozen=True)
+class Head:
+    """One label set of a checkpoint: a slice of its logits.
+
+    dataset (str): The dataset that it was trained on; the checkpoint's name if unknown.
+    start (int): Index of its first logit.
+    labels (Tuple[str, ...]): Its labels, in the order of its logits.
+    threshold (float | None): The confidence recommended for it, if there is one.
+    """
+
+    dataset: str
+    start: int
+    labels: tuple[str, ...]
+    threshold: float | None = None
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.start, self.start + len(self.labels))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a checkpoint is from.
+
+    name (str): A folder, or an id on the Hugging Face hub.
+    revision (str | None): Branch, tag or commit on the hub.
+    local_files_only (bool): Never ask the hub, only the local cache.
+    dataset (str | None): What its only head was trained on, if the checkpoint does not say.
+    threshold (float | None): The confidence recommended for it, likewise.
+    """
+
+    name: str
+    revision: str | None = None
+    local_files_only: bool = False
+    dataset: str | None = None
+    threshold: float | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        return Path(self.name).is_dir()
+
+
+class Checkpoint:
+    """A loaded checkpoint: module, tokenizer, heads and limits.
+
+    Components that name the same one share it; nothing of it is changed after loading.
+    """
+
+    device: Any
+    engine: Engine
+
+    def __init__(
+        self,
+        module: Any,
+        tokenizer: Any,
+        files: dict[str, bytes],
+        *,
+        source: Source,
+        stored_dtype: Any,
+    ) -> None:
+        self.module = module
+        self.name = source.name
+        self.files = files
+        self.stored_dtype = stored_dtype
+        facts = describe(module.config.to_dict(), source)
+        module.config.openmed = facts  # so that a saved checkpoint says it itself
+        self.heads = read_heads(facts)
+        self.strategy: str = facts.get("aggregation_strategy", "first")
+        # A copy without the truncation and padding that its file may ask for. They are set on
+        # the tokenizer itself, so this must not happen while another thread uses it.
+        self._encoder = copy.deepcopy(tokenizer.backend_tokenizer)
+        self._encoder.no_truncation()
+        self._encoder.no_padding()
+        self.pad: int = tokenizer.pad_token_id or 0
+        self.prefix, self.suffix = _special_pieces(self._encoder)
+        self.limit = _position_limit(module.config, tokenizer)
+
+    def encode(self, texts: list[str]) -> Pieces:
+        """Split whole texts into pieces, none left out, however long they are.
+
+        texts (list[str]): The texts.
+        RETURNS (Pieces): Their pieces.
+        """
+        encodings = self._encoder.encode_batch(texts, add_special_tokens=False)
+        lengths = np.array([len(encoding) for encoding in encodings], dtype="int64")
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        words: list[int | None] = []
+        for encoding in encodings:
+            ids += encoding.ids
+            offsets += encoding.offsets
+            words += encoding.word_ids
+        return Pieces(
+            np.array(ids, dtype="int64"),
+            np.array(offsets, dtype="int64").reshape(-1, 2),
+            np.array([-1 if word is None else word for word in words], dtype="int64"),
+            lengths,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that transformers' Auto classes read, and `load_checkpoint` too.
+
+        folder (Path): The folder; made if it is not there.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            key: value.detach().to("cpu", self.stored_dtype if value.is_floating_point() else None)
+            for key, value in self.module.state_dict().items()
+        }
+        self.module.save_pretrained(
+            folder, state_dict={key: value.contiguous() for key, value in state.items()}
+        )
+        for file, content in self.files.items():
+            (folder / file).write_bytes(content)
+
+
+def describe(config: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Say what a checkpoint's logits mean: the "openmed" part of its config.json or, if it
+    has none, one head of all its labels.
+
+    config (dict[str, Any]): The config.json.
+    source (Source): Where the checkpoint is from.
+    RETURNS (dict[str, Any]): "heads", and "aggregation_strategy" if it is known.
+    """
+    facts = config.get("openmed") or {}
+    if "heads" in facts:
+        return facts
+    labels = {int(i): label for i, label in config["id2label"].items()}
+    head = {
+        "dataset": source.dataset or Path(source.name).name,
+        "start": 0,
+        "labels": [labels[i] for i in sorted(labels)],
+        "recommended_confidence": source.threshold,
+    }
+    return {**facts, "heads": [head]}
+
+
+def read_heads(facts: dict[str, Any]) -> list[Head]:
+    """Read the heads out of the "openmed" part of a config.json.
+
+    facts (dict[str, Any]): That part.
+    RETURNS (list[Head]): The heads, in its order.
+    """
+    return [
+        Head(row["dataset"], row["start"], tuple(row["labels"]), row.get("recommended_confidence"))
+        for row in facts["heads"]
+    ]
+
+
+def _special_pieces(encoder: Any) -> tuple[list[int], list[int]]:
+    """The special pieces that the model expects before and after a text."""
+    encoding = encoder.encode("a", add_special_tokens=True)
+    normal = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
+    return encoding.ids[: normal[0]], encoding.ids[normal[-1] + 1 :]
+
+
+def _position_limit(config: Any, tokenizer: Any) -> int:
+    """Most pieces of a forward pass, special ones counted. Tokenizers may state 1e30, and
+    models of the RoBERTa family number their positions from the padding id up (spaCy#7381)."""
+    limit = int(getattr(config, "max_position_embeddings", 512))
+    if "roberta" in config.model_type or config.model_type in ("camembert", "longformer"):
+        limit -= config.pad_token_id + 1
+    return min(limit, int(tokenizer.model_max_length))
+
+
+_LOADED: "WeakValueDictionary[tuple, Checkpoint]" = WeakValueDictionary()
+_LOCK = threading.Lock()
+
+
+def load_checkpoint(source: Source, *, device: str = "auto", precision: str = "auto") -> Checkpoint:
+    """Load a checkpoint, or take the one that another component has loaded already.
+
+    source (Source): Where it is from.
+    device (str): Where it shall run; see `engines.torch.resolve_device`.
+    precision (str): Number format of its weights; see `engines.torch.resolve_precision`.
+    RETURNS (Checkpoint): The checkpoint.
+    RAISES (OSError): If it is not there.
+    RAISES (ValueError): If it is there but can't be used.
+    """
+    from .engines.torch import TorchEngine, resolve_device, resolve_precision
+
+    target = resolve_device(device)
+    dtype = resolve_precision(precision, target)
+    folder = Path(source.name).resolve() if source.is_folder else None
+    stamp = (folder / WEIGHTS).stat().st_mtime_ns if folder and (folder / WEIGHTS).is_file() else 0
+    key = (str(folder or source.name), source.revision, stamp, target, dtype)
+    with _LOCK:
+        checkpoint = _LOADED.get(key)
+        if checkpoint is None:
+            checkpoint = _load(source)
+            checkpoint.device = target
+            checkpoint.engine = TorchEngine(
+                checkpoint.module.to(device=target, dtype=dtype), checkpoint.pad
+            )
+            _LOADED[key] = checkpoint
+    return checkpoint
+
+
+def find_folder(source: Source) -> Path:
+    """Find a checkpoint's folder: as named, or in the hub's local cache. Only what is in
+    neither is downloaded, and only if the source allows it.
+
+    source (Source): Where it is from.
+    RETURNS (Path): The folder.
+    RAISES (OSError): If it is not to be had.
+    """
+    if source.is_folder:
+        return Path(source.name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import HFValidationError
+
+    def fetch(local_files_only: bool) -> Path:
+        return Path(
+            snapshot_download(
+                source.name,
+                revision=source.revision,
+                local_files_only=local_files_only,
+                allow_patterns=[*CHECKPOINT_FILES],
+            )
+        )
+
+    try:
+        folder = fetch(local_files_only=True)
+        if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+            return folder
+    except (OSError, HFValidationError):
+        pass
+    why = "model.local_files_only is set"
+    if not source.local_files_only:
+        try:
+            return fetch(local_files_only=False)
+        except (OSError, HFValidationError) as error:
+            why = f"downloading it failed ({type(error).__name__})"
+    revision = f" (revision {source.revision})" if source.revision else ""
+    raise OSError(Errors.OM001.format(name=source.name, revision=revision, why=why))
+
+
+def _load(source: Source) -> Checkpoint:
+    import transformers
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    name = source.name
+    folder = find_folder(source)
+    if not (folder / "config.json").is_file():
+        raise OSError(Errors.OM010.format(name=folder, file="config.json"))
+    if not any(folder.glob("*.safetensors")):
+        raise OSError(Errors.OM005.format(name=name))
+    architecture = srsly.read_json(folder / "config.json").get("model_type")
+    if architecture not in CONFIG_MAPPING:
+        version = transformers.__version__
+        raise ValueError(Errors.OM002.format(name=name, architecture=architecture, version=version))
+    with _quiet():
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+        module, info = AutoModelForTokenClassification.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True
+        )
+    if not tokenizer.is_fast:
+        raise ValueError(Errors.OM004.format(name=name))
+    missing = sorted(key for key in info["missing_keys"] if "position_ids" not in key)
+    if missing:
+        raise ValueError(Errors.OM003.format(name=name, missing=", ".join(missing)))
+    return Checkpoint(
+        module,
+        tokenizer,
+        _files_to_keep(folder, tokenizer),
+        source=source,
+        stored_dtype=_stored_dtype(folder),
+    )
+
+
+def _stored_dtype(folder: Path) -> Any:
+    """The number format of the weights on disk, whatever config.json says."""
+    import torch
+    from safetensors import safe_open
+
+    formats = {"F16": torch.float16, "BF16": torch.bfloat16}
+    with safe_open(next(folder.glob("*.safetensors")), "pt") as file:
+        return formats.get(file.get_slice(next(iter(file.keys()))).get_dtype(), torch.float32)
+
+
+def _files_to_keep(folder: Path, tokenizer: Any) -> dict[str, bytes]:
+    """The files that go with the weights into a saved pipeline, as they are. A tokenizer that
+    was made from other files is kept as made, so that loading it needs no more packages."""
+    files = {file: folder / file for file in (*TOKENIZER_FILES, *NOTICES)}
+    with TemporaryDirectory() as made:
+        if not (folder / "tokenizer.json").is_file():
+            tokenizer.save_pretrained(made)
+            files |= {file: Path(made) / file for file in TOKENIZER_FILES}
+        return {file: path.read_bytes() for file, path in files.items() if path.is_file()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and loading reports off the user's screen. What they
+    warn of (a missing head) is an error here."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
+
+
+class CheckpointShim(PyTorchShim):
+    """thinc's hold on a checkpoint, which is loaded when it is first needed.
+
+    source (Source | None): Where to load it from. None until the component has chosen.
+    device, precision (str): Settings of the engine.
+    """
+
+    def __init__(self, source: Source | None, *, device: str, precision: str) -> None:
+        super().__init__(None, device="cpu")
+        self.source = source
+        self.device_name = device
+        self.precision = precision
+        self._checkpoint: Checkpoint | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """RETURNS (Checkpoint): The checkpoint, loaded now if it was not."""
+        return self._checkpoint or self.load()
+
+    def load(self) -> Checkpoint:
+        """Load the checkpoint if that has not happened.
+
+        RETURNS (Checkpoint): The checkpoint.
+        RAISES (OSError): If it is not there.
+        RAISES (ValueError): If it is there but can't be used.
+        """
+        if self._checkpoint is None:
+            if self.source is None:
+                raise ValueError(Errors.OM015)
+            self._checkpoint = load_checkpoint(
+                self.source, device=self.device_name, precision=self.precision
+            )
+            self._model = self._checkpoint.module
+        return self._checkpoint
+
+    @property
+    def name(self) -> str:
+        """RETURNS (str): The checkpoint's name."""
+        return self.source.name if self.source is not None else ""
+
+    @property
+    def heads(self) -> list[Head]:
+        """RETURNS (list[Head]): The checkpoint's heads. Of one that is not loaded, those that
+        its folder or else the catalogue tells; none where it takes the hub to know."""
+        if self._checkpoint is not None:
+            return self._checkpoint.heads
+        if self.source is None:
+            return []
+        config_path = Path(self.name) / "config.json"
+        if config_path.is_file():
+            return read_heads(describe(srsly.read_json(config_path), self.source))
+        info = lookup(self.name)
+        if info is None:
+            return []
+        labels = ("O", *(f"B-{label}" for label in info.labels))
+        return [Head(info.dataset or self.name, 0, labels, info.recommended_confidence)]
+
+    def to_disk(self, path: str | Path) -> None:
+        self.checkpoint.save(Path(path))
+
+    def from_disk(self, path: str | Path) -> "CheckpointShim":
+        self.source = Source(str(path), local_files_only=True)
+        self._checkpoint = None
+        self.load()
+        return self
+
+    def to_bytes(self) -> bytes:
+        """The files of the folder that `to_disk` writes, in one msgpack."""
+        with TemporaryDirectory() as folder:
+            self.to_disk(folder)
+            return srsly.msgpack_dumps(
+                {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+            )
+
+    def from_bytes(self, bytes_data: bytes) -> "CheckpointShim":
+        with TemporaryDirectory() as folder:
+            for file, content in srsly.msgpack_loads(bytes_data).items():
+                (Path(folder) / file).write_bytes(content)
+            self.from_disk(folder)
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CheckpointShim":
+        copied = CheckpointShim.__new__(CheckpointShim)
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave weights out that can be loaded again where this is unpickled."""
+        state = {**self.__dict__, "_checkpoint": None, "_model": None}
+        if self._checkpoint is not None and not self._can_load_again():
+            state["_files"] = self.to_bytes()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        files = state.pop("_files", None)
+        self.__dict__.update(state)
+        if files is not None:
+            self.from_bytes(files)
+
+    def _can_load_again(self) -> bool:
+        return self.source is not None and (
+            self.source.is_folder or not Path(self.source.name).is_absolute()
+        )
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        """Obey thinc's request for a device, e.g. after `spacy.require_gpu()`."""
+        self.device_name = "cpu" if device_type == "cpu" else f"cuda:{device_id}"
+        if self._checkpoint is not None:
+            self._checkpoint = None
+            self.load()

@@ -1,0 +1,18 @@
+"""`python -m spacy openmed`. Every `spacy` command imports this: nothing heavy at the top."""
+
+import typer
+from spacy.cli._util import app
+
+from .download import download_cli
+from .info import info_cli
+from .models import models_cli
+from .ner import ner_cli
+
+HELP = "Find, inspect, download and try OpenMed's checkpoints for biomedical and clinical text."
+
+openmed_cli = typer.Typer(name="openmed", help=HELP, no_args_is_help=True)
+openmed_cli.command("models")(models_cli)
+openmed_cli.command("info")(info_cli)
+openmed_cli.command("download")(download_cli)
+openmed_cli.command("ner")(ner_cli)
+app.add_typer(openmed_cli)

@@ -1,0 +1,140 @@
+from collections.abc import Iterable, Mapping
+
+from spacy.cli._util import Arg, Opt
+from wasabi import msg, table
+
+from .. import catalogue
+from ..catalogue import CatalogueError, CheckpointInfo, Choice, Dataset, Domain
+from ..errors import Errors
+from .models import TABLE, format_f1, wrap_text
+
+
+def info_cli(
+    # fmt: off
+    name: str = Arg(..., help="A domain, a dataset, the id of a checkpoint, or 'mini'"),
+    language: str = Opt("en", "--language", "-l", help="Language, for the domain 'privacy'"),
+    # fmt: on
+) -> None:
+    """
+    Show what a domain, a dataset or a checkpoint finds, and how well.
+    """
+    try:
+        if name in catalogue.domains():
+            _print_domain(catalogue.domains()[name], language)
+        elif name in catalogue.datasets():
+            _print_dataset(catalogue.datasets()[name])
+        else:
+            _print_checkpoint(_get(name))
+    except CatalogueError as err:
+        msg.fail(str(err), exits=1)
+
+
+def _get(name: str) -> CheckpointInfo:
+    try:
+        return catalogue.get(name)
+    except CatalogueError:
+        domains, datasets = catalogue.domains(), catalogue.datasets()
+        names = [*domains, *datasets, catalogue.MINI, *(c.id for c in catalogue.checkpoints())]
+        error = Errors.OM203.format(
+            name=name,
+            nearest=catalogue.nearest(name, names),
+            domains=", ".join(domains),
+            datasets=", ".join(datasets),
+        )
+        raise CatalogueError(error) from None
+
+
+def _print_domain(domain: Domain, language: str) -> None:
+    heads = catalogue.bundled()
+    _print_facts(
+        {
+            "domain": domain.name,
+            "about": domain.title,
+            "note": domain.note,
+            "recommended": domain.recommended,
+            "ours": domain.choice,
+        }
+    )
+    datasets = [catalogue.datasets()[name] for name in domain.datasets]
+    if datasets:
+        rows = [
+            (d.name, "yes" if d.name in heads else "no", *map(format_f1, (d.best_f1, d.earlier_f1)))
+            for d in datasets
+        ]
+        print(table(rows, header=("dataset", "bundled", "best F1", "earlier F1"), divider=True))
+        _print_facts({d.name: f"finds {', '.join(d.canonical_labels)}" for d in datasets})
+    _print_sizes("domain", domain.name, language)
+
+
+def _print_dataset(dataset: Dataset) -> None:
+    heads = catalogue.bundled()
+    _print_facts(
+        {
+            "dataset": dataset.name,
+            "about": dataset.title,
+            "domain": dataset.domain,
+            "finds": dataset.canonical_labels,
+            "native labels": dataset.labels,
+            "note": dataset.note,
+            "bundled": "yes" if dataset.name in heads else "no",
+            "best": dataset.best,
+            "best F1": f"{format_f1(dataset.best_f1)} (OpenMed announcement, July 2025)",
+            "earlier F1": f"{format_f1(dataset.earlier_f1)} (published state of the art before it)",
+        }
+    )
+    _print_sizes("dataset", dataset.name, "en")
+
+
+def _print_checkpoint(checkpoint: CheckpointInfo) -> None:
+    domain = catalogue.domains().get(checkpoint.domain or "")
+    dataset = catalogue.datasets().get(checkpoint.dataset or "")
+    params = "not known" if checkpoint.params is None else f"{checkpoint.params / 1e6:g}M"
+    confidence = checkpoint.recommended_confidence
+    _print_facts(
+        {
+            "checkpoint": checkpoint.id,
+            "domain": f"{domain.name}: {domain.title}" if domain else None,
+            "dataset": f"{dataset.name}: {dataset.title}" if dataset else None,
+            "finds": checkpoint.canonical_labels or "known when it is loaded",
+            "native labels": checkpoint.labels,
+            "note": dataset.note if dataset else None,
+            "size": f"{checkpoint.size or 'none'}, {params} parameters",
+            "architecture": checkpoint.architecture or "not known",
+            "base model": checkpoint.base_model,
+            "languages": checkpoint.languages,
+            "license": checkpoint.license,
+            "released": checkpoint.released,
+            "threshold": f"{confidence:g} (recommended)" if confidence is not None else None,
+            "ONNX": checkpoint.onnx_repo,
+        }
+    )
+    for score in checkpoint.scores:
+        _print_facts({f"F1 {score.dataset}": f"{format_f1(score.f1)} ({score.source})"})
+    if checkpoint.id == catalogue.MINI:
+        rows = [(name, ", ".join(labels)) for name, labels in catalogue.bundled().items()]
+        print(table(rows, header=("head", "native labels"), divider=True, **TABLE))
+
+
+def _print_sizes(key: str, name: str, language: str) -> None:
+    rows = []
+    for size in catalogue.SIZES:
+        choice = _choose(key, name, size, language)
+        if choice is not None:
+            rows.append((size, choice.checkpoint.id, format_f1(choice.checkpoint.f1)))
+    print(table(rows, header=("size", "checkpoint", "F1"), divider=True, **TABLE))
+
+
+def _choose(key: str, name: str, size: str, language: str) -> Choice | None:
+    domain, dataset = (name, None) if key == "domain" else (None, name)
+    try:
+        return catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
+    except CatalogueError:
+        return None
+
+
+def _print_facts(facts: Mapping[str, str | Iterable[str] | None]) -> None:
+    """Print names and values in two columns; those without a value are left out."""
+    for name, value in facts.items():
+        if value:
+            text = value if isinstance(value, str) else ", ".join(value)
+            print(wrap_text(f"{name:<16}{text}", " " * 16))

@@ -1,0 +1,109 @@
+"""The engine for every architecture that transformers has: PyTorch, on any of its devices."""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import Errors, Warnings
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TorchEngine:
+    """Run a transformers module under `torch.inference_mode`.
+
+    module (nn.Module): A token classifier, on its device and in its precision.
+    pad (int): Vocabulary id that fills up shorter windows.
+    """
+
+    def __init__(self, module: nn.Module, pad: int) -> None:
+        self.module = module.eval()
+        self.pad = pad
+
+    def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        lengths = [len(window) for window in windows]
+        ids = np.full((len(windows), max(lengths)), self.pad, dtype="int64")
+        mask = np.zeros_like(ids)
+        for row, window in enumerate(windows):
+            ids[row, : len(window)] = window
+            mask[row, : len(window)] = 1
+        device = next(self.module.parameters()).device
+        try:
+            with torch.inference_mode():
+                logits = self.module(
+                    input_ids=torch.from_numpy(ids).to(device),
+                    # Full windows need no mask, and attention is faster without one.
+                    attention_mask=None if mask.all() else torch.from_numpy(mask).to(device),
+                ).logits
+                values = logits.float().cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise MemoryError from error
+        except RuntimeError as error:
+            if "can't allocate memory" not in str(error):
+                raise
+            raise MemoryError from error
+        return [values[row, :length] for row, length in enumerate(lengths)]
+
+
+def resolve_device(device: str) -> torch.device:
+    """Find the device that a setting means.
+
+    device (str): "auto" (a GPU if there is one), "cpu", "cuda", "cuda:N" or "mps".
+    RETURNS (torch.device): The device.
+    RAISES (ValueError): If there is no such device.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            Errors.OM007.format(device=device, why="torch knows no such name")
+        ) from error
+    if resolved.type == "cuda":
+        n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (resolved.index or 0) >= n_gpus:
+            raise ValueError(Errors.OM007.format(device=device, why=f"torch sees {n_gpus} GPUs"))
+    elif resolved.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(Errors.OM007.format(device=device, why="torch sees no Apple GPU"))
+    elif resolved.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(Errors.OM007.format(device=device, why="it is of another kind"))
+    return resolved
+
+
+def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Find the number format of the weights that a setting means.
+
+    precision (str): "fp32", "bf16", "fp16", or "auto": fp32 on a CPU or an Apple GPU, on CUDA
+        bf16 where it has that, else fp16.
+    device (torch.device): The device.
+    RETURNS (torch.dtype): The format.
+    """
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    native = precision == "fp32" or torch.backends.cpu.get_cpu_capability() == "AVX512"
+    if device.type == "cpu" and not native:
+        warnings.warn(Warnings.OM901.format(precision=precision), stacklevel=2)
+    return DTYPES[precision]
+
+
+def _single_thread_after_fork() -> None:
+    """A forked process has none of its parent's OpenMP threads, and waits for them for ever
+    if it starts a parallel region (spaCy#4667, spaCy#6662)."""
+    torch.set_num_threads(1)
+    if "tokenizers" in sys.modules:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_single_thread_after_fork)

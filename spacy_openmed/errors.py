@@ -1,0 +1,137 @@
+"""All errors and warnings, by code. A code is never given another meaning."""
+
+
+class Errors:
+    # Component, checkpoints and engines
+    OM001 = (
+        "[OM001] Can't find the checkpoint '{name}'. It is neither a folder nor in the local "
+        "Hugging Face cache{revision}, and {why}. Fetch it with `python -m spacy openmed "
+        "download {name} FOLDER` and set model.name to the folder, or use the bundled model "
+        '(size = "mini").'
+    )
+    OM002 = (
+        "[OM002] '{name}' is of the architecture '{architecture}', which transformers {version} "
+        "does not have (code from the hub is never run). Install a transformers release that "
+        "has it, or choose another checkpoint: `python -m spacy openmed models`."
+    )
+    OM003 = (
+        "[OM003] '{name}' has no token-classification head: its weights lack {missing}. It has to "
+        "be trained before it can predict."
+    )
+    OM004 = (
+        "[OM004] The tokenizer of '{name}' gives no character offsets: a fast tokenizer is "
+        "needed (a tokenizer.json in its folder, or the files that transformers makes one from; "
+        "for SentencePiece files that takes the packages sentencepiece and protobuf)."
+    )
+    OM005 = (
+        "[OM005] No safetensors weights in '{name}'. Pickled weights are not read; convert them "
+        "with transformers' save_pretrained."
+    )
+    OM006 = (
+        "[OM006] The labels of '{name}' can't be decoded: {labels} has no 'O'. Set id2label in "
+        "its config.json."
+    )
+    OM007 = (
+        "[OM007] '{device}' is not a device that can be used here: {why}. Use \"auto\", "
+        '"cpu", "cuda", "cuda:N" or "mps".'
+    )
+    OM008 = (
+        "[OM008] Setting model.{setting} = {value} is out of range: {expected}. (This "
+        "checkpoint takes {limit} pieces at most, {special} of them special.)"
+    )
+    OM009 = (
+        "[OM009] The checkpoint '{name}' has no head for {missing}. It has: {heads}. Leave "
+        "domain and dataset out to use all of them."
+    )
+    OM010 = (
+        "[OM010] '{name}' is not a checkpoint folder of this component: it has no {file}. Was "
+        "the pipeline saved completely?"
+    )
+    OM011 = (
+        "[OM011] Labels to ignore or to map that this component never gives: {unknown}. "
+        "It gives: {labels}."
+    )
+    OM012 = '[OM012] threshold has to be a number from 0 to 1 or "recommended", not {threshold}.'
+    OM013 = "[OM013] '{name}' failed to load: {error}. The folder or download may be incomplete."
+    OM014 = (
+        "[OM014] Component '{name}' can't be trained in this version. Keep it out of training: "
+        'frozen_components = ["{name}"].'
+    )
+    OM015 = (
+        "[OM015] No checkpoint to load: model.name is not set, and this model is not part of "
+        "an openmed_ner component, which would choose one."
+    )
+    OM016 = (
+        "[OM016] No recommended threshold is known for '{name}' ({dataset}). Set threshold to a "
+        "number."
+    )
+
+    # Corpora
+    OM040 = (
+        "[OM040] No corpora in '{folder}' (a folder with 'ner' and 'docs' in it). They are not "
+        "part of the package: set the environment variable OPENMED_CORPORA to a folder that has "
+        "them, or put them into ./assets."
+    )
+    OM041 = "[OM041] Corpus '{corpus}' has no split '{split}': expected the file {path}."
+
+    # Catalogue
+    OM100 = "[OM100] Unknown {what} '{name}'.{nearest} There are: {known}."
+    OM101 = (
+        "[OM101] No checkpoint '{id}' in the catalogue.{nearest} `python -m spacy openmed "
+        "models` lists them all."
+    )
+    OM102 = (
+        "[OM102] The datasets {datasets} do not go with the domains {domains}: a dataset given "
+        "with domains has to be one of theirs, and each domain needs one. Theirs are: {theirs}."
+    )
+    OM103 = (
+        "[OM103] The bundled model has no head for the {what} '{name}'. It has heads for the "
+        'domains {domains} (datasets {datasets}). Choose among these, or set size = "best" to '
+        "load {best} from the Hugging Face hub."
+    )
+    OM104 = (
+        "[OM104] The size '{size}' needs a domain or a dataset to choose a checkpoint by. "
+        "Domains: {domains}."
+    )
+    OM105 = (
+        "[OM105] A checkpoint of the size '{size}' is for one {what}, not for {n}. Add one "
+        "component for each:\n{lines}"
+    )
+    OM106 = (
+        "[OM106] No checkpoint of the size '{size}' for the domain 'privacy' in the language "
+        "'{language}'. There are: {sizes}."
+    )
+    OM107 = (
+        "[OM107] The bundled model is not complete: no file {path}. Install the package again, "
+        'or choose another size, e.g. size = "compact".'
+    )
+
+    # Command line
+    OM200 = (
+        "[OM200] '{id}' could not be downloaded: {error}. Is the Hugging Face hub in reach, and "
+        "HF_HUB_OFFLINE not set?"
+    )
+    OM201 = (
+        "[OM201] '{id}' has no safetensors weights on the hub at this revision, and pickled ones "
+        "are not read. Choose another checkpoint: `python -m spacy openmed models`."
+    )
+    OM202 = "[OM202] 'mini' comes with the package: there is nothing to download."
+    OM203 = (
+        "[OM203] '{name}' is no domain, dataset or checkpoint.{nearest} Domains: {domains}. "
+        "Datasets: {datasets}. `python -m spacy openmed models` lists the checkpoints."
+    )
+
+
+class Warnings:
+    OM900 = (
+        "[OM900] {dropped} of {total} predicted entities do not begin and end where tokens do "
+        'and were left out (alignment_mode = "{mode}"). Use "token" or "expand" to keep them.'
+    )
+    OM901 = (
+        "[OM901] This processor has no instructions for {precision}: expect it to be many times "
+        'slower than precision = "fp32".'
+    )
+    OM902 = (
+        "[OM902] Out of memory at {tokens} pieces a forward pass; going on with {less}. Set "
+        "model.max_batch_tokens to {less} or lower to avoid the retry."
+    )

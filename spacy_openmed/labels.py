@@ -1,0 +1,253 @@
+"""One vocabulary for the labels of every checkpoint, and a colour for each.
+
+Checkpoints name the same type differently: chemicals are `CHEM`, cell lines `CL`,
+`Cell-line-name` or `cell_line`, diseases `DISEASE` or `Disease`.
+"""
+
+import re
+
+# Canonical label -> its other native spellings. Case and separators do not matter.
+# Two types of one checkpoint never share a row, so that no distinction is lost.
+LABELS: dict[str, tuple[str, ...]] = {
+    # Chemicals and drugs
+    "CHEMICAL": ("CHEM",),
+    "SIMPLE_CHEMICAL": (),
+    "AMINO_ACID": (),
+    # Diseases
+    "DISEASE": (),
+    "CANCER": (),
+    "PATHOLOGICAL_FORMATION": (),
+    # Genes and their products
+    "GENE_OR_GENE_PRODUCT": ("GENE", "GENE/PROTEIN"),
+    "DNA": (),
+    "RNA": (),
+    "PROTEIN": (),
+    "PROTEIN_COMPLEX": (),
+    "PROTEIN_ENUM": (),
+    "PROTEIN_FAMILY_OR_GROUP": ("protein_familiy_or_group",),
+    "PROTEIN_VARIANT": (),
+    # Cells
+    "CELL": (),
+    "CELL_LINE": ("CL", "Cell-line-name"),
+    "CELL_TYPE": (),
+    "CELLULAR_COMPONENT": (),
+    # Organisms
+    "SPECIES": (),
+    "ORGANISM": (),
+    "ORGANISM_SUBDIVISION": (),
+    "ORGANISM_SUBSTANCE": (),
+    # Anatomy
+    "ANATOMY": (),
+    "ANATOMICAL_SYSTEM": (),
+    "DEVELOPING_ANATOMICAL_STRUCTURE": (),
+    "IMMATERIAL_ANATOMICAL_ENTITY": (),
+    "MULTI_TISSUE_STRUCTURE": (),
+    "ORGAN": (),
+    "TISSUE": (),
+    # Personal data: who
+    "PERSON": ("NAME", "FULL_NAME", "PATIENT"),
+    "GIVEN_NAME": ("FIRST_NAME",),
+    "MIDDLE_NAME": (),
+    "SURNAME": ("LAST_NAME", "FAMILY_NAME"),
+    "USERNAME": (),
+    "AGE": (),
+    "GENDER": ("SEX",),
+    "DATE_OF_BIRTH": ("DOB", "BIRTH_DATE"),
+    "OCCUPATION": ("PROFESSION", "JOB_TITLE"),
+    "RACE_ETHNICITY": (),
+    "RELIGIOUS_BELIEF": ("RELIGION",),
+    "POLITICAL_VIEW": (),
+    "SEXUALITY": (),
+    "EDUCATION_LEVEL": (),
+    "EMPLOYMENT_STATUS": (),
+    "LANGUAGE": (),
+    "BLOOD_TYPE": (),
+    "BIOMETRIC_IDENTIFIER": ("BIOMETRIC",),
+    # Personal data: where and when
+    "ADDRESS": (),
+    "BUILDING_NUMBER": ("BUILDING_NUM",),
+    "STREET_NAME": ("STREET",),
+    "STREET_ADDRESS": (),
+    "SECONDARY_ADDRESS": (),
+    "CITY": (),
+    "COUNTY": (),
+    "STATE": (),
+    "ZIP_CODE": ("ZIP", "POSTCODE", "POSTAL_CODE"),
+    "COUNTRY": (),
+    "COORDINATE": ("GPS_COORDINATE",),
+    "ORGANIZATION": ("COMPANY_NAME", "COMPANY"),
+    "DATE": (),
+    "TIME": (),
+    "DATE_TIME": (),
+    # Personal data: how to reach
+    "EMAIL": ("EMAIL_ADDRESS",),
+    "PHONE": ("PHONE_NUMBER", "TELEPHONE_NUM"),
+    "FAX": ("FAX_NUMBER",),
+    "URL": (),
+    "IP_ADDRESS": ("IP",),
+    "IPV4": (),
+    "IPV6": (),
+    "MAC_ADDRESS": ("MAC",),
+    "HTTP_COOKIE": (),
+    "DEVICE_IDENTIFIER": ("DEVICE_ID",),
+    # Personal data: numbers and secrets
+    "GOVERNMENT_ID": ("NATIONAL_ID", "ID_CARD", "ID_CARD_NUM"),
+    "SSN": ("SOCIAL_SECURITY_NUMBER", "SOCIAL_NUM"),
+    "TAX_ID": ("TAX_NUM",),
+    "PASSPORT": ("PASSPORT_NUMBER",),
+    "DRIVERS_LICENSE": ("DRIVER_LICENSE", "DRIVER_LICENSE_NUM"),
+    "CERTIFICATE_LICENSE_NUMBER": (),
+    "MEDICAL_RECORD_NUMBER": ("MRN",),
+    "HEALTH_PLAN_BENEFICIARY_NUMBER": (),
+    "CUSTOMER_ID": (),
+    "EMPLOYEE_ID": (),
+    "UNIQUE_ID": ("ID_NUM",),
+    "VEHICLE_IDENTIFIER": ("VEHICLE_VIN", "VIN"),
+    "LICENSE_PLATE": (),
+    "ACCOUNT_NUMBER": ("ACCOUNT_NUM",),
+    "BANK_ACCOUNT": ("BANK_ACCOUNT_NUMBER",),
+    "IBAN": (),
+    "ROUTING_NUMBER": ("BANK_ROUTING_NUMBER",),
+    "SWIFT_BIC": ("BIC",),
+    "CREDIT_CARD": ("CREDIT_DEBIT_CARD", "CREDIT_CARD_NUMBER"),
+    "CVV": ("CREDIT_CARD_CVV",),
+    "PIN": (),
+    "PASSWORD": (),
+    "API_KEY": (),
+}
+
+
+def _key(label: str) -> str:
+    return re.sub(r"[\W_]", "", label.upper())
+
+
+_CANONICAL = {
+    _key(spelling): label for label, natives in LABELS.items() for spelling in (label, *natives)
+}
+
+
+def canonical_label(native: str) -> str:
+    """Get the canonical label of an entity type.
+
+    native (str): The type as a checkpoint names it, without its BIO prefix.
+    RETURNS (str): The canonical label. An unknown type becomes its own name in upper
+        case, with `_` for whatever is neither letter nor digit.
+    """
+    label = _CANONICAL.get(_key(native))
+    return label if label is not None else re.sub(r"[\W_]+", "_", native.upper())
+
+
+def strip_bio(tag: str) -> str:
+    """Remove the prefix of a BIO tag: two characters, as types may hold hyphens.
+
+    tag (str): The tag, e.g. "B-Cell-line-name". Types without a prefix stay as they are.
+    RETURNS (str): The entity type, e.g. "Cell-line-name".
+    """
+    return tag[2:] if tag[:2] in ("B-", "I-") else tag
+
+
+# Light enough for black text; related types have related hues. The labels that spaCy
+# has a colour for itself (PERSON, DATE, TIME, LANGUAGE) keep it, in every pipeline.
+DISPLACY_COLORS: dict[str, str] = {
+    # Chemicals and drugs
+    "CHEMICAL": "#95e49c",
+    "SIMPLE_CHEMICAL": "#a5e9c1",
+    "AMINO_ACID": "#b6eddf",
+    # Diseases
+    "DISEASE": "#fc92b5",
+    "CANCER": "#fda5aa",
+    "PATHOLOGICAL_FORMATION": "#fdc9b9",
+    # Genes and their products
+    "GENE_OR_GENE_PRODUCT": "#8edcf6",
+    "DNA": "#a5d8f8",
+    "RNA": "#bddbfa",
+    "PROTEIN": "#8eb3f6",
+    "PROTEIN_COMPLEX": "#a5b8f8",
+    "PROTEIN_ENUM": "#bdc3fa",
+    "PROTEIN_FAMILY_OR_GROUP": "#918ef6",
+    "PROTEIN_VARIANT": "#b3a5f8",
+    # Cells
+    "CELL": "#cfa3f5",
+    "CELL_LINE": "#e9b6f7",
+    "CELL_TYPE": "#f9c8f7",
+    "CELLULAR_COMPONENT": "#f5a3dc",
+    # Organisms
+    "SPECIES": "#dfe278",
+    "ORGANISM": "#dae892",
+    "ORGANISM_SUBDIVISION": "#daedab",
+    "ORGANISM_SUBSTANCE": "#b6e278",
+    # Anatomy
+    "ANATOMY": "#fca47e",
+    "ANATOMICAL_SYSTEM": "#fcbe97",
+    "DEVELOPING_ANATOMICAL_STRUCTURE": "#fdd4af",
+    "IMMATERIAL_ANATOMICAL_ENTITY": "#fcc57e",
+    "MULTI_TISSUE_STRUCTURE": "#fcd997",
+    "ORGAN": "#fde9af",
+    "TISSUE": "#fce77e",
+    # Personal data: who
+    "GIVEN_NAME": "#f7c9eb",
+    "MIDDLE_NAME": "#e6b3d6",
+    "SURNAME": "#fed7f1",
+    "USERNAME": "#d4afc7",
+    "AGE": "#f5b8dc",
+    "GENDER": "#db94bd",
+    "DATE_OF_BIRTH": "#fdc3e3",
+    "OCCUPATION": "#dbbdcc",
+    "RACE_ETHNICITY": "#fadbea",
+    "RELIGIOUS_BELIEF": "#e0a3bf",
+    "POLITICAL_VIEW": "#fdafd0",
+    "SEXUALITY": "#cda2b3",
+    "EDUCATION_LEVEL": "#f7c9da",
+    "EMPLOYMENT_STATUS": "#e6b3c4",
+    "BLOOD_TYPE": "#d4afba",
+    "BIOMETRIC_IDENTIFIER": "#f5b8c7",
+    # Personal data: where and when
+    "ADDRESS": "#cdb0a2",
+    "BUILDING_NUMBER": "#f7dbc9",
+    "STREET_NAME": "#e6c8b3",
+    "STREET_ADDRESS": "#feead7",
+    "SECONDARY_ADDRESS": "#d4c3af",
+    "CITY": "#f5dbb8",
+    "COUNTY": "#dbc094",
+    "STATE": "#fdeac3",
+    "ZIP_CODE": "#dbd3bd",
+    "COUNTRY": "#faf3db",
+    "COORDINATE": "#e0d5a3",
+    "ORGANIZATION": "#fdf2af",
+    "DATE_TIME": "#e5e6b3",
+    # Personal data: how to reach
+    "EMAIL": "#a2cdc2",
+    "PHONE": "#c9f7ee",
+    "FAX": "#b3e6dd",
+    "URL": "#d7fefa",
+    "IP_ADDRESS": "#afd4d2",
+    "IPV4": "#b8f5f4",
+    "IPV6": "#94d9db",
+    "MAC_ADDRESS": "#c3f9fd",
+    "HTTP_COOKIE": "#bdd8db",
+    "DEVICE_IDENTIFIER": "#dbf5fa",
+    # Personal data: numbers and secrets
+    "GOVERNMENT_ID": "#a2bbcd",
+    "SSN": "#c9e2f7",
+    "TAX_ID": "#b3cce6",
+    "PASSPORT": "#d7e9fe",
+    "DRIVERS_LICENSE": "#afbed4",
+    "CERTIFICATE_LICENSE_NUMBER": "#b8cdf5",
+    "MEDICAL_RECORD_NUMBER": "#94aadb",
+    "HEALTH_PLAN_BENEFICIARY_NUMBER": "#c3d3fd",
+    "CUSTOMER_ID": "#bdc3db",
+    "EMPLOYEE_ID": "#dbe1fa",
+    "UNIQUE_ID": "#a3abe0",
+    "VEHICLE_IDENTIFIER": "#afb6fd",
+    "LICENSE_PLATE": "#a2a4cd",
+    "ACCOUNT_NUMBER": "#cac9f7",
+    "BANK_ACCOUNT": "#b5b3e6",
+    "IBAN": "#dbd7fe",
+    "ROUTING_NUMBER": "#b5afd4",
+    "SWIFT_BIC": "#c3b8f5",
+    "CREDIT_CARD": "#a594db",
+    "CVV": "#d4c3fd",
+    "PIN": "#c7bddb",
+    "PASSWORD": "#e7dbfa",
+    "API_KEY": "#bda3e0",
+}

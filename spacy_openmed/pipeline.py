@@ -1,0 +1,491 @@
+"""The component: OpenMed's token classifiers as part of a spaCy pipeline."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import (
+    Any,
+    Literal,
+)
+
+import numpy as np
+from spacy import util
+from spacy.attrs import IDX, LENGTH
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.vocab import Vocab
+from thinc.api import Config, Model
+
+from . import catalogue
+from .alignment import Buffer, Units, pool
+from .architectures import PieceLogits
+from .checkpoint import CheckpointShim, Head, Source
+from .decoding import (
+    LabelScheme,
+    begin_as_first,
+    continue_inside,
+    find_spans,
+    greedy,
+    softmax,
+    viterbi,
+)
+from .errors import Errors, Warnings
+from .labels import canonical_label
+from .spans import Entity, add_spans, set_ents
+
+DEFAULT_MODEL = Config().from_str(
+    """
+[model]
+@architectures = "spacy-openmed.TokenClassifier.v1"
+name = null
+revision = null
+local_files_only = false
+device = "auto"
+precision = "auto"
+window = null
+stride = null
+max_batch_tokens = null
+"""
+)["model"]
+
+
+@Language.factory(
+    "openmed_ner",
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    default_config={
+        "model": DEFAULT_MODEL,
+        "domain": None,
+        "dataset": None,
+        "size": "mini",
+        "aggregation_strategy": "auto",
+        "decoding": "viterbi",
+        "alignment_mode": "token",
+        "threshold": 0.0,
+        "label_scheme": "canonical",
+        "label_map": {},
+        "labels_to_ignore": [],
+        "annotate": "both",
+        "annotate_spans_key": "openmed",
+        "ents_policy": "keep",
+        "scorer": {"@scorers": "spacy.ner_scorer.v1"},
+    },
+    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+)
+def make_openmed_ner(
+    nlp: Language,
+    name: str,
+    model: Model,
+    domain: str | list[str] | None,
+    dataset: str | list[str] | None,
+    size: Literal["mini", "compact", "medium", "large", "xlarge", "giant", "best"],
+    aggregation_strategy: Literal["auto", "first", "average", "max"],
+    decoding: Literal["viterbi", "greedy"],
+    alignment_mode: Literal["token", "strict", "contract", "expand"],
+    threshold: float | Literal["recommended"],
+    label_scheme: Literal["canonical", "native"],
+    label_map: dict[str, str],
+    labels_to_ignore: list[str],
+    annotate: Literal["both", "ents", "spans"],
+    annotate_spans_key: str,
+    ents_policy: Literal["keep", "replace", "longest", "score"],
+    scorer: Callable | None,
+) -> "OpenMedNER":
+    """Make a component that finds biomedical entities with an OpenMed token classifier.
+
+    nlp (Language): The pipeline.
+    name (str): Name of the component.
+    model (Model[List[Doc], PieceLogits]): The model. If it names no checkpoint, the catalogue
+        chooses one by domain, dataset and size.
+    domain (Optional[Union[str, List[str]]]): What to find: "pharmacology", "disease",
+        "genomics", "anatomy", "oncology", "clinical" or "privacy". None: everything that the
+        checkpoint finds.
+    dataset (Optional[Union[str, List[str]]]): The same by dataset, e.g. "ncbi_disease".
+    size (str): "mini" is bundled; all others are on the Hugging Face hub.
+    aggregation_strategy (str): How a token's label comes from its pieces. "auto": as the
+        checkpoint was trained, "first" if it does not say.
+    decoding (str): "viterbi": the likeliest valid sequence of labels. "greedy": the likeliest
+        label of each token, as transformers' pipeline does.
+    alignment_mode (str): "token": entities are whole tokens from the start, none is lost.
+        Otherwise words of the checkpoint's tokenizer are labelled, and their character spans
+        become token spans as in `Doc.char_span`: "strict", "contract" or "expand".
+    threshold (Union[float, str]): Lowest score of an entity, or "recommended".
+    label_scheme (str): "canonical": the same label from every checkpoint. "native": its own.
+    label_map (Dict[str, str]): Other names for labels, native or canonical ones.
+    labels_to_ignore (List[str]): Labels to leave out, by any of their names.
+    annotate (str): Write to doc.ents, doc.spans or both.
+    annotate_spans_key (str): Key in doc.spans. Components may share one.
+    ents_policy (str): What becomes of entities that are in doc.ents already and overlap:
+        "keep" them, "replace" them, or decide by length ("longest") or "score".
+    scorer (Optional[Callable]): The scoring method.
+    RETURNS (OpenMedNER): The component.
+    """
+    shim: CheckpointShim = model.shims[0]
+    if model.attrs["name"] is None:
+        choice = catalogue.choose(domain=domain, dataset=dataset, size=size, language=nlp.lang)
+        info: catalogue.CheckpointInfo | None = choice.checkpoint
+        checkpoint = str(catalogue.MINI_PATH) if info.id == catalogue.MINI else info.id
+        datasets = choice.datasets
+    else:
+        checkpoint = model.attrs["name"]
+        info = catalogue.lookup(checkpoint)
+        datasets = catalogue.expand(domain=domain, dataset=dataset)
+    shim.source = Source(
+        checkpoint,
+        model.attrs["revision"],
+        model.attrs["local_files_only"],
+        info.dataset if info else None,
+        info.recommended_confidence if info else None,
+    )
+    return OpenMedNER(
+        nlp.vocab,
+        model,
+        name,
+        datasets=datasets,
+        aggregation_strategy=aggregation_strategy,
+        decoding=decoding,
+        alignment_mode=alignment_mode,
+        threshold=threshold,
+        label_scheme=label_scheme,
+        label_map=label_map,
+        labels_to_ignore=labels_to_ignore,
+        annotate=annotate,
+        annotate_spans_key=annotate_spans_key,
+        ents_policy=ents_policy,
+        scorer=scorer,
+    )
+
+
+class OpenMedNER(TrainablePipe):
+    """Find biomedical entities and write them to `doc.ents` and `doc.spans`.
+
+    The settings are those of the factory, `make_openmed_ner`.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[list[Doc], PieceLogits],
+        name: str = "openmed_ner",
+        *,
+        datasets: Sequence[str] = (),
+        aggregation_strategy: str = "auto",
+        decoding: str = "viterbi",
+        alignment_mode: str = "token",
+        threshold: float | str = 0.0,
+        label_scheme: str = "canonical",
+        label_map: dict[str, str] = util.SimpleFrozenDict(),
+        labels_to_ignore: Sequence[str] = (),
+        annotate: str = "both",
+        annotate_spans_key: str = "openmed",
+        ents_policy: str = "keep",
+        scorer: Callable | None = None,
+    ) -> None:
+        if threshold != "recommended" and not (
+            isinstance(threshold, (int, float)) and 0 <= threshold <= 1
+        ):
+            raise ValueError(Errors.OM012.format(threshold=threshold))
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.cfg: dict[str, Any] = {}
+        self.datasets = tuple(datasets)
+        self.aggregation_strategy = aggregation_strategy
+        self.decoding = decoding
+        self.alignment_mode = alignment_mode
+        self.threshold = threshold
+        self.label_scheme = label_scheme
+        self.label_map = dict(label_map)
+        self.labels_to_ignore = tuple(labels_to_ignore)
+        self.annotate = annotate
+        self.annotate_spans_key = annotate_spans_key
+        self.ents_policy = ents_policy
+        self.scorer = scorer
+
+    @property
+    def shim(self) -> CheckpointShim:
+        """RETURNS (CheckpointShim): The model's hold on its checkpoint."""
+        return self.model.shims[0]
+
+    @property
+    def heads(self) -> list[Head]:
+        """RETURNS (List[Head]): The heads in use. Reading them does not load the weights."""
+        heads = self.shim.heads
+        if not self.datasets:
+            return heads
+        chosen = [head for head in heads if head.dataset in self.datasets]
+        if chosen:
+            return chosen
+        if len(heads) == 1 and heads[0].dataset not in catalogue.datasets():
+            return heads  # trained on something that the catalogue does not know
+        raise ValueError(
+            Errors.OM009.format(
+                name=self.shim.name,
+                missing=", ".join(self.datasets),
+                heads=", ".join(head.dataset for head in heads),
+            )
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): The labels that the component can give."""
+        types = [t for head in self.heads for t in LabelScheme.from_labels(head.labels).types]
+        return tuple(dict.fromkeys(label for t in types if (label := self.label_of(t))))
+
+    def label_of(self, native: str) -> str | None:
+        """Name an entity type as configured.
+
+        native (str): The checkpoint's own name.
+        RETURNS (Optional[str]): Its label, None if it is to be ignored.
+        """
+        canonical = canonical_label(native)
+        label = canonical if self.label_scheme == "canonical" else native
+        label = self.label_map.get(native, self.label_map.get(canonical, label))
+        return None if {native, canonical, label} & set(self.labels_to_ignore) else label
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Apply the component to one document.
+
+        doc (Doc): The document.
+        RETURNS (Doc): The same document.
+
+        DOCS: https://spacy.io/api/pipe#call
+        """
+        for processed in self._process([doc]):
+            return processed
+        # The error handler was given the document and did not raise: as in spaCy, no result.
+        return None  # type: ignore[return-value]
+
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+        """Apply the component to a stream of documents.
+
+        A document that can't be processed goes to the error handler alone; the others of its
+        batch are processed without it.
+
+        stream (Iterable[Doc]): The documents.
+        batch_size (int): How many to buffer. Forward passes are made up of windows of the whole
+            buffer, so a bigger one means less padding; how large they are is set by
+            `model.max_batch_tokens`.
+        YIELDS (Doc): The documents, in order.
+
+        DOCS: https://spacy.io/api/pipe#pipe
+        """
+        for docs in util.minibatch(stream, size=batch_size):
+            yield from self._process(docs)
+
+    def _process(self, docs: list[Doc]) -> list[Doc]:
+        """Process a batch; if it fails, halve it until the documents that fail are alone."""
+        self.shim.load()  # what fails here would fail for every document
+        try:
+            self.set_annotations(docs, self.predict(docs))
+            return docs
+        except Exception as error:
+            if len(docs) == 1:
+                self.get_error_handler()(self.name, self, docs, error)
+                return []
+        half = len(docs) // 2
+        return self._process(docs[:half]) + self._process(docs[half:])
+
+    def predict(self, docs: Iterable[Doc]) -> list[list[Entity]]:
+        """Find the entities of documents, without changing them.
+
+        docs (Iterable[Doc]): The documents.
+        RETURNS (List[List[Entity]]): The entities of each, in order. Those of different heads
+            may overlap.
+
+        DOCS: https://spacy.io/api/pipe#predict
+        """
+        docs = list(docs)
+        output = self.model.predict(docs)
+        buffer = _make_buffer(docs, output)
+        found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in docs]
+        dropped = total = 0
+        for head in self.heads:
+            entities = self._predict_head(buffer, output.logits[:, head.columns], head)
+            total += len(entities)
+            for index, entity in entities:
+                if entity is None:
+                    dropped += 1
+                    continue
+                twin = found[index].get(entity[:3])
+                found[index][entity[:3]] = entity if twin is None else twin.join(entity)
+        if dropped:
+            mode = self.alignment_mode
+            warnings.warn(
+                Warnings.OM900.format(dropped=dropped, total=total, mode=mode), stacklevel=2
+            )
+        return [sorted(entities.values()) for entities in found]
+
+    def _predict_head(
+        self, buffer: Buffer, logits: np.ndarray, head: Head
+    ) -> list[tuple[int, Entity | None]]:
+        """What a head finds: number of the document and entity, None if it fits no tokens."""
+        scheme = LabelScheme.from_labels(head.labels)
+        labels = [self.label_of(kind) for kind in scheme.types]
+        probs = softmax(logits) @ scheme.fold
+        by_tokens = self.alignment_mode == "token"
+        units = buffer.tokens if by_tokens else buffer.words
+        starts, ends, types, scores = self._decode(units, probs, scheme)
+        keep = (scores >= self._lowest_score(head)) & np.array(
+            [labels[kind] is not None for kind in types], dtype=bool
+        )
+        starts, last, types, scores = starts[keep], ends[keep] - 1, types[keep], scores[keep]
+        chars = units.starts[starts], units.ends[last]
+        if by_tokens:
+            first, stop = units.index[starts], units.index[last] + 1
+            fits = np.ones(len(first), dtype=bool)
+            chars = self._marked(buffer, probs, scheme, first, stop, types)
+        else:
+            first, stop, fits = buffer.to_tokens(*chars, mode=self.alignment_mode)
+        texts = buffer.text_of(chars[0])
+        first, stop = first - buffer.first_tokens[texts], stop - buffer.first_tokens[texts]
+        bases = buffer.first_chars[texts]
+        return [
+            (
+                int(text),
+                Entity(start, end, str(labels[kind]), score, (head.dataset,), *char_span)
+                if fit
+                else None,
+            )
+            for text, fit, start, end, kind, score, *char_span in zip(
+                texts.tolist(),
+                fits.tolist(),
+                first.tolist(),
+                stop.tolist(),
+                types.tolist(),
+                scores.tolist(),
+                (chars[0] - bases).tolist(),
+                (chars[1] - bases).tolist(),
+                strict=True,
+            )
+        ]
+
+    def _decode(
+        self, units: Units, probs: np.ndarray, scheme: LabelScheme
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Entities as first unit, unit after the last, type and score, from pieces' states."""
+        pooled = self._pool(units, probs)
+        if self.decoding == "viterbi":
+            states = viterbi(pooled, units.lengths, scheme.begins)
+        else:
+            states = greedy(pooled)
+        return find_spans(states, units.lengths, pooled)
+
+    def _pool(self, units: Units, probs: np.ndarray) -> np.ndarray:
+        strategy = self.aggregation_strategy
+        if strategy == "auto":
+            strategy = self.shim.checkpoint.strategy
+        pooled = pool(probs, units.alignment, strategy)
+        if strategy != "first" and self.decoding == "viterbi":
+            pooled = begin_as_first(pooled, pool(probs, units.alignment, "first"))
+        return continue_inside(pooled, units.alignment.inside)
+
+    def _marked(
+        self,
+        buffer: Buffer,
+        probs: np.ndarray,
+        scheme: LabelScheme,
+        first: np.ndarray,
+        stop: np.ndarray,
+        types: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The character spans of token spans, without the words at both ends that are not of
+        the type: "p53" in the token "p53(R175H", "kappaB" in "kappaB."."""
+        kinds = greedy(self._pool(buffer.words, probs))
+        kinds = np.where(kinds > 0, (kinds - 1) % max(len(scheme.types), 1), -1)
+        return buffer.shrink(first, stop, types, kinds)
+
+    def _lowest_score(self, head: Head) -> float:
+        if self.threshold != "recommended":
+            return float(self.threshold)
+        if head.threshold is None:
+            raise ValueError(Errors.OM016.format(name=self.shim.name, dataset=head.dataset))
+        return head.threshold
+
+    def set_annotations(self, docs: Iterable[Doc], entities: list[list[Entity]]) -> None:
+        """Write entities to documents.
+
+        docs (Iterable[Doc]): The documents.
+        entities (List[List[Entity]]): The entities of each, from `predict`.
+
+        DOCS: https://spacy.io/api/pipe#set_annotations
+        """
+        for doc, found in zip(docs, entities, strict=True):
+            if self.annotate != "ents":
+                add_spans(doc, found, self.annotate_spans_key)
+            if self.annotate != "spans":
+                set_ents(doc, found, self.ents_policy)
+
+    def initialize(
+        self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None
+    ) -> None:
+        """Load the checkpoint.
+
+        get_examples (Callable[[], Iterable[Example]]): Not used: the checkpoint is trained.
+        nlp (Optional[Language]): The pipeline.
+
+        DOCS: https://spacy.io/api/pipe#initialize
+        """
+        self.shim.load()
+
+    def update(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
+        """Training is not part of this version.
+
+        RAISES (ValueError): Always; it says how to leave the component out of training.
+        """
+        raise ValueError(Errors.OM014.format(name=self.name))
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save the component with its checkpoint, as a plain Hugging Face folder.
+
+        path (Union[str, Path]): The component's folder.
+        exclude (Iterable[str]): "checkpoint" to leave that out.
+
+        DOCS: https://spacy.io/api/pipe#to_disk
+        """
+        util.to_disk(path, {"checkpoint": self.shim.to_disk}, exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "OpenMedNER":
+        """Load the component. Nothing but its folder is needed.
+
+        path (Union[str, Path]): The component's folder.
+        exclude (Iterable[str]): "checkpoint" to leave that out.
+        RETURNS (OpenMedNER): The component.
+
+        DOCS: https://spacy.io/api/pipe#from_disk
+        """
+        util.from_disk(path, {"checkpoint": self.shim.from_disk}, exclude)
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Save the component with its checkpoint to bytes.
+
+        exclude (Iterable[str]): "checkpoint" to leave that out.
+        RETURNS (bytes): The same files as `to_disk` writes.
+
+        DOCS: https://spacy.io/api/pipe#to_bytes
+        """
+        return util.to_bytes({"checkpoint": self.shim.to_bytes}, exclude)
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "OpenMedNER":
+        """Load the component from bytes.
+
+        bytes_data (bytes): What `to_bytes` returned.
+        exclude (Iterable[str]): "checkpoint" to leave that out.
+        RETURNS (OpenMedNER): The component.
+
+        DOCS: https://spacy.io/api/pipe#from_bytes
+        """
+        util.from_bytes(bytes_data, {"checkpoint": self.shim.from_bytes}, exclude)
+        return self
+
+
+def _make_buffer(docs: Sequence[Doc], output: PieceLogits) -> Buffer:
+    tokens = [doc.to_array([IDX, LENGTH]).astype("int64").reshape(-1, 2) for doc in docs]
+    return Buffer(
+        [doc.text for doc in docs],
+        [array[:, 0] for array in tokens],
+        [array[:, 0] + array[:, 1] for array in tokens],
+        output.pieces,
+    )

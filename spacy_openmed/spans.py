@@ -1,0 +1,139 @@
+"""Write entities to documents."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from spacy.tokens import Doc, Span, SpanGroup
+
+SCORES, DATASETS, OFFSETS = "scores", "datasets", "char_offsets"
+
+
+class Entity(NamedTuple):
+    """One predicted entity.
+
+    start, end (int): First token and the one after the last.
+    label (str): Its label, as configured.
+    score (float): Mean probability of its type over its tokens.
+    datasets (tuple[str, ...]): The heads that found it.
+    char_start, char_end (int): Where the words begin and end that the model marked. They may
+        lie inside the first and the last token.
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float
+    datasets: tuple[str, ...]
+    char_start: int
+    char_end: int
+
+    def join(self, other: "Entity") -> "Entity":
+        """Make one of two with the same tokens and label: the better score, both datasets."""
+        better = max(self, other, key=lambda entity: entity.score)
+        return better._replace(datasets=tuple(dict.fromkeys(self.datasets + other.datasets)))
+
+
+def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
+    """Add entities to a span group. Those that are there already are kept, so that several
+    components can write to one group; the same span with the same label is there once.
+
+    The group's attrs keep a list for each of "scores", "datasets" and "char_offsets", in step
+    with its spans (values of spans that another component wrote without them are None).
+
+    doc (Doc): The document.
+    entities (Iterable[Entity]): The entities.
+    key (str): The group's key in `doc.spans`.
+    """
+    merged: dict[tuple[int, int, str], Entity] = {}
+    rows: dict[tuple[int, int, str], tuple[Span, list]] = {}
+    if key in doc.spans:
+        group = doc.spans[key]
+        columns = [group.attrs.get(name, ()) for name in (SCORES, DATASETS, OFFSETS)]
+        in_step = all(len(column) == len(group) for column in columns)
+        for i, span in enumerate(group):
+            rows[span.start, span.end, span.label_] = (
+                span,
+                [column[i] for column in columns] if in_step else [None, None, None],
+            )
+    for entity in entities:
+        merged[entity[:3]] = entity
+        old = rows.get(entity[:3])
+        if old is not None and old[1][0] is not None:
+            score, datasets, offsets = old[1]
+            merged[entity[:3]] = entity.join(Entity(*entity[:3], score, tuple(datasets), *offsets))
+    for at, entity in merged.items():
+        span = rows[at][0] if at in rows else Span(doc, entity.start, entity.end, entity.label)
+        values = [entity.score, list(entity.datasets), [entity.char_start, entity.char_end]]
+        rows[at] = (span, values)
+    ordered = [rows[at] for at in sorted(rows)]
+    doc.spans[key] = SpanGroup(
+        doc,
+        name=key,
+        spans=[span for span, _ in ordered],
+        attrs={
+            name: [values[i] for _, values in ordered]
+            for i, name in enumerate((SCORES, DATASETS, OFFSETS))
+        },
+    )
+
+
+def set_ents(doc: Doc, entities: Sequence[Entity], policy: str) -> None:
+    """Set `doc.ents` to a choice of earlier and new entities that do not overlap.
+
+    Tokens that are blocked from being entities stay so.
+
+    doc (Doc): The document.
+    entities (Sequence[Entity]): The new entities.
+    policy (str): Who wins an overlap. "keep": the earlier one. "replace": the new one.
+        "longest": the longer one. "score": that with the better score; an earlier one counts as
+        1.0 if no span group has a score for it. Ties go to the earlier one; among new ones the
+        longer wins, then the better score.
+    """
+    if not entities:
+        if not doc.has_annotation("ENT_IOB"):
+            doc.set_ents([], default="outside")
+        return
+    free = np.ones(len(doc), dtype=bool)
+    blocked = [doc[i : i + 1] for i in _blocked(doc)]
+    for span in blocked:
+        free[span.start : span.end] = False
+    known = _known_scores(doc) if policy == "score" else {}
+    earlier = [
+        (span, known.get((span.start, span.end, span.label_), 1.0), False) for span in doc.ents
+    ]
+    new = [(Span(doc, e.start, e.end, e.label), e.score, True) for e in entities]
+
+    def rank(candidate: tuple[Span, float, bool]) -> tuple[float, ...]:
+        span, score, is_new = candidate
+        size = span.end - span.start
+        if policy == "longest":
+            return (-size, is_new, -score)
+        if policy == "score":
+            return (-score, is_new, -size)
+        return (is_new == (policy == "keep"), -size, -score)
+
+    chosen = []
+    for span, _, _ in sorted([*earlier, *new], key=rank):
+        if free[span.start : span.end].all():
+            free[span.start : span.end] = False
+            chosen.append(span)
+    doc.set_ents(chosen, blocked=blocked, default="outside")
+
+
+def _blocked(doc: Doc) -> list[int]:
+    """Tokens that begin an entity without a type: no entity may cover them."""
+    iob, kind = doc.to_array(["ENT_IOB", "ENT_TYPE"]).T
+    return np.flatnonzero((iob == 3) & (kind == 0)).tolist()
+
+
+def _known_scores(doc: Doc) -> dict[tuple[int, int, str], float]:
+    scores: dict[tuple[int, int, str], float] = {}
+    for group in doc.spans.values():
+        values = group.attrs.get(SCORES)
+        if values is not None and len(values) == len(group):
+            for span, score in zip(group, values, strict=True):
+                if score is not None:
+                    at = (span.start, span.end, span.label_)
+                    scores[at] = max(score, scores.get(at, 0.0))
+    return scores

@@ -1,0 +1,84 @@
+"""Cut long texts into windows of pieces, and windows into batches. Pure numpy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The pieces of a buffer of texts, one text after the other, without special pieces.
+
+    ids (Ints1d): (n_pieces,) Vocabulary ids.
+    offsets (Ints2d): (n_pieces, 2) Character start and end in the piece's own text.
+    words (Ints1d): (n_pieces,) Number of the tokenizer's word in the piece's own text.
+    lengths (Ints1d): (n_texts,) Number of pieces of each text.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    words: np.ndarray
+    lengths: np.ndarray
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Runs of pieces as the model sees them. Positions count through the whole buffer.
+
+    starts, ends (Ints1d): (n_windows,) First piece of each window and the one after its last.
+    own_starts, own_ends (Ints1d): (n_windows,) The part of it that takes its logits from this
+        window: there the piece is deeper inside than in any other window. Every piece of the
+        buffer is in exactly one of these.
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    own_starts: np.ndarray
+    own_ends: np.ndarray
+
+
+def plan_windows(lengths: np.ndarray, capacity: int, stride: int) -> Windows:
+    """Cut texts into windows. A text that fits is one window; an empty one has none.
+
+    Neighbouring windows share `stride` pieces, the last two of a text maybe more, as the last
+    window is as full as the others. The middle of the shared part is where one window takes
+    over from the other (as in edsnlp's transformer component).
+
+    lengths (Ints1d): (n_texts,) Number of pieces of each text.
+    capacity (int): Most pieces in a window, special ones not counted.
+    stride (int): Pieces that neighbouring windows share; less than the capacity.
+    RETURNS (Windows): The windows, in the order of the texts.
+    """
+    lengths = np.asarray(lengths, dtype="int64")
+    step = capacity - stride
+    counts = np.where(lengths > capacity, -((stride - lengths) // step), np.minimum(lengths, 1))
+    text = np.repeat(np.arange(len(lengths)), counts)
+    first = np.cumsum(counts) - counts
+    index = np.arange(len(text)) - first[text]
+    base = (np.cumsum(lengths) - lengths)[text]
+    length = lengths[text]
+    starts = np.minimum(index * step, np.maximum(length - capacity, 0))
+    ends = np.minimum(starts + capacity, length)
+    own_starts = np.zeros_like(starts)
+    follows = np.flatnonzero(index > 0)
+    own_starts[follows] = (starts[follows] + ends[follows - 1]) // 2
+    own_ends = length.copy()
+    own_ends[follows - 1] = own_starts[follows]
+    return Windows(base + starts, base + ends, base + own_starts, base + own_ends)
+
+
+def plan_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """Group windows of like length, longest first, so that little of a batch is padding.
+
+    lengths (Ints1d): (n_windows,) Pieces of each window, special ones counted.
+    max_tokens (int): Most pieces in a batch, padding counted. A longer window is a batch alone.
+    RETURNS (List[Ints1d]): Indexes of the windows of each batch.
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    batches = []
+    start = 0
+    while start < len(order):
+        size = max(1, max_tokens // max(1, int(lengths[order[start]])))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
