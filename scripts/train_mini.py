@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ def held_back(corpora: Sequence[str]) -> set[str]:
 
     Very short ones (headings, "METHODS:") are everywhere and give nothing away.
     """
-    keys = set()
+    keys: set[str] = set()
     for corpus in corpora:
         for split in ("dev", "test"):
             keys.update(
@@ -81,7 +82,7 @@ def held_back(corpora: Sequence[str]) -> set[str]:
     return keys
 
 
-def encode(sentences: Sequence[Sentence], heads: Sequence[Head], tokenizer) -> list[Passage]:
+def encode(sentences: Sequence[Sentence], heads: Sequence[Head], tokenizer: Any) -> list[Passage]:
     """One passage a sentence, without special pieces; labels on the first piece of a token."""
     passages = []
     encoding = tokenizer(
@@ -133,7 +134,9 @@ def join_context(
 class Data:
     """Training passages: a fresh, reproducible order and grouping for every epoch."""
 
-    def __init__(self, heads: Sequence[Head], corpora: dict[str, dict], tokenizer, seed: int):
+    def __init__(
+        self, heads: Sequence[Head], corpora: dict[str, dict], tokenizer: Any, seed: int
+    ) -> None:
         self.heads = heads
         self.corpora = corpora
         self.seed = seed

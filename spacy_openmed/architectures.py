@@ -3,15 +3,16 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model
 
-from .checkpoint import Checkpoint, CheckpointShim, Source
+from .checkpoint import Checkpoint, Source
 from .errors import Errors, Warnings
+from .shim import CheckpointShim
 from .windows import Pieces, plan_batches, plan_windows
 
 
@@ -41,18 +42,18 @@ def TokenClassifier(
 ) -> Model[list[Doc], PieceLogits]:
     """Build a model round a checkpoint, which is loaded when it is first needed.
 
-    name (Optional[str]): A folder or an id on the Hugging Face hub. None: the component's choice.
-    revision (Optional[str]): Branch, tag or commit on the hub.
+    name (str | None): A folder or an id on the Hugging Face hub. None: the component's choice.
+    revision (str | None): Branch, tag or commit on the hub.
     local_files_only (bool): Never download, only take what is in the local cache.
     device (str): "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision (str): "fp32", "bf16", "fp16", or "auto": fp32, on CUDA bf16 (fp16 without it).
-    window (Optional[int]): Pieces of a window, special ones counted. None: as many as the
+    window (int | None): Pieces of a window, special ones counted. None: as many as the
         checkpoint takes, up to 512.
-    stride (Optional[int]): Pieces that neighbouring windows share. None: a quarter of the
+    stride (int | None): Pieces that neighbouring windows share. None: a quarter of the
         window, up to 96.
-    max_batch_tokens (Optional[int]): Pieces of a forward pass, padding counted. None: 1,024
+    max_batch_tokens (int | None): Pieces of a forward pass, padding counted. None: 1,024
         on a CPU, 16,384 on a GPU.
-    RETURNS (Model[List[Doc], PieceLogits]): The model.
+    RETURNS (Model[list[Doc], PieceLogits]): The model.
     """
     source = Source(name, revision, local_files_only) if name is not None else None
     return Model(
@@ -74,8 +75,7 @@ def forward(
     model: Model[list[Doc], PieceLogits], docs: list[Doc], is_train: bool
 ) -> tuple[PieceLogits, Callable]:
     """Predict the pieces of a buffer of documents: each of them once, whatever the lengths."""
-    shim = model.shims[0]
-    checkpoint: Checkpoint = shim.checkpoint
+    checkpoint = cast(CheckpointShim, model.shims[0]).checkpoint
     size, stride, max_tokens = _sizes(model, checkpoint)
     special = len(checkpoint.prefix) + len(checkpoint.suffix)
     pieces = checkpoint.encode([doc.text for doc in docs])

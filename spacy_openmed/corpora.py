@@ -50,8 +50,8 @@ def read_sentences(corpus: str, split: str, *, folder: Path | None = None) -> li
 
     corpus (str): Folder name, e.g. "NCBI-disease".
     split (str): "train", "dev" or "test".
-    folder (Optional[Path]): Folder of the corpora.
-    RETURNS (List[Sentence]): The sentences, in the file's order.
+    folder (Path | None): Folder of the corpora.
+    RETURNS (list[Sentence]): The sentences, in the file's order.
     RAISES (FileNotFoundError): If the file is not there.
     """
     path = (folder or find_corpora()) / "ner" / corpus / f"{split}.iob"
@@ -98,8 +98,8 @@ def read_documents(corpus: str, split: str, *, folder: Path | None = None) -> li
 
     corpus (str): Folder name, e.g. "NCBI-disease".
     split (str): "train", "dev" or "test".
-    folder (Optional[Path]): Folder of the corpora.
-    RETURNS (List[Document]): The documents, in the file's order.
+    folder (Path | None): Folder of the corpora.
+    RETURNS (list[Document]): The documents, in the file's order.
     RAISES (FileNotFoundError): If the file is not there.
     """
     path = (folder or find_corpora()) / "docs" / corpus / f"{split}.jsonl"

@@ -19,7 +19,7 @@ def split_tag(tag: str) -> tuple[str, str]:
     """Split a tag into its prefix and its entity type, which may hold hyphens and slashes.
 
     tag (str): E.g. "B-Cell-line-name", "O", or a bare type.
-    RETURNS (Tuple[str, str]): E.g. ("B", "Cell-line-name"), ("O", ""), ("", type).
+    RETURNS (tuple[str, str]): E.g. ("B", "Cell-line-name"), ("O", ""), ("", type).
     """
     if tag == "O":
         return "O", ""
@@ -32,7 +32,7 @@ def split_tag(tag: str) -> tuple[str, str]:
 class LabelScheme:
     """What the labels of a head mean.
 
-    types (Tuple[str, ...]): The entity types, in the order of their first label.
+    types (tuple[str, ...]): The entity types, in the order of their first label.
     fold (Floats2d): (n_labels, n_states) One where a label counts for a state.
     begins (Bools1d): (n_types,) Types with a label that begins an entity. Without one, any
         label of the type may come after any other, and neighbours are one entity.
@@ -193,7 +193,7 @@ def find_spans(
     states (Ints1d): (n_units,) State of each unit.
     lengths (Ints1d): (n_texts,) Number of units of each text; no entity crosses texts.
     probs (Floats2d): (n_units, n_states) Distribution of each unit.
-    RETURNS (Tuple[Ints1d, Ints1d, Ints1d, Floats1d]): First unit, the unit after the last,
+    RETURNS (tuple[Ints1d, Ints1d, Ints1d, Floats1d]): First unit, the unit after the last,
         index of the type, and score of each entity: the mean probability of its type over its
         units, beginning and continuing taken together.
     """

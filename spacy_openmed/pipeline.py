@@ -1,12 +1,9 @@
 """The component: OpenMed's token classifiers as part of a spaCy pipeline."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import (
-    Any,
-    Literal,
-)
+from typing import Any, Literal, cast
 
 import numpy as np
 from spacy import util
@@ -19,20 +16,14 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model
 
 from . import catalogue
-from .alignment import Buffer, Units, pool
+from .alignment import Buffer
 from .architectures import PieceLogits
-from .checkpoint import CheckpointShim, Head, Source
-from .decoding import (
-    LabelScheme,
-    begin_as_first,
-    continue_inside,
-    find_spans,
-    greedy,
-    softmax,
-    viterbi,
-)
+from .checkpoint import Head, Source
+from .decoding import LabelScheme, softmax
+from .entities import find_entities
 from .errors import Errors, Warnings
 from .labels import canonical_label
+from .shim import CheckpointShim
 from .spans import Entity, add_spans, set_ents
 
 DEFAULT_MODEL = Config().from_str(
@@ -96,12 +87,12 @@ def make_openmed_ner(
 
     nlp (Language): The pipeline.
     name (str): Name of the component.
-    model (Model[List[Doc], PieceLogits]): The model. If it names no checkpoint, the catalogue
+    model (Model[list[Doc], PieceLogits]): The model. If it names no checkpoint, the catalogue
         chooses one by domain, dataset and size.
-    domain (Optional[Union[str, List[str]]]): What to find: "pharmacology", "disease",
+    domain (str | list[str] | None): What to find: "pharmacology", "disease",
         "genomics", "anatomy", "oncology", "clinical" or "privacy". None: everything that the
         checkpoint finds.
-    dataset (Optional[Union[str, List[str]]]): The same by dataset, e.g. "ncbi_disease".
+    dataset (str | list[str] | None): The same by dataset, e.g. "ncbi_disease".
     size (str): "mini" is bundled; all others are on the Hugging Face hub.
     aggregation_strategy (str): How a token's label comes from its pieces. "auto": as the
         checkpoint was trained, "first" if it does not say.
@@ -110,21 +101,23 @@ def make_openmed_ner(
     alignment_mode (str): "token": entities are whole tokens from the start, none is lost.
         Otherwise words of the checkpoint's tokenizer are labelled, and their character spans
         become token spans as in `Doc.char_span`: "strict", "contract" or "expand".
-    threshold (Union[float, str]): Lowest score of an entity, or "recommended".
+    threshold (float | str): Lowest score of an entity, or "recommended".
     label_scheme (str): "canonical": the same label from every checkpoint. "native": its own.
-    label_map (Dict[str, str]): Other names for labels, native or canonical ones.
-    labels_to_ignore (List[str]): Labels to leave out, by any of their names.
+    label_map (dict[str, str]): Other names for labels, native or canonical ones.
+    labels_to_ignore (list[str]): Labels to leave out, by any of their names.
     annotate (str): Write to doc.ents, doc.spans or both.
     annotate_spans_key (str): Key in doc.spans. Components may share one.
     ents_policy (str): What becomes of entities that are in doc.ents already and overlap:
         "keep" them, "replace" them, or decide by length ("longest") or "score".
-    scorer (Optional[Callable]): The scoring method.
+    scorer (Callable | None): The scoring method.
     RETURNS (OpenMedNER): The component.
     """
-    shim: CheckpointShim = model.shims[0]
+    shim = cast(CheckpointShim, model.shims[0])
+    info: catalogue.CheckpointInfo | None
     if model.attrs["name"] is None:
-        choice = catalogue.choose(domain=domain, dataset=dataset, size=size, language=nlp.lang)
-        info: catalogue.CheckpointInfo | None = choice.checkpoint
+        language = nlp.lang or "en"
+        choice = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
+        info = choice.checkpoint
         checkpoint = str(catalogue.MINI_PATH) if info.id == catalogue.MINI else info.id
         datasets = choice.datasets
     else:
@@ -175,7 +168,7 @@ class OpenMedNER(TrainablePipe):
         alignment_mode: str = "token",
         threshold: float | str = 0.0,
         label_scheme: str = "canonical",
-        label_map: dict[str, str] = util.SimpleFrozenDict(),
+        label_map: Mapping[str, str] = util.SimpleFrozenDict(),
         labels_to_ignore: Sequence[str] = (),
         annotate: str = "both",
         annotate_spans_key: str = "openmed",
@@ -206,11 +199,11 @@ class OpenMedNER(TrainablePipe):
     @property
     def shim(self) -> CheckpointShim:
         """RETURNS (CheckpointShim): The model's hold on its checkpoint."""
-        return self.model.shims[0]
+        return cast(CheckpointShim, self.model.shims[0])
 
     @property
     def heads(self) -> list[Head]:
-        """RETURNS (List[Head]): The heads in use. Reading them does not load the weights."""
+        """RETURNS (list[Head]): The heads in use. Reading them does not load the weights."""
         heads = self.shim.heads
         if not self.datasets:
             return heads
@@ -229,7 +222,7 @@ class OpenMedNER(TrainablePipe):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): The labels that the component can give."""
+        """RETURNS (tuple[str, ...]): The labels that the component can give."""
         types = [t for head in self.heads for t in LabelScheme.from_labels(head.labels).types]
         return tuple(dict.fromkeys(label for t in types if (label := self.label_of(t))))
 
@@ -237,7 +230,7 @@ class OpenMedNER(TrainablePipe):
         """Name an entity type as configured.
 
         native (str): The checkpoint's own name.
-        RETURNS (Optional[str]): Its label, None if it is to be ignored.
+        RETURNS (str | None): Its label, None if it is to be ignored.
         """
         canonical = canonical_label(native)
         label = canonical if self.label_scheme == "canonical" else native
@@ -291,7 +284,7 @@ class OpenMedNER(TrainablePipe):
         """Find the entities of documents, without changing them.
 
         docs (Iterable[Doc]): The documents.
-        RETURNS (List[List[Entity]]): The entities of each, in order. Those of different heads
+        RETURNS (list[list[Entity]]): The entities of each, in order. Those of different heads
             may overlap.
 
         DOCS: https://spacy.io/api/pipe#predict
@@ -323,78 +316,26 @@ class OpenMedNER(TrainablePipe):
         """What a head finds: number of the document and entity, None if it fits no tokens."""
         scheme = LabelScheme.from_labels(head.labels)
         labels = [self.label_of(kind) for kind in scheme.types]
-        probs = softmax(logits) @ scheme.fold
-        by_tokens = self.alignment_mode == "token"
-        units = buffer.tokens if by_tokens else buffer.words
-        starts, ends, types, scores = self._decode(units, probs, scheme)
-        keep = (scores >= self._lowest_score(head)) & np.array(
-            [labels[kind] is not None for kind in types], dtype=bool
+        strategy = self.aggregation_strategy
+        found = find_entities(
+            buffer,
+            softmax(logits) @ scheme.fold,
+            scheme,
+            strategy=self.shim.checkpoint.strategy if strategy == "auto" else strategy,
+            decoding=self.decoding,
+            mode=self.alignment_mode,
         )
-        starts, last, types, scores = starts[keep], ends[keep] - 1, types[keep], scores[keep]
-        chars = units.starts[starts], units.ends[last]
-        if by_tokens:
-            first, stop = units.index[starts], units.index[last] + 1
-            fits = np.ones(len(first), dtype=bool)
-            chars = self._marked(buffer, probs, scheme, first, stop, types)
-        else:
-            first, stop, fits = buffer.to_tokens(*chars, mode=self.alignment_mode)
-        texts = buffer.text_of(chars[0])
-        first, stop = first - buffer.first_tokens[texts], stop - buffer.first_tokens[texts]
-        bases = buffer.first_chars[texts]
+        lowest = self._lowest_score(head)
         return [
             (
-                int(text),
-                Entity(start, end, str(labels[kind]), score, (head.dataset,), *char_span)
-                if fit
+                text,
+                Entity(start, end, label, score, (head.dataset,), char_start, char_end)
+                if fits
                 else None,
             )
-            for text, fit, start, end, kind, score, *char_span in zip(
-                texts.tolist(),
-                fits.tolist(),
-                first.tolist(),
-                stop.tolist(),
-                types.tolist(),
-                scores.tolist(),
-                (chars[0] - bases).tolist(),
-                (chars[1] - bases).tolist(),
-                strict=True,
-            )
+            for text, start, end, fits, kind, score, char_start, char_end in found.rows()
+            if score >= lowest and (label := labels[kind]) is not None
         ]
-
-    def _decode(
-        self, units: Units, probs: np.ndarray, scheme: LabelScheme
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Entities as first unit, unit after the last, type and score, from pieces' states."""
-        pooled = self._pool(units, probs)
-        if self.decoding == "viterbi":
-            states = viterbi(pooled, units.lengths, scheme.begins)
-        else:
-            states = greedy(pooled)
-        return find_spans(states, units.lengths, pooled)
-
-    def _pool(self, units: Units, probs: np.ndarray) -> np.ndarray:
-        strategy = self.aggregation_strategy
-        if strategy == "auto":
-            strategy = self.shim.checkpoint.strategy
-        pooled = pool(probs, units.alignment, strategy)
-        if strategy != "first" and self.decoding == "viterbi":
-            pooled = begin_as_first(pooled, pool(probs, units.alignment, "first"))
-        return continue_inside(pooled, units.alignment.inside)
-
-    def _marked(
-        self,
-        buffer: Buffer,
-        probs: np.ndarray,
-        scheme: LabelScheme,
-        first: np.ndarray,
-        stop: np.ndarray,
-        types: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The character spans of token spans, without the words at both ends that are not of
-        the type: "p53" in the token "p53(R175H", "kappaB" in "kappaB."."""
-        kinds = greedy(self._pool(buffer.words, probs))
-        kinds = np.where(kinds > 0, (kinds - 1) % max(len(scheme.types), 1), -1)
-        return buffer.shrink(first, stop, types, kinds)
 
     def _lowest_score(self, head: Head) -> float:
         if self.threshold != "recommended":
@@ -407,7 +348,7 @@ class OpenMedNER(TrainablePipe):
         """Write entities to documents.
 
         docs (Iterable[Doc]): The documents.
-        entities (List[List[Entity]]): The entities of each, from `predict`.
+        entities (list[list[Entity]]): The entities of each, from `predict`.
 
         DOCS: https://spacy.io/api/pipe#set_annotations
         """
@@ -423,7 +364,7 @@ class OpenMedNER(TrainablePipe):
         """Load the checkpoint.
 
         get_examples (Callable[[], Iterable[Example]]): Not used: the checkpoint is trained.
-        nlp (Optional[Language]): The pipeline.
+        nlp (Language | None): The pipeline.
 
         DOCS: https://spacy.io/api/pipe#initialize
         """
@@ -439,7 +380,7 @@ class OpenMedNER(TrainablePipe):
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save the component with its checkpoint, as a plain Hugging Face folder.
 
-        path (Union[str, Path]): The component's folder.
+        path (str | Path): The component's folder.
         exclude (Iterable[str]): "checkpoint" to leave that out.
 
         DOCS: https://spacy.io/api/pipe#to_disk
@@ -449,13 +390,14 @@ class OpenMedNER(TrainablePipe):
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "OpenMedNER":
         """Load the component. Nothing but its folder is needed.
 
-        path (Union[str, Path]): The component's folder.
+        path (str | Path): The component's folder.
         exclude (Iterable[str]): "checkpoint" to leave that out.
         RETURNS (OpenMedNER): The component.
 
         DOCS: https://spacy.io/api/pipe#from_disk
         """
-        util.from_disk(path, {"checkpoint": self.shim.from_disk}, exclude)
+        readers = {"checkpoint": self.shim.from_disk}
+        util.from_disk(path, readers, exclude)  # type: ignore[arg-type]
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:

@@ -72,7 +72,7 @@ def plan_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
 
     lengths (Ints1d): (n_windows,) Pieces of each window, special ones counted.
     max_tokens (int): Most pieces in a batch, padding counted. A longer window is a batch alone.
-    RETURNS (List[Ints1d]): Indexes of the windows of each batch.
+    RETURNS (list[Ints1d]): Indexes of the windows of each batch.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
     batches = []

@@ -1,7 +1,7 @@
 """Engines run the forward pass. They are given batches and know no texts, tokens or labels."""
 
 from collections.abc import Sequence
-from typing import List, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +13,7 @@ class Engine(Protocol):
         """Predict a batch of windows.
 
         windows (Sequence[Ints1d]): (n_pieces,) each: Piece ids, special ones included.
-        RETURNS (List[Floats2d]): (n_pieces, n_labels) each: float32 logits, in the same order.
+        RETURNS (list[Floats2d]): (n_pieces, n_labels) each: float32 logits, in the same order.
         RAISES (MemoryError): If the batch does not fit into the device's memory.
         """
         ...
