@@ -12,14 +12,13 @@ from pathlib import Path
 import spacy
 import typer
 from spacy import displacy
-from spacy.tokens import Doc, Span
 from wasabi import msg
 
 from spacy_openmed import catalogue
+from spacy_openmed.cli.ner import get_entities, print_entities
 
 DOMAINS = ("pharmacology", "disease", "genomics")
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SPANS_KEY = "openmed"
 
 
 def main(
@@ -33,58 +32,17 @@ def main(
     counts: Counter[str] = Counter()
     for path, doc in zip(paths, docs, strict=True):
         doc.user_data["title"] = path.stem
-        print_entities(doc)
-        counts.update(count_domains(doc))
+        msg.divider(path.stem)
+        entities = get_entities(doc)
+        print_entities(entities)
+        for entity in entities:
+            counts.update({catalogue.datasets()[name].domain for name in entity["datasets"]})
     page = displacy.render(docs, style="ent", page=True, jupyter=False)
     output.write_text(page, encoding="utf8")
     msg.good(f"Wrote the page to {output.resolve()}")
     msg.text(", ".join(f"{domain}: {counts[domain]} entities" for domain in DOMAINS))
     if silent := [domain for domain in DOMAINS if not counts[domain]]:
         msg.fail(f"Nothing found for: {', '.join(silent)}", exits=1)
-
-
-def print_entities(doc: Doc) -> None:
-    """Print a table of a document's entities.
-
-    doc (Doc): The document, with its title in `doc.user_data`.
-    """
-    msg.divider(doc.user_data["title"])
-    rows = [
-        (
-            " ".join(span.text.split()),
-            span.label_,
-            f"{score:.2f}",
-            ", ".join(datasets),
-            f"{span.start_char}-{span.end_char}",
-        )
-        for span, score, datasets in found(doc)
-    ]
-    header = ("Entity", "Label", "Score", "Datasets", "Offsets")
-    msg.table(rows, header=header, divider=True, aligns=("l", "l", "r", "l", "r"))
-
-
-def count_domains(doc: Doc) -> Counter[str]:
-    """Count the entities of every domain.
-
-    doc (Doc): The document.
-    RETURNS (Counter[str]): Number of entities by domain.
-    """
-    known = catalogue.datasets()
-    counts: Counter[str] = Counter()
-    for _, _, datasets in found(doc):
-        counts.update({known[dataset].domain for dataset in datasets})
-    return counts
-
-
-def found(doc: Doc) -> list[tuple[Span, float, list[str]]]:
-    """Get the entities with what is known of each, in the order of the text.
-
-    doc (Doc): The document.
-    RETURNS (list[tuple[Span, float, list[str]]]): Span, score and datasets of every entity.
-    """
-    group = doc.spans[SPANS_KEY]
-    rows = zip(group, group.attrs["scores"], group.attrs["datasets"], strict=True)
-    return sorted(rows, key=lambda row: (row[0].start, row[0].end))
 
 
 if __name__ == "__main__":

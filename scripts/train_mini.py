@@ -1,6 +1,6 @@
 """Train the bundled multi-head checkpoint, `mini`.
 
-    python scripts/train_mini.py ENCODER OUTPUT [--epochs 6] [--heads scripts/mini_heads.json]
+    python scripts/train_mini.py ENCODER OUTPUT [--epochs 8] [--heads scripts/mini_heads.json]
 
 Every head reads the corpus that the heads file names for it; heads on one corpus
 share its forward passes. A run that was stopped goes on where it was when it is
@@ -83,21 +83,28 @@ def held_back(corpora: Sequence[str]) -> set[str]:
 
 
 def encode(sentences: Sequence[Sentence], heads: Sequence[Head], tokenizer: Any) -> list[Passage]:
-    """One passage a sentence, without special pieces; labels on the first piece of a token."""
+    """One passage a sentence, without special pieces.
+
+    Labels stand on the first piece of every word of the tokenizer, which are finer than the
+    corpora's tokens: other tokenizers may cut "OCI-AML-1" at its hyphens.
+    """
     passages = []
     encoding = tokenizer(
         [list(s.tokens) for s in sentences], is_split_into_words=True, add_special_tokens=False
     )
     for i, sentence in enumerate(sentences):
-        words = encoding.word_ids(i)
-        labels = np.full((len(heads), len(words)), IGNORE, dtype="int64")
+        tokens = encoding.word_ids(i)
+        starts = [not piece.startswith("##") for piece in encoding.tokens(i)]
+        labels = np.full((len(heads), len(tokens)), IGNORE, dtype="int64")
         for h, head in enumerate(heads):
             ids = {label: k for k, label in enumerate(head.labels)}
             previous = None
-            for p, word in enumerate(words):
-                if word != previous:
-                    labels[h, p] = ids.get(sentence.tags[word], 0)
-                previous = word
+            for p, token in enumerate(tokens):
+                if token != previous:
+                    labels[h, p] = ids.get(sentence.tags[token], 0)
+                elif starts[p]:
+                    labels[h, p] = ids.get(sentence.tags[token].replace("B-", "I-", 1), 0)
+                previous = token
         passages.append(
             Passage(heads[0].corpus, np.asarray(encoding["input_ids"][i], dtype="int64"), labels)
         )
@@ -219,7 +226,7 @@ def main() -> None:
     parser.add_argument("encoder", help="folder or hub id of the base encoder")
     parser.add_argument("output", type=Path)
     parser.add_argument("--heads", type=Path, default=Path(__file__).parent / "mini_heads.json")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--batch-pieces", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)

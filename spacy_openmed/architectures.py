@@ -120,13 +120,13 @@ def _sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:
     """The window, the stride and the batch, checked against what the checkpoint takes."""
     special = len(checkpoint.prefix) + len(checkpoint.suffix)
 
-    def require(setting: str, value: int, least: int, most: int) -> None:
-        if not least <= value <= most:
+    def require(setting: str, value: int, least: int, most: int | None = None) -> None:
+        if value < least or (most is not None and value > most):
             raise ValueError(
                 Errors.OM008.format(
                     setting=setting,
                     value=value,
-                    expected=f"expected {least} to {most}",
+                    expected=f"expected {least} " + ("or more" if most is None else f"to {most}"),
                     limit=checkpoint.limit,
                     special=special,
                 )
@@ -143,6 +143,7 @@ def _sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:
     max_tokens = model.attrs["max_batch_tokens"]
     if max_tokens is None:
         max_tokens = 1024 if checkpoint.device.type == "cpu" else 16384
+    require("max_batch_tokens", max_tokens, 1)
     return window, stride, max_tokens
 
 

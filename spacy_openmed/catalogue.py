@@ -6,38 +6,38 @@ Imported whenever spaCy lists its factories, so the standard library is all it u
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .errors import Errors
-from .labels import canonical_label, strip_bio
+from .labels import strip_bio
+from .records import (
+    BEST,
+    MINI,
+    SIZES,
+    BundledHead,
+    CheckpointInfo,
+    Choice,
+    Dataset,
+    Domain,
+    Score,
+    canonical,
+    unique,
+)
 
 DATA_PATH = Path(__file__).parent / "data"
 MINI_PATH = Path(__file__).parent / "mini"
-MINI = "mini"
-BEST = "best"
 PRIVACY = "privacy"
 
-# Parameters in millions, both ends included. No checkpoint lies between two sizes.
-HUB_SIZES = {
-    "compact": (0, 149),
-    "medium": (150, 279),
-    "large": (335, 395),
-    "xlarge": (434, 434),
-    "giant": (560, 600),
-}
-SIZES = (MINI, *HUB_SIZES, BEST)
-
-# Architectures, by the catalogue's names, that transformers loads without remote code.
+# Architectures, by the catalogue's names, that every supported transformers loads
+# without remote code. Only these are chosen; others can be named (`model.name`).
 LOADABLE = (
     "bert",
     "clinical-longformer",
     "deberta-v2",
     "distilbert",
-    "eurobert",
     "modernbert",
     "roberta",
     "xlm-roberta",
@@ -59,110 +59,10 @@ class CatalogueError(ValueError):
     """A name or a combination that the catalogue does not have."""
 
 
-@dataclass(frozen=True)
-class Score:
-    """A published result of a checkpoint on a dataset's test set."""
-
-    dataset: str
-    f1: float
-    source: str
-    precision: float | None = None
-    recall: float | None = None
-
-
-@dataclass(frozen=True)
-class CheckpointInfo:
-    """What is known of a checkpoint before it is loaded.
-
-    `labels` are its entity types without BIO prefixes, empty where they are not
-    published; `dataset` is None where it was not trained on exactly one of ours.
-    """
-
-    id: str
-    kind: str
-    params: int | None
-    architecture: str | None
-    labels: tuple[str, ...]
-    domain: str | None
-    dataset: str | None
-    languages: tuple[str, ...]
-    license: str
-    released: str | None
-    family: str | None
-    encoder_line: str | None
-    base_model: str | None
-    recommended_confidence: float | None
-    onnx_repo: str | None
-    scores: tuple[Score, ...]
-
-    @property
-    def canonical_labels(self) -> tuple[str, ...]:
-        """RETURNS (tuple[str, ...]): The labels in the vocabulary all checkpoints share."""
-        return _unique(canonical_label(label) for label in self.labels)
-
-    @property
-    def size(self) -> str | None:
-        """RETURNS (str | None): The size it counts as. None if its parameters are not known."""
-        if self.id == MINI:
-            return MINI
-        millions = (self.params or -1) / 1e6
-        return next((s for s, (low, high) in HUB_SIZES.items() if low <= millions <= high), None)
-
-    @property
-    def f1(self) -> float | None:
-        """RETURNS (float | None): The highest published F1, for checkpoints of one dataset."""
-        return max((s.f1 for s in self.scores if s.dataset == self.dataset), default=None)
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A corpus that checkpoints were trained on, and the announcement's figures for it."""
-
-    name: str
-    domain: str
-    title: str
-    labels: tuple[str, ...]
-    best: str
-    best_f1: float
-    earlier_f1: float | None  # the published state of the art before it
-    note: str
-
-    @property
-    def canonical_labels(self) -> tuple[str, ...]:
-        """RETURNS (tuple[str, ...]): The labels in the vocabulary all checkpoints share."""
-        return _unique(canonical_label(label) for label in self.labels)
-
-
-@dataclass(frozen=True)
-class Domain:
-    """A group of datasets.
-
-    `recommended` is the announcement's checkpoint, `choice` ours. The dataset of
-    ours is the domain's main dataset: the sizes of a domain are sizes of that.
-    """
-
-    name: str
-    title: str
-    datasets: tuple[str, ...]
-    recommended: str | None
-    choice: str | None
-    note: str
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A checkpoint, the datasets whose heads to use, the labels to expect, and why."""
-
-    checkpoint: CheckpointInfo
-    datasets: tuple[str, ...]
-    labels: tuple[str, ...]
-    note: str
-
-
 @cache
 def domains() -> Mapping[str, Domain]:
     """RETURNS (Mapping[str, Domain]): All domains by name."""
-    rows = _read_table()["domains"]
+    rows = _read_json(DATA_PATH / "domains.json")["domains"]
     return {
         name: Domain(name, **{**row, "datasets": tuple(row["datasets"])})
         for name, row in rows.items()
@@ -172,7 +72,7 @@ def domains() -> Mapping[str, Domain]:
 @cache
 def datasets() -> Mapping[str, Dataset]:
     """RETURNS (Mapping[str, Dataset]): All datasets by name."""
-    rows = _read_table()["datasets"]
+    rows = _read_json(DATA_PATH / "domains.json")["datasets"]
     return {
         name: Dataset(name, **{**row, "labels": tuple(row["labels"])}) for name, row in rows.items()
     }
@@ -185,21 +85,39 @@ def checkpoints() -> tuple[CheckpointInfo, ...]:
     return tuple(sorted((_checkpoint(json.loads(line)) for line in lines), key=lambda c: c.id))
 
 
+def bundled() -> dict[str, BundledHead]:
+    """Get the heads of the bundled checkpoint.
+
+    RETURNS (dict[str, BundledHead]): The heads by dataset, in their order.
+    RAISES (CatalogueError): If its folder is not complete.
+    """
+    path = MINI_PATH / "config.json"
+    if not path.is_file():
+        raise CatalogueError(Errors.OM107.format(path=path))
+    return {
+        row["dataset"]: BundledHead(
+            row["dataset"],
+            _entity_types(row["labels"]),
+            row.get("f1"),
+            row.get("recommended_confidence"),
+        )
+        for row in _read_json(path)["openmed"]["heads"]
+    }
+
+
 def mini() -> CheckpointInfo:
     """Get the bundled checkpoint.
 
     RETURNS (CheckpointInfo): The checkpoint; its labels are those of all its heads.
     RAISES (CatalogueError): If its folder is not complete.
     """
-    config = _read_mini(MINI_PATH)
-    openmed = config["openmed"]
-    tags = [tag for head in openmed["heads"] for tag in head["labels"]]
+    heads = bundled().values()
     return CheckpointInfo(
         id=MINI,
         kind="ner",
         params=22_600_000,
-        architecture=config.get("model_type"),
-        labels=_entity_types(tags),
+        architecture="bert",
+        labels=unique(label for head in heads for label in head.labels),
         domain=None,
         dataset=None,
         languages=("en",),
@@ -208,20 +126,14 @@ def mini() -> CheckpointInfo:
         family=None,
         encoder_line=None,
         base_model="sentence-transformers/all-MiniLM-L6-v2",
-        recommended_confidence=openmed.get("recommended_confidence"),
+        recommended_confidence=None,  # every head has its own
         onnx_repo=None,
-        scores=_scores(openmed.get("scores", ())),
+        scores=tuple(
+            Score(head.dataset, head.f1, "test set, measured by this project")
+            for head in heads
+            if head.f1 is not None
+        ),
     )
-
-
-def bundled() -> dict[str, tuple[str, ...]]:
-    """Get the heads of the bundled checkpoint.
-
-    RETURNS (dict[str, tuple[str, ...]]): Native labels by dataset, in the order of the heads.
-    RAISES (CatalogueError): If its folder is not complete.
-    """
-    heads = _read_mini(MINI_PATH)["openmed"]["heads"]
-    return {head["dataset"]: _entity_types(head["labels"]) for head in heads}
 
 
 def get(id: str) -> CheckpointInfo:
@@ -231,12 +143,11 @@ def get(id: str) -> CheckpointInfo:
     RETURNS (CheckpointInfo): The checkpoint.
     RAISES (CatalogueError): If there is none of that id.
     """
-    if id == MINI:
-        return mini()
-    by_id = {c.id: c for c in checkpoints()}
-    if id not in by_id:
-        raise CatalogueError(Errors.OM101.format(id=id, nearest=nearest(id, by_id)))
-    return by_id[id]
+    info = mini() if id == MINI else lookup(id)
+    if info is None:
+        near = nearest(id, (c.id for c in checkpoints()))
+        raise CatalogueError(Errors.OM101.format(id=id, nearest=near))
+    return info
 
 
 def lookup(id: str) -> CheckpointInfo | None:
@@ -256,18 +167,11 @@ def expand(
     domain (str | Sequence[str] | None): Names of domains.
     dataset (str | Sequence[str] | None): Names of datasets. With domains, they narrow
         these down.
-    RETURNS (tuple[str, ...]): Names of datasets.
-    RAISES (CatalogueError): If a name is unknown.
+    RETURNS (tuple[str, ...]): Names of datasets. Empty if nothing is named.
+    RAISES (CatalogueError): If a name is unknown or they do not go together.
     """
-    chosen_domains, chosen_datasets = _as_tuple(domain), _as_tuple(dataset)
-    for name in chosen_domains:
-        _check("domain", name, domains())
-    for name in chosen_datasets:
-        _check("dataset", name, datasets())
-    _check_narrowing(chosen_domains, chosen_datasets)
-    return chosen_datasets or _unique(
-        d for name in chosen_domains for d in domains()[name].datasets
-    )
+    chosen_domains, chosen_datasets = _resolve(domain, dataset)
+    return chosen_datasets or _datasets_of(chosen_domains)
 
 
 def find(
@@ -291,15 +195,15 @@ def find(
     language (str | None): Language code, e.g. "en".
     max_params (int | None): Most parameters. Leaves out those whose number is not known.
     RETURNS (list[CheckpointInfo]): The checkpoints, sorted by id.
-    RAISES (CatalogueError): If a name is none of the catalogue's.
+    RAISES (CatalogueError): If a name is none of the catalogue's, or the dataset none of
+        the domain's.
     """
     rows = checkpoints()
+    _resolve(domain, dataset)
     _check("kind", kind, ("ner", "pii"))
-    _check("domain", domain, domains())
-    _check("dataset", dataset, datasets())
     _check("size", size, SIZES)
     _check("architecture", architecture, sorted({c.architecture for c in rows if c.architecture}))
-    _check("language", language, sorted({code for c in rows for code in c.languages}))
+    _check("language", language, _languages(rows))
     best = {d.best for d in datasets().values()} | {d.choice for d in domains().values()}
     return [
         c
@@ -325,8 +229,8 @@ def choose(
 
     With the size "mini", domains and datasets choose heads of the bundled checkpoint,
     all of them by default. Any other size means one checkpoint on the hub: "best" is
-    the announcement's best of the dataset, or of the domain the one we choose; a
-    bucket's is the one with the highest published F1, or where none is published, the
+    the announcement's best of the dataset, or of the domain the one we choose; of the
+    others, it is the one with the highest published F1, or where none is published, the
     one whose encoder (if none, whose line of encoders) is best on most datasets of the
     announcement, then the bigger, then the first by id. A domain's sizes are those of
     its main dataset.
@@ -347,29 +251,19 @@ def choose(
         return _choose_heads(chosen_domains, chosen_datasets, language)
     names = chosen_datasets or chosen_domains
     if len(names) != 1:
-        key = "dataset" if chosen_datasets else "domain"
-        raise CatalogueError(_one_each(key, names, size))
-    if chosen_datasets:
-        return _choose_for_dataset(names[0], size, language, datasets()[names[0]].note)
-    if names[0] == PRIVACY:
+        raise CatalogueError(_one_each("dataset" if chosen_datasets else "domain", names, size))
+    name = names[0]
+    if name == PRIVACY:
         return _choose_for_privacy(size, language)
-    return _choose_for_domain(names[0], size, language)
-
-
-def datasets_of(
-    *, domain: str | Sequence[str] | None = None, dataset: str | Sequence[str] | None = None
-) -> tuple[str, ...]:
-    """Get the datasets that domains and datasets name, whatever the checkpoint.
-
-    domain (str | Sequence[str] | None): Names of domains.
-    dataset (str | Sequence[str] | None): Names of datasets. With domains, they narrow
-        these down.
-    RETURNS (tuple[str, ...]): Names of datasets. Empty if nothing is named.
-    RAISES (CatalogueError): If a name is unknown or they do not go together.
-    """
-    chosen_domains, chosen_datasets = _resolve(domain, dataset)
-    return chosen_datasets or _unique(
-        d for name in chosen_domains for d in domains()[name].datasets
+    if chosen_datasets:
+        best, note = datasets()[name].best, datasets()[name].note
+    else:
+        best, note = str(domains()[name].choice), domains()[name].note
+    checkpoint = get(best)
+    if size != BEST:
+        checkpoint = _preferred(find(dataset=checkpoint.dataset, size=size), "en")
+    return _choice(
+        checkpoint, (str(checkpoint.dataset),), checkpoint.canonical_labels, [note], language
     )
 
 
@@ -381,10 +275,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     RETURNS (str): A sentence with a leading space, or "" if none is near.
     """
     by_lower = {k.lower(): k for k in known}
-    matches = get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
-    if not matches:
-        return ""
-    return f" Did you mean {' or '.join(repr(by_lower[m]) for m in matches)}?"
+    matches = get_close_matches(name.lower(), by_lower, n=3)
+    guesses = " or ".join(repr(by_lower[match]) for match in matches)
+    return f" Did you mean {guesses}?" if matches else ""
 
 
 def _choose_heads(
@@ -392,57 +285,35 @@ def _choose_heads(
 ) -> Choice:
     heads = bundled()
     notes = []
-    if chosen_datasets:
-        for name in chosen_datasets:
-            if name not in heads:
-                raise CatalogueError(_not_bundled("dataset", name, language))
-        wanted: Iterable[str] = chosen_datasets
-    elif chosen_domains:
-        wanted = []
-        for name in chosen_domains:
-            found = [d for d in domains()[name].datasets if d in heads]
-            if not found:
-                raise CatalogueError(_not_bundled("domain", name, language))
-            wanted += found
-            if missing := [d for d in domains()[name].datasets if d not in heads]:
-                notes.append(f"Not bundled, of {name}: {_join(missing)}.")
-    else:
-        wanted = heads
-    names = _unique(wanted)
-    labels = _unique(canonical_label(label) for name in names for label in heads[name])
+    for name in chosen_datasets:
+        if name not in heads:
+            raise CatalogueError(_not_bundled("dataset", name, language))
+    for name in () if chosen_datasets else chosen_domains:
+        theirs = domains()[name].datasets
+        missing = [d for d in theirs if d not in heads]
+        if len(missing) == len(theirs):
+            raise CatalogueError(_not_bundled("domain", name, language))
+        if missing:
+            notes.append(f"Not bundled, of {name}: {_join(missing)}.")
+    wanted = chosen_datasets or _datasets_of(chosen_domains)
+    names = tuple(d for d in wanted if d in heads) or tuple(heads)
+    labels = canonical(label for name in names for label in heads[name].labels)
     return _choice(mini(), names, labels, notes, language)
-
-
-def _choose_for_dataset(name: str, size: str, language: str, note: str) -> Choice:
-    if size == BEST:
-        checkpoint = get(datasets()[name].best)
-    else:
-        checkpoint = _preferred(find(dataset=name, size=size), "en")
-    return _choice(checkpoint, (name,), checkpoint.canonical_labels, [note], language)
-
-
-def _choose_for_domain(name: str, size: str, language: str) -> Choice:
-    domain = domains()[name]
-    checkpoint = get(str(domain.choice))
-    if size != BEST:
-        return _choose_for_dataset(str(checkpoint.dataset), size, language, domain.note)
-    labels = checkpoint.canonical_labels
-    return _choice(checkpoint, (str(checkpoint.dataset),), labels, [domain.note], language)
 
 
 def _choose_for_privacy(size: str, language: str) -> Choice:
     rows = [c for c in find(domain=PRIVACY) if c.architecture in LOADABLE]
-    _check("language", language, sorted({code for c in rows for code in c.languages}))
+    if language not in _languages(rows):
+        raise CatalogueError(Errors.OM108.format(language=language, known=_join(_languages(rows))))
     rows = [c for c in rows if language in c.languages]
     candidates = [c for c in rows if size in (BEST, c.size)]
     if not candidates:
-        sizes = _join(s for s in (*HUB_SIZES, BEST) if s == BEST or s in {c.size for c in rows})
-        raise CatalogueError(Errors.OM106.format(language=language, size=size, sizes=sizes))
+        sizes = [s for s in SIZES if s == BEST or s in {c.size for c in rows}]
+        raise CatalogueError(Errors.OM106.format(language=language, size=size, sizes=_join(sizes)))
     checkpoint = _preferred(candidates, language)
     notes = [domains()[PRIVACY].note]
     if language != "en" and checkpoint.base_model not in MULTILINGUAL:
-        best = _preferred(rows, language).id
-        notes.append(f"Its encoder comes from English texts; {best} has a multilingual one.")
+        notes.append("Its encoder was first trained on English texts only.")
     return _choice(checkpoint, (), (), notes, language)
 
 
@@ -478,15 +349,6 @@ def _choice(
     return Choice(checkpoint, names, labels, " ".join(note for note in notes if note))
 
 
-def _check(what: str, name: str | None, known: Iterable[str]) -> None:
-    if name is not None and name not in known:
-        raise CatalogueError(
-            Errors.OM100.format(
-                what=what, name=name, nearest=nearest(name, known), known=_join(known)
-            )
-        )
-
-
 def _resolve(
     domain: str | Sequence[str] | None, dataset: str | Sequence[str] | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -498,26 +360,29 @@ def _resolve(
         _check("dataset", name, datasets())
     owners = {datasets()[name].domain for name in chosen_datasets}
     if chosen_domains and chosen_datasets and owners != set(chosen_domains):
-        theirs = _unique(d for name in chosen_domains for d in domains()[name].datasets)
+        theirs = _join(_datasets_of(chosen_domains)) or "none"
         raise CatalogueError(
             Errors.OM102.format(
-                datasets=_join(chosen_datasets),
-                domains=_join(chosen_domains),
-                theirs=_join(theirs) or "none",
+                datasets=_join(chosen_datasets), domains=_join(chosen_domains), theirs=theirs
             )
         )
     return chosen_domains, chosen_datasets
 
 
+def _check(what: str, name: str | None, known: Iterable[str]) -> None:
+    if name is not None and name not in known:
+        near = nearest(name, known)
+        raise CatalogueError(
+            Errors.OM100.format(what=what, name=name, nearest=near, known=_join(known))
+        )
+
+
 def _not_bundled(key: str, name: str, language: str) -> str:
     heads = bundled()
     own = [d.name for d in domains().values() if any(x in heads for x in d.datasets)]
-    if key == "dataset":
-        choice = choose(dataset=name, size=BEST)
-    else:
-        choice = choose(domain=name, size=BEST, language=language)
+    best = choose(**{key: name}, size=BEST, language=language)
     return Errors.OM103.format(
-        what=key, name=name, domains=_join(own), datasets=_join(heads), best=choice.checkpoint.id
+        what=key, name=name, domains=_join(own), datasets=_join(heads), best=best.checkpoint.id
     )
 
 
@@ -532,16 +397,16 @@ def _one_each(key: str, names: tuple[str, ...], size: str) -> str:
     return Errors.OM105.format(what=key, n=len(names), size=size, lines="\n".join(lines))
 
 
-@cache
-def _read_table() -> dict[str, Any]:
-    return json.loads((DATA_PATH / "domains.json").read_text(encoding="utf8"))
+def _datasets_of(chosen_domains: Iterable[str]) -> tuple[str, ...]:
+    return unique(dataset for name in chosen_domains for dataset in domains()[name].datasets)
+
+
+def _languages(rows: Iterable[CheckpointInfo]) -> list[str]:
+    return sorted({code for c in rows for code in c.languages})
 
 
 @cache
-def _read_mini(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CatalogueError(Errors.OM107.format(path=path))
+def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf8"))
 
 
@@ -566,29 +431,18 @@ def _checkpoint(row: dict[str, Any]) -> CheckpointInfo:
         base_model=row["base_model"],
         recommended_confidence=row["recommended_confidence"],
         onnx_repo=row["onnx_repo"],
-        scores=_scores(row.get("scores", ())),
-    )
-
-
-def _scores(rows: Iterable[dict[str, Any]]) -> tuple[Score, ...]:
-    return tuple(
-        Score(row["dataset"], row["f1"], row["source"], row.get("precision"), row.get("recall"))
-        for row in rows
+        scores=tuple(Score(**score) for score in row.get("scores", ())),
     )
 
 
 def _entity_types(tags: Iterable[str]) -> tuple[str, ...]:
-    return _unique(strip_bio(tag) for tag in tags if tag != "O")
+    return unique(strip_bio(tag) for tag in tags if tag != "O")
 
 
 def _as_tuple(names: str | Sequence[str] | None) -> tuple[str, ...]:
     if names is None:
         return ()
-    return (names,) if isinstance(names, str) else _unique(names)
-
-
-def _unique(items: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(items))
+    return (names,) if isinstance(names, str) else unique(names)
 
 
 def _join(names: Iterable[str]) -> str:

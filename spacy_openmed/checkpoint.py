@@ -26,6 +26,8 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "vocab.txt",
 )
+# One of them has to be there: transformers makes an empty tokenizer up where there is none.
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 NOTICES = ("LICENSE", "NOTICE", "README.md")
 # All files that a checkpoint may be loaded from: never pickles, never code.
 CHECKPOINT_FILES = (
@@ -102,6 +104,7 @@ class Checkpoint:
     ) -> None:
         self.module = module
         self.name = source.name
+        self.is_local = source.is_folder
         self.files = files
         self.stored_dtype = stored_dtype
         facts = describe(module.config.to_dict(), source)
@@ -149,9 +152,10 @@ class Checkpoint:
             key: value.detach().to("cpu", self.stored_dtype if value.is_floating_point() else None)
             for key, value in self.module.state_dict().items()
         }
-        self.module.save_pretrained(
-            folder, state_dict={key: value.contiguous() for key, value in state.items()}
-        )
+        with _quiet():
+            self.module.save_pretrained(
+                folder, state_dict={key: value.contiguous() for key, value in state.items()}
+            )
         for file, content in self.files.items():
             (folder / file).write_bytes(content)
 
@@ -263,7 +267,7 @@ def find_folder(source: Source) -> Path:
 
     try:
         folder = fetch(local_files_only=True)
-        if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+        if all(_has(folder, *part) for part in (["config.json"], ["*.safetensors"], VOCABULARIES)):
             return folder
     except (OSError, HFValidationError):
         pass
@@ -279,26 +283,25 @@ def find_folder(source: Source) -> Path:
 
 def _load(source: Source) -> Checkpoint:
     import transformers
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoModelForTokenClassification
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     name = source.name
     folder = find_folder(source)
     if not (folder / "config.json").is_file():
         raise OSError(Errors.OM010.format(name=folder, file="config.json"))
-    if not any(folder.glob("*.safetensors")):
+    if not _has(folder, "*.safetensors"):
         raise OSError(Errors.OM005.format(name=name))
-    architecture = srsly.read_json(folder / "config.json").get("model_type")
+    with _reading(name):
+        architecture = srsly.read_json(folder / "config.json").get("model_type")
     if architecture not in CONFIG_MAPPING:
         version = transformers.__version__
         raise ValueError(Errors.OM002.format(name=name, architecture=architecture, version=version))
-    with _quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+    tokenizer = _load_tokenizer(folder, name)
+    with _reading(name):
         module, info = AutoModelForTokenClassification.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True
+            folder, use_safetensors=True, output_loading_info=True, trust_remote_code=False
         )
-    if not tokenizer.is_fast:
-        raise ValueError(Errors.OM004.format(name=name))
     missing = sorted(key for key in info["missing_keys"] if "position_ids" not in key)
     if missing:
         raise ValueError(Errors.OM003.format(name=name, missing=", ".join(missing)))
@@ -309,6 +312,29 @@ def _load(source: Source) -> Checkpoint:
         source=source,
         stored_dtype=_stored_dtype(folder),
     )
+
+
+def _load_tokenizer(folder: Path, name: str) -> Any:
+    from transformers import AutoTokenizer
+
+    if not _has(folder, *VOCABULARIES):
+        raise OSError(Errors.OM013.format(name=name, error="it has no tokenizer.json"))
+    try:
+        with _reading(name):
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, use_fast=True, trust_remote_code=False
+            )
+    except OSError as error:
+        if _has(folder, "tokenizer.json"):
+            raise
+        raise ValueError(Errors.OM004.format(name=name)) from error
+    if not tokenizer.is_fast:
+        raise ValueError(Errors.OM004.format(name=name))
+    return tokenizer
+
+
+def _has(folder: Path, *patterns: str) -> bool:
+    return any(path.is_file() for pattern in patterns for path in folder.glob(pattern))
 
 
 def _stored_dtype(folder: Path) -> Any:
@@ -330,6 +356,16 @@ def _files_to_keep(folder: Path, tokenizer: Any) -> dict[str, bytes]:
             tokenizer.save_pretrained(made)
             files |= {file: Path(made) / file for file in TOKENIZER_FILES}
         return {file: path.read_bytes() for file, path in files.items() if path.is_file()}
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Say which checkpoint it was that transformers could not read."""
+    try:
+        with _quiet():
+            yield
+    except Exception as error:
+        raise OSError(Errors.OM013.format(name=name, error=error)) from error
 
 
 @contextmanager

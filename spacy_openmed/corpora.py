@@ -39,7 +39,7 @@ def find_corpora() -> Path:
     RETURNS (Path): The folder.
     RAISES (FileNotFoundError): If neither place has it.
     """
-    folder = Path(os.environ.get("OPENMED_CORPORA", "assets"))
+    folder = Path(os.environ.get("OPENMED_CORPORA") or "assets")
     if not (folder / "ner").is_dir():
         raise FileNotFoundError(Errors.OM040.format(folder=folder))
     return folder

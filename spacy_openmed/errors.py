@@ -81,13 +81,15 @@ class Errors:
         "models` lists them all."
     )
     OM102 = (
-        "[OM102] The datasets {datasets} do not go with the domains {domains}: a dataset given "
-        "with domains has to be one of theirs, and each domain needs one. Theirs are: {theirs}."
+        "[OM102] The datasets ({datasets}) do not fit the domains ({domains}): a dataset given "
+        "together with domains has to belong to one of them, and each domain needs one. The "
+        "datasets of these domains: {theirs}."
     )
     OM103 = (
         "[OM103] The bundled model has no head for the {what} '{name}'. It has heads for the "
         'domains {domains} (datasets {datasets}). Choose among these, or set size = "best" to '
-        "load {best} from the Hugging Face hub."
+        "load {best} from the Hugging Face hub; `python -m spacy openmed info {name}` lists "
+        "the other sizes."
     )
     OM104 = (
         "[OM104] The size '{size}' needs a domain or a dataset to choose a checkpoint by. "
@@ -95,30 +97,45 @@ class Errors:
     )
     OM105 = (
         "[OM105] A checkpoint of the size '{size}' is for one {what}, not for {n}. Add one "
-        "component for each:\n{lines}"
+        "component for each instead:\n{lines}"
     )
     OM106 = (
-        "[OM106] No checkpoint of the size '{size}' for the domain 'privacy' in the language "
-        "'{language}'. There are: {sizes}."
+        "[OM106] The domain 'privacy' has no checkpoint of the size '{size}' for the language "
+        "'{language}'. Choose one of these sizes: {sizes}."
     )
     OM107 = (
         "[OM107] The bundled model is not complete: no file {path}. Install the package again, "
         'or choose another size, e.g. size = "compact".'
     )
+    OM108 = (
+        "[OM108] The domain 'privacy' has no checkpoint for the language '{language}' of this "
+        "pipeline. It has checkpoints for: {known}. To use one of these all the same, name it in "
+        "model.name."
+    )
 
     # Command line
     OM200 = (
-        "[OM200] '{id}' could not be downloaded: {error}. Is the Hugging Face hub in reach, and "
-        "HF_HUB_OFFLINE not set?"
+        "[OM200] '{id}' could not be downloaded: {error}.{nearest} Check the id, that the Hugging "
+        "Face hub can be reached, and that HF_HUB_OFFLINE is not set."
     )
     OM201 = (
-        "[OM201] '{id}' has no safetensors weights on the hub at this revision, and pickled ones "
-        "are not read. Choose another checkpoint: `python -m spacy openmed models`."
+        "[OM201] No safetensors weights came with '{id}': the hub could not be reached, or it has "
+        "only pickled ones at this revision, which are not read. Choose another checkpoint: "
+        "`python -m spacy openmed models`."
     )
     OM202 = "[OM202] 'mini' comes with the package: there is nothing to download."
     OM203 = (
         "[OM203] '{name}' is no domain, dataset or checkpoint.{nearest} Domains: {domains}. "
         "Datasets: {datasets}. `python -m spacy openmed models` lists the checkpoints."
+    )
+    OM204 = "[OM204] '{path}' can't be read as text: it is not encoded in UTF-8."
+    OM205 = (
+        "[OM205] There is no text file '{path}'. Give the path of a text file, the text itself, "
+        "or '-' for standard input."
+    )
+    OM206 = (
+        "[OM206] The folder '{folder}' holds a checkpoint already. Choose another folder, or "
+        "delete this one."
     )
 
 

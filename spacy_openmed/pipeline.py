@@ -205,7 +205,7 @@ class OpenMedNER(TrainablePipe):
     def heads(self) -> list[Head]:
         """RETURNS (list[Head]): The heads in use. Reading them does not load the weights."""
         heads = self.shim.heads
-        if not self.datasets:
+        if not self.datasets or not heads:  # none: nothing is known of it before it is loaded
             return heads
         chosen = [head for head in heads if head.dataset in self.datasets]
         if chosen:

@@ -73,6 +73,8 @@ class CheckpointShim(PyTorchShim):
         self.checkpoint.save(Path(path))
 
     def from_disk(self, path: str | Path) -> "CheckpointShim":
+        if not (Path(path) / "config.json").is_file():
+            raise OSError(Errors.OM010.format(name=path, file="config.json"))
         self.source = Source(str(path), local_files_only=True)
         self._checkpoint = None
         self.load()
@@ -101,7 +103,8 @@ class CheckpointShim(PyTorchShim):
     def __getstate__(self) -> dict[str, Any]:
         """Leave weights out that can be loaded again where this is unpickled."""
         state = {**self.__dict__, "_checkpoint": None, "_model": None}
-        if self._checkpoint is not None and not self._can_load_again():
+        loaded = self._checkpoint
+        if loaded is not None and loaded.is_local and not Path(loaded.name).is_dir():
             state["_files"] = self.to_bytes()
         return state
 
@@ -110,11 +113,6 @@ class CheckpointShim(PyTorchShim):
         self.__dict__.update(state)
         if files is not None:
             self.from_bytes(files)
-
-    def _can_load_again(self) -> bool:
-        return self.source is not None and (
-            self.source.is_folder or not Path(self.source.name).is_absolute()
-        )
 
     def to_device(self, device_type: str, device_id: int) -> None:
         """Obey thinc's request for a device, e.g. after `spacy.require_gpu()`."""

@@ -15,6 +15,11 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import checkpoints as ckpt
+import hypothesis
+import spacy
+from spacy.language import Language
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc
 
 KEYWORDS = {
     "aspirin": "CHEM",
@@ -56,8 +61,40 @@ def block_network() -> None:
         setattr(socket.socket, name, guard(getattr(socket.socket, name)))
 
 
+def add_openmed(
+    nlp: Language,
+    checkpoint: Path | str | None,
+    *,
+    name: str = "openmed_ner",
+    after: str | None = None,
+    model: dict | None = None,
+    **settings,
+) -> Pipe:
+    """Add a component that uses the checkpoint (None: the catalogue's choice).
+
+    model (dict | None): Further settings of the model.
+    """
+    source = {} if checkpoint is None else {"name": str(checkpoint)}
+    config = {**settings, "model": {**source, **(model or {})}}
+    return nlp.add_pipe("openmed_ner", name=name, after=after, config=config)
+
+
+def make_nlp(checkpoint: Path | str | None, **settings) -> Language:
+    """A blank English pipeline with one component; the arguments are those of `add_openmed`."""
+    nlp = spacy.blank("en")
+    add_openmed(nlp, checkpoint, **settings)
+    return nlp
+
+
+def found(doc: Doc) -> list[tuple[str, str]]:
+    """Text and label of the entities in `doc.ents`."""
+    return [(ent.text, ent.label_) for ent in doc.ents]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     block_network()
+    hypothesis.settings.register_profile("tests", deadline=None, max_examples=50)
+    hypothesis.settings.load_profile("tests")
     # transformers 4.53's DeBERTa and ModernBERT, when they are imported.
     config.addinivalue_line("filterwarnings", "ignore:.torch.jit.script:DeprecationWarning")
 

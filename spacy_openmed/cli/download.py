@@ -7,21 +7,6 @@ from .. import catalogue
 from ..catalogue import CatalogueError
 from ..errors import Errors
 
-# What a checkpoint folder needs, and nothing that has to be unpickled or run.
-WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
-FILES = [
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spm.model",
-    "sentencepiece.bpe.model",
-]
-
 
 def download_cli(
     # fmt: off
@@ -37,27 +22,40 @@ def download_cli(
         download(id, folder, revision=revision)
     except (CatalogueError, OSError) as err:
         msg.fail(str(err), exits=1)
-    msg.good(f"Downloaded {id} to {folder}", f'Use it with: [model] name = "{folder}"')
+    config = f'{{"model": {{"name": "{folder}"}}}}'
+    msg.good(f"Downloaded {id} to {folder}")
+    print(f'Use it with: nlp.add_pipe("openmed_ner", config={config})')
 
 
 def download(id: str, folder: Path, *, revision: str | None = None) -> None:
     """Download a checkpoint's configuration, safetensors weights and tokenizer.
 
-    id (str): Hub id of a checkpoint of the catalogue.
+    id (str): Hub id of a checkpoint, one of the catalogue's or any other.
     folder (Path): Folder to write to.
     revision (str | None): Branch, tag or commit.
-    RAISES (CatalogueError): If the catalogue has no such checkpoint.
-    RAISES (OSError): If the hub is not in reach, or has no safetensors weights for it.
+    RAISES (CatalogueError): If it is no hub id.
+    RAISES (OSError): If the folder holds a checkpoint already, or the hub is not in reach,
+        does not have it, or has no safetensors weights for it.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.utils import HFValidationError
+
+    from ..checkpoint import CHECKPOINT_FILES
 
     if id == catalogue.MINI:
         raise CatalogueError(Errors.OM202)
-    catalogue.get(id)
+    if "/" not in id:
+        catalogue.get(id)  # says which ids are near
+    if any(folder.glob("*.safetensors")):
+        raise OSError(Errors.OM206.format(folder=folder))
     try:
-        snapshot_download(id, revision=revision, local_dir=folder, allow_patterns=WEIGHTS + FILES)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as err:
-        raise OSError(Errors.OM200.format(id=id, error=err)) from err
-    if not any(folder.glob("model*.safetensors")):
+        snapshot_download(
+            id, revision=revision, local_dir=folder, allow_patterns=[*CHECKPOINT_FILES]
+        )
+    except (OSError, HFValidationError) as err:
+        known = () if catalogue.lookup(id) else (c.id for c in catalogue.checkpoints())
+        reason = str(err).partition("\n")[0].rstrip(".")
+        near = catalogue.nearest(id, known)
+        raise OSError(Errors.OM200.format(id=id, error=reason, nearest=near)) from err
+    if not any(folder.glob("*.safetensors")):
         raise OSError(Errors.OM201.format(id=id))

@@ -4,7 +4,7 @@ from spacy.cli._util import Arg, Opt
 from wasabi import msg, table
 
 from .. import catalogue
-from ..catalogue import CatalogueError, CheckpointInfo, Choice, Dataset, Domain
+from ..catalogue import CatalogueError, CheckpointInfo, Dataset, Domain
 from ..errors import Errors
 from .models import TABLE, format_f1, wrap_text
 
@@ -50,24 +50,23 @@ def _print_domain(domain: Domain, language: str) -> None:
         {
             "domain": domain.name,
             "about": domain.title,
-            "note": domain.note,
-            "recommended": domain.recommended,
-            "ours": domain.choice,
+            "on the hub": domain.note,
+            "bundled": [name for name in domain.datasets if name in heads] or "nothing",
+            "license": _license(domain.choice),
         }
     )
     datasets = [catalogue.datasets()[name] for name in domain.datasets]
     if datasets:
-        rows = [
-            (d.name, "yes" if d.name in heads else "no", *map(format_f1, (d.best_f1, d.earlier_f1)))
-            for d in datasets
-        ]
-        print(table(rows, header=("dataset", "bundled", "best F1", "earlier F1"), divider=True))
+        rows = []
+        for d in datasets:
+            mini_f1 = heads[d.name].f1 if d.name in heads else None
+            rows.append((d.name, *map(format_f1, (mini_f1, d.best_f1, d.earlier_f1))))
+        print(table(rows, header=("dataset", "mini F1", "best F1", "earlier F1"), divider=True))
         _print_facts({d.name: f"finds {', '.join(d.canonical_labels)}" for d in datasets})
     _print_sizes("domain", domain.name, language)
 
 
 def _print_dataset(dataset: Dataset) -> None:
-    heads = catalogue.bundled()
     _print_facts(
         {
             "dataset": dataset.name,
@@ -76,10 +75,11 @@ def _print_dataset(dataset: Dataset) -> None:
             "finds": dataset.canonical_labels,
             "native labels": dataset.labels,
             "note": dataset.note,
-            "bundled": "yes" if dataset.name in heads else "no",
+            "bundled": "yes" if dataset.name in catalogue.bundled() else "no",
             "best": dataset.best,
             "best F1": f"{format_f1(dataset.best_f1)} (OpenMed announcement, July 2025)",
             "earlier F1": f"{format_f1(dataset.earlier_f1)} (published state of the art before it)",
+            "license": _license(dataset.best),
         }
     )
     _print_sizes("dataset", dataset.name, "en")
@@ -108,28 +108,33 @@ def _print_checkpoint(checkpoint: CheckpointInfo) -> None:
             "ONNX": checkpoint.onnx_repo,
         }
     )
+    if checkpoint.id == catalogue.MINI:
+        heads = [
+            (h.dataset, ", ".join(h.labels), format_f1(h.f1), format_f1(h.threshold))
+            for h in catalogue.bundled().values()
+        ]
+        header = ("head", "native labels", "F1", "threshold")
+        print(table(heads, header=header, divider=True, **TABLE))
+        return
     for score in checkpoint.scores:
         _print_facts({f"F1 {score.dataset}": f"{format_f1(score.f1)} ({score.source})"})
-    if checkpoint.id == catalogue.MINI:
-        rows = [(name, ", ".join(labels)) for name, labels in catalogue.bundled().items()]
-        print(table(rows, header=("head", "native labels"), divider=True, **TABLE))
 
 
 def _print_sizes(key: str, name: str, language: str) -> None:
     rows = []
     for size in catalogue.SIZES:
-        choice = _choose(key, name, size, language)
-        if choice is not None:
-            rows.append((size, choice.checkpoint.id, format_f1(choice.checkpoint.f1)))
+        try:
+            choice = catalogue.choose(**{key: name}, size=size, language=language)
+        except CatalogueError:
+            if size == catalogue.BEST:  # there is always one, unless the language is unknown
+                raise
+            continue
+        rows.append((size, choice.checkpoint.id, format_f1(choice.f1)))
     print(table(rows, header=("size", "checkpoint", "F1"), divider=True, **TABLE))
 
 
-def _choose(key: str, name: str, size: str, language: str) -> Choice | None:
-    domain, dataset = (name, None) if key == "domain" else (None, name)
-    try:
-        return catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
-    except CatalogueError:
-        return None
+def _license(id: str | None) -> str | None:
+    return None if id is None else f"{catalogue.get(id).license} (of all sizes)"
 
 
 def _print_facts(facts: Mapping[str, str | Iterable[str] | None]) -> None:

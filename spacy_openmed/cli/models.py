@@ -69,10 +69,10 @@ def as_record(checkpoint: CheckpointInfo) -> dict[str, Any]:
 
 
 def format_f1(f1: float | None) -> str:
-    """Format a score for a table.
+    """Format a score or a threshold for a table.
 
-    f1 (float | None): The score, from 0 to 1.
-    RETURNS (str): The score as published, to four digits; "-" if there is none.
+    f1 (float | None): The number, from 0 to 1.
+    RETURNS (str): The number to four digits; "-" if there is none.
     """
     return "-" if f1 is None else f"{f1:.4g}"
 

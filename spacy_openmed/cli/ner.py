@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 from spacy.cli._util import Arg, Opt
 from wasabi import msg, table
 
-from ..catalogue import MINI
+from .. import catalogue
+from ..errors import Errors
+from .models import wrap_text
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 SPANS_KEY = "openmed"
+SIZES = ", ".join(catalogue.SIZES)
 
 
 def ner_cli(
@@ -20,9 +23,10 @@ def ner_cli(
     text: str = Arg(..., help="The text, the path of a text file, or '-' for standard input"),
     domain: list[str] | None = Opt(None, "--domain", "-d", help="Name of a domain, repeatable"),
     dataset: list[str] | None = Opt(None, "--dataset", "-D", help="Name of a dataset, repeatable"),
-    size: str = Opt(MINI, "--size", "-s", help="Size of the checkpoint"),
-    model: str | None = Opt(None, "--model", "-m", help="Hub id or folder of a checkpoint"),
-    threshold: str | None = Opt(None, "--threshold", "-t", help="Least score, or 'recommended'"),
+    size: str = Opt(catalogue.MINI, "--size", "-s", help=f"Size of the checkpoint: {SIZES}"),
+    model: str | None = Opt(None, "--model", "-m", help="Hub id or folder, instead of a size"),
+    language: str = Opt("en", "--language", "-l", help="Language of the text, a spaCy code"),
+    threshold: str = Opt("0", "--threshold", "-t", help="Lowest score, or 'recommended'"),
     as_json: bool = Opt(False, "--json", "-j", help="Print JSON"),
     html: Path | None = Opt(None, "--html", "-H", help="Write a displaCy page", dir_okay=False),
     # fmt: on
@@ -33,28 +37,35 @@ def ner_cli(
     import spacy
     from spacy import displacy
 
-    config: dict[str, Any] = {"size": size, "annotate_spans_key": SPANS_KEY}
-    if domain:
-        config["domain"] = domain
-    if dataset:
-        config["dataset"] = dataset
-    if model is not None:
-        config["model"] = {"name": model}
-    if threshold is not None:
-        config["threshold"] = _number(threshold)
-    nlp = spacy.blank("en")
+    config: dict[str, Any] = {
+        "domain": domain or None,
+        "dataset": dataset or None,
+        "size": size,
+        "model": {"name": model},
+        "annotate_spans_key": SPANS_KEY,
+    }
+    note = ""
     try:
+        config["threshold"] = _read_threshold(threshold)
+        if model is None:
+            chosen = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
+            note = chosen.note
+        nlp = spacy.blank(language)
         nlp.add_pipe("openmed_ner", config=config)
         doc = nlp(read_text(text))
-    except (OSError, ValueError) as err:
+        if html is not None:
+            html.write_text(displacy.render(doc, style="ent", page=True, jupyter=False), "utf8")
+    except (ImportError, OSError, ValueError) as err:
         msg.fail(str(err), exits=1)
     entities = get_entities(doc)
-    if html is not None:
-        html.write_text(displacy.render(doc, style="ent", page=True, jupyter=False), "utf8")
     if as_json:
         print(json.dumps(entities, indent=2, ensure_ascii=False))
-    else:
-        print_entities(entities)
+        return
+    print_entities(entities)
+    if note:
+        print(wrap_text(note))
+    if html is not None:
+        msg.good(f"Wrote the page to {html}")
 
 
 def read_text(text: str) -> str:
@@ -62,12 +73,21 @@ def read_text(text: str) -> str:
 
     text (str): A text, the path of a text file, or "-" for standard input.
     RETURNS (str): The text.
+    RAISES (OSError): If it is plainly a path, but not that of a file.
+    RAISES (ValueError): If the file is not encoded in UTF-8.
     """
     if text == "-":
-        return sys.stdin.buffer.read().decode("utf8")
-    if os.path.isfile(text):  # False too for texts that can't be a path
-        return Path(text).read_bytes().decode("utf8")
-    return text
+        content = sys.stdin.buffer.read()
+    elif os.path.isfile(text):  # False too for texts that can't be a path
+        content = Path(text).read_bytes()
+    elif os.path.isdir(text) or (text.endswith(".txt") and not any(map(str.isspace, text))):
+        raise OSError(Errors.OM205.format(path=text))
+    else:
+        return text
+    try:
+        return content.decode("utf8")
+    except UnicodeDecodeError:
+        raise ValueError(Errors.OM204.format(path=text)) from None
 
 
 def get_entities(doc: "Doc") -> list[dict[str, Any]]:
@@ -116,8 +136,10 @@ def print_entities(entities: list[dict[str, Any]]) -> None:
     )
 
 
-def _number(threshold: str) -> float | str:
+def _read_threshold(threshold: str) -> float | str:
+    if threshold == "recommended":
+        return threshold
     try:
         return float(threshold)
     except ValueError:
-        return threshold
+        raise ValueError(Errors.OM012.format(threshold=repr(threshold))) from None

@@ -1,0 +1,243 @@
+"""What the benchmarks share: gold mentions, the strict score, single-head checkpoints, tables."""
+
+import copy
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.scorer import PRFScore
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+
+from spacy_openmed.checkpoint import Head, Source, load_checkpoint
+from spacy_openmed.corpora import Sentence, read_documents, read_sentences
+from spacy_openmed.labels import canonical_label
+
+SPANS_KEY = "openmed"
+DISEASES = ("Disease", "SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention")
+
+Mention = tuple[int, int, str]  # character start, end (exclusive), canonical label
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Where the gold mentions of a dataset are.
+
+    corpus (str): Folder of its files.
+    labels (dict[str, str]): Canonical label of each type that counts; others are left out.
+    """
+
+    corpus: str
+    labels: dict[str, str]
+
+
+def _canonical(*types: str) -> dict[str, str]:
+    return {name: canonical_label(name) for name in types}
+
+
+GOLD = {
+    # The raw texts tell four kinds of disease apart, the benchmark does not.
+    "ncbi_disease": Gold("NCBI-disease", dict.fromkeys(DISEASES, "DISEASE")),
+    "bc5cdr_chem": Gold("BC5CDR", _canonical("Chemical")),
+    "bc5cdr_disease": Gold("BC5CDR", _canonical("Disease")),
+    "jnlpba": Gold("JNLPBA", _canonical("protein", "DNA", "RNA", "cell_type", "cell_line")),
+    "bc2gm": Gold("BC2GM", _canonical("GENE")),
+}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A document and the mentions that are to be found in it."""
+
+    doc: Doc
+    gold: set[Mention]
+
+
+def read_gold_tokens(
+    dataset: str, split: str, vocab: Vocab, *, context: str = "sentence", limit: int | None = None
+) -> list[Text]:
+    """Make documents of a corpus's own tokens, with one space between any two.
+
+    dataset (str): A key of `GOLD`.
+    split (str): "train", "dev" or "test".
+    vocab (Vocab): Vocabulary of the documents.
+    context (str): Whether a document is a "sentence" or a whole "document" of the corpus. A
+        corpus that does not say where its documents end has sentences only.
+    limit (int | None): Take the sentences of no more documents than this.
+    RETURNS (list[Text]): The documents.
+    """
+    sentences = read_sentences(GOLD[dataset].corpus, split)
+    if len({sentence.doc for sentence in sentences}) > 1:
+        groups = [list(group) for _, group in groupby(sentences, key=lambda s: s.doc)]
+    else:
+        groups = [[sentence] for sentence in sentences]
+    groups = groups[:limit]
+    if context == "sentence":
+        groups = [[sentence] for group in groups for sentence in group]
+    return [make_gold_text(group, GOLD[dataset].labels, vocab) for group in groups]
+
+
+def make_gold_text(sentences: Sequence[Sentence], labels: dict[str, str], vocab: Vocab) -> Text:
+    """Make one document of tokenised sentences.
+
+    sentences (Sequence[Sentence]): The sentences.
+    labels (dict[str, str]): Canonical label of each type that counts.
+    vocab (Vocab): Vocabulary of the document.
+    RETURNS (Text): The document.
+    """
+    words = [token for sentence in sentences for token in sentence.tokens]
+    tags = [tag for sentence in sentences for tag in sentence.tags]
+    doc = Doc(vocab, words=words, spaces=[True] * (len(words) - 1) + [False], ents=tags)
+    gold = {
+        (ent.start_char, ent.end_char, labels[ent.label_])
+        for ent in doc.ents
+        if ent.label_ in labels
+    }
+    doc.set_ents([], default="missing")
+    return Text(doc, gold)
+
+
+def read_raw_texts(
+    dataset: str, split: str, nlp: Language, *, limit: int | None = None
+) -> list[Text]:
+    """Make documents of a corpus's raw texts, with spaCy's own tokens.
+
+    dataset (str): A key of `GOLD`.
+    split (str): "train", "dev" or "test".
+    nlp (Language): The pipeline whose tokenizer to use.
+    limit (int | None): Take no more texts than this.
+    RETURNS (list[Text]): The documents.
+    """
+    labels = GOLD[dataset].labels
+    return [
+        Text(
+            nlp.make_doc(document.text),
+            {(start, end, labels[t]) for start, end, t in document.entities if t in labels},
+        )
+        for document in read_documents(GOLD[dataset].corpus, split)[:limit]
+    ]
+
+
+def strict_score(found: Iterable[set[Mention]], gold: Iterable[set[Mention]]) -> PRFScore:
+    """Count a mention as found only if its boundaries and its label are exact.
+
+    found (Iterable[set[Mention]]): What was found in each text.
+    gold (Iterable[set[Mention]]): What is there.
+    RETURNS (PRFScore): Micro-averaged over all texts.
+    """
+    score = PRFScore()
+    for predicted, expected in zip(found, gold, strict=True):
+        score.score_set(predicted, expected)
+    return score
+
+
+def count_inside_tokens(text: Text) -> int:
+    """Count gold mentions that begin or end inside a token: no span of tokens is exact.
+
+    text (Text): The document.
+    RETURNS (int): How many there are.
+    """
+    starts = {token.idx for token in text.doc}
+    ends = {token.idx + len(token) for token in text.doc}
+    return sum(start not in starts or end not in ends for start, end, _ in text.gold)
+
+
+def make_pipeline(checkpoint: str | None, config: dict[str, Any]) -> Language:
+    """Make a blank English pipeline with the component, which keeps all it finds in spans.
+
+    checkpoint (str | None): Folder or hub id of the checkpoint; None: the catalogue's choice.
+    config (dict[str, Any]): Settings of the component.
+    RETURNS (Language): The pipeline.
+    """
+    nlp = spacy.blank("en")
+    model = {"model": {"name": checkpoint}} if checkpoint else {}
+    settings = {"annotate_spans_key": SPANS_KEY, "label_scheme": "canonical"}
+    nlp.add_pipe("openmed_ner", config={**settings, **config, **model})
+    return nlp
+
+
+def get_mentions(doc: Doc) -> set[Mention]:
+    """RETURNS (set[Mention]): What the component found, as spans of tokens."""
+    return {(s.start_char, s.end_char, s.label_) for s in doc.spans[SPANS_KEY]}
+
+
+def get_raw_mentions(doc: Doc) -> set[Mention]:
+    """RETURNS (set[Mention]): The same as the characters that the model marked, which may begin
+    or end inside a token."""
+    group = doc.spans[SPANS_KEY]
+    rows = zip(group, group.attrs["char_offsets"], strict=True)
+    return {(start, end, span.label_) for span, (start, end) in rows}
+
+
+def cut_head(checkpoint: str, dataset: str, output: Path) -> Path:
+    """Write one head of a checkpoint as a plain one that every library reads, in fp32.
+
+    checkpoint (str): Folder or hub id of the checkpoint.
+    dataset (str): The head's dataset. A checkpoint of one head is taken whole.
+    output (Path): Folder to write.
+    RETURNS (Path): The folder.
+    RAISES (ValueError): If the checkpoint has no such head.
+    """
+    import torch
+    from transformers import AutoTokenizer
+
+    loaded = load_checkpoint(Source(checkpoint), device="cpu", precision="fp32")
+    head = find_head(loaded.heads, dataset)
+    module = copy.deepcopy(loaded.module)
+    linear = module.classifier
+    linear.weight = torch.nn.Parameter(linear.weight.detach()[head.columns].clone())
+    linear.bias = torch.nn.Parameter(linear.bias.detach()[head.columns].clone())
+    linear.out_features = module.num_labels = len(head.labels)
+    module.config.id2label = dict(enumerate(head.labels))
+    module.config.label2id = {label: i for i, label in enumerate(head.labels)}
+    row = {"dataset": dataset, "start": 0, "labels": list(head.labels)}
+    module.config.openmed = {"heads": [row], "aggregation_strategy": loaded.strategy}
+    module.save_pretrained(output)
+    for file, content in loaded.files.items():
+        (output / file).write_bytes(content)
+    tokenizer = AutoTokenizer.from_pretrained(output)
+    tokenizer.model_max_length = loaded.limit  # the others believe what it says
+    tokenizer.save_pretrained(output)
+    return output
+
+
+def find_head(heads: Sequence[Head], dataset: str) -> Head:
+    """RETURNS (Head): The only head, or that of the dataset."""
+    for head in heads:
+        if head.dataset == dataset or len(heads) == 1:
+            return head
+    known = ", ".join(head.dataset for head in heads)
+    raise ValueError(f"The checkpoint has no head for {dataset}, only for: {known}.")
+
+
+def quiet_transformers() -> None:
+    """Keep transformers' progress bars and loading reports out of what a benchmark prints."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def to_markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Format a Markdown table; floats get two decimals.
+
+    header (Sequence[str]): The columns.
+    rows (Iterable[Sequence[object]]): The cells.
+    RETURNS (str): The table.
+    """
+    lines = [list(header), ["---"] * len(header)]
+    lines += [[f"{x:.2f}" if isinstance(x, float) else str(x) for x in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]], as_json: bool) -> None:
+    """Print rows as a Markdown table, or as JSON records."""
+    if as_json:
+        print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))
+    else:
+        print(to_markdown(header, rows))

@@ -1,0 +1,285 @@
+"""The benchmarks count right: on made-up corpora whose every number is known beforehand."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import accuracy
+import alignment
+import checkpoints as ckpt
+import pytest
+import spacy
+import speed
+import torch
+import typer
+import util
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from transformers import AutoModelForTokenClassification
+from transformers.utils import logging
+from typer.testing import CliRunner
+
+from spacy_openmed import catalogue
+from spacy_openmed.corpora import Sentence
+
+# "aspirin(oral" is one token of spaCy's. "placebo" is gold, and no keyword of the checkpoints.
+TEXTS = ["Aspirin was given for asthma.", "We gave aspirin(oral) and placebo."]
+CHEMICALS = [[0, 7, "Chemical"]], [[8, 15, "Chemical"], [26, 33, "Chemical"]]
+DISEASES = [[22, 28, "Modifier"]], []
+TOKENS = [
+    ["Aspirin/B-Chemical was given for asthma/B-Disease ."],
+    ["We gave aspirin/B-Chemical ( oral ) and placebo/B-Chemical ."],
+]
+
+
+def write_corpus(folder: Path, corpus: str, split: str, docs: list, entities: tuple) -> None:
+    iob = folder / "ner" / corpus / f"{split}.iob"
+    raw = folder / "docs" / corpus / f"{split}.jsonl"
+    for path in (iob, raw):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for sentences in docs:
+        lines += ["-DOCSTART- (1)\tO", ""]
+        for sentence in sentences:
+            for token in sentence.split():
+                word, _, tag = token.partition("/")
+                lines.append(f"{word}\t{tag or 'O'}")
+            lines.append("")
+    iob.write_text("\n".join(lines), encoding="utf8")
+    rows = [
+        json.dumps({"id": str(i), "text": text, "entities": found})
+        for i, (text, found) in enumerate(zip(TEXTS, entities, strict=True))
+    ]
+    raw.write_text("\n".join(rows), encoding="utf8")
+
+
+@pytest.fixture
+def made_up_corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "corpora"
+    both = tuple(a + b for a, b in zip(CHEMICALS, DISEASES, strict=True))
+    for split in ("dev", "test"):
+        write_corpus(folder, "BC5CDR", split, TOKENS, both)
+        diseases = [[s.replace("B-Chemical", "O") for s in doc] for doc in TOKENS]
+        write_corpus(folder, "NCBI-disease", split, diseases, DISEASES)
+    monkeypatch.setenv("OPENMED_CORPORA", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def loud_transformers() -> Iterator[None]:
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    yield
+    logging.set_verbosity(level)
+    if bar:
+        logging.enable_progress_bar()
+
+
+def run(main: Callable, *args: object) -> list[dict]:
+    """Run a benchmark with --json; gives its records."""
+    app = typer.Typer()
+    app.command()(main)
+    result = CliRunner().invoke(app, [*map(str, args), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_strict_score_wants_exact_boundaries_and_label():
+    gold = [{(0, 7, "CHEMICAL"), (10, 15, "DISEASE")}, {(3, 9, "DISEASE"), (20, 25, "DISEASE")}]
+    found = [{(0, 7, "CHEMICAL"), (10, 15, "CHEMICAL")}, {(3, 8, "DISEASE")}]
+    score = util.strict_score(found, gold)
+    assert score.precision == pytest.approx(1 / 3)
+    assert score.recall == pytest.approx(1 / 4)
+    assert score.fscore == pytest.approx(2 / 7)
+
+
+def test_strict_score_keeps_texts_apart():
+    mention = {(0, 7, "CHEMICAL")}
+    assert util.strict_score([mention, set()], [set(), mention]).tp == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "inside"),
+    [(0, 2, 0), (0, 5, 0), (3, 5, 0), (0, 4, 1), (1, 5, 1), (1, 4, 1), (0, 3, 1)],
+)
+def test_counts_mentions_that_begin_or_end_inside_a_token(start: int, end: int, inside: int):
+    doc = Doc(Vocab(), words=["ab", "cd"], spaces=[True, False])
+    assert util.count_inside_tokens(util.Text(doc, {(start, end, "X")})) == inside
+
+
+def test_gold_tokens_become_words_with_single_spaces():
+    sentences = [
+        Sentence(1, ("renal", "failure", "."), ("B-Disease", "I-Disease", "O")),
+        Sentence(1, ("No", "asthma"), ("O", "B-Disease")),
+    ]
+    text = util.make_gold_text(sentences, {"Disease": "DISEASE"}, Vocab())
+    assert text.doc.text == "renal failure . No asthma"
+    assert text.gold == {(0, 13, "DISEASE"), (19, 25, "DISEASE")}
+    assert not text.doc.ents
+
+
+def test_types_that_do_not_count_are_no_gold(made_up_corpora: Path):
+    nlp = spacy.blank("en")
+    tokens = util.read_gold_tokens("bc5cdr_disease", "test", nlp.vocab)
+    raw = util.read_raw_texts("bc5cdr_chem", "test", nlp)
+    assert [text.gold for text in tokens] == [{(22, 28, "DISEASE")}, set()]
+    assert [text.gold for text in raw][0] == {(0, 7, "CHEMICAL")}
+
+
+@pytest.mark.parametrize(
+    ("docs", "context", "limit", "texts"),
+    [
+        ([["a b", "c"], ["d"]], "sentence", None, ["a b", "c", "d"]),
+        ([["a b", "c"], ["d"]], "document", None, ["a b c", "d"]),
+        ([["a b", "c"], ["d"]], "sentence", 1, ["a b", "c"]),
+        ([["a b", "c"]], "document", None, ["a b", "c"]),
+    ],
+    ids=["sentences", "documents", "limit_counts_documents", "corpus_without_documents"],
+)
+def test_texts_of_gold_tokens(
+    made_up_corpora: Path, docs: list, context: str, limit: int | None, texts: list[str]
+):
+    write_corpus(made_up_corpora, "BC2GM", "test", docs, DISEASES)
+    read = util.read_gold_tokens("bc2gm", "test", Vocab(), context=context, limit=limit)
+    assert [text.doc.text for text in read] == texts
+
+
+def test_accuracy(made_up_corpora: Path, multi_head_checkpoint: Path):
+    datasets = ("-d", "bc5cdr_chem", "-d", "ncbi_disease")
+    chemicals, diseases = run(accuracy.main, "--checkpoint", multi_head_checkpoint, *datasets)
+    assert chemicals == {
+        "dataset": "bc5cdr_chem",
+        "mentions": 3,
+        "P": pytest.approx(100),
+        "R": pytest.approx(100 * 2 / 3),
+        "F1, gold tokens": pytest.approx(80),
+        "P, raw": pytest.approx(50),
+        "R, raw": pytest.approx(100 / 3),
+        "F1, raw text": pytest.approx(40),
+        "difference": pytest.approx(-40),
+        "inside a token": 1,
+        "% inside": pytest.approx(100 / 3),
+        "F1, raw characters": pytest.approx(80),
+    }
+    assert diseases["F1, raw text"] == pytest.approx(100)
+
+
+def test_accuracy_of_a_few_documents(made_up_corpora: Path, multi_head_checkpoint: Path):
+    args = ("--checkpoint", multi_head_checkpoint, "-d", "bc5cdr_chem", "--limit", 1)
+    assert run(accuracy.main, *args)[0]["mentions"] == 1
+
+
+def test_thresholds_fit_into_config_json(made_up_corpora: Path, tmp_path: Path):
+    # "asthma" is no chemical; a margin of 1 gives it a score of (e + 1) / (e + 2).
+    folder = ckpt.make_multi_head_checkpoint(
+        tmp_path / "wrong",
+        {"bc5cdr_chem": {"aspirin": "Chemical", "asthma": "Chemical"}},
+        margins={"asthma": 1.0},
+    )
+    args = ("--checkpoint", folder, "-d", "bc5cdr_chem", "--thresholds")
+    assert run(accuracy.main, *args) == [{"dataset": "bc5cdr_chem", "recommended_confidence": 0.79}]
+
+
+@pytest.mark.parametrize(
+    ("scores", "correct", "n_gold", "expected"),
+    [
+        ([0.9, 0.8, 0.3], [True, True, False], 2, (0.31, 1.0)),
+        ([0.9, 0.3], [True, True], 2, (0.0, 1.0)),
+        ([0.5, 0.5], [True, False], 1, (0.0, 2 / 3)),
+        ([], [], 3, (0.0, 0.0)),
+    ],
+    ids=["drops_wrong_ones", "lowest_of_several", "equal_scores", "nothing_found"],
+)
+def test_best_threshold(scores: list, correct: list, n_gold: int, expected: tuple[float, float]):
+    assert accuracy.best_threshold(scores, correct, n_gold) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dataset", list(util.GOLD))
+def test_every_dataset_is_known_to_the_catalogue(dataset: str):
+    assert dataset in catalogue.datasets()
+
+
+def test_cut_head_gives_the_logits_of_the_slice(multi_head_checkpoint: Path, tmp_path: Path):
+    cut = util.cut_head(str(multi_head_checkpoint), "ncbi_disease", tmp_path / "cut")
+    ids = torch.arange(5, 25)[None]
+    whole, head = (
+        AutoModelForTokenClassification.from_pretrained(folder).eval()
+        for folder in (multi_head_checkpoint, cut)
+    )
+    with torch.inference_mode():
+        assert torch.equal(head(ids).logits, whole(ids).logits[..., 3:])
+    assert head.config.id2label == {0: "O", 1: "B-Disease", 2: "I-Disease"}
+
+
+def test_cut_head_names_the_heads_there_are(multi_head_checkpoint: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="bc5cdr_chem, ncbi_disease"):
+        util.cut_head(str(multi_head_checkpoint), "jnlpba", tmp_path / "cut")
+
+
+def test_alignment(made_up_corpora: Path, multi_head_checkpoint: Path):
+    args = ("--checkpoint", multi_head_checkpoint, "-d", "bc5cdr_chem")
+    rows = {(row["component"], row["strategy"]): row for row in run(alignment.main, *args)}
+    # The mean over the pieces of "aspirin(oral" says that it is none.
+    for strategy, predicted in (("first", 2), ("average", 1), ("max", 2)):
+        ours = rows["openmed_ner", strategy]
+        assert (ours["gold"], ours["predicted"], ours["lost"]) == (3, predicted, 0)
+    assert rows["openmed_ner", "first"]["F1"] == pytest.approx(40)
+    assert rows["openmed_ner, char_offsets", "first"]["F1"] == pytest.approx(80)
+    for strategy in alignment.STRATEGIES:
+        assert rows["transformers, characters", strategy]["F1"] == pytest.approx(80)
+        if alignment.has_peer():
+            assert rows["hf_token_pipe, strict", strategy]["lost"] == 1
+            assert rows["hf_token_pipe, expand", strategy]["lost"] == 0
+    assert ("openmed_ner", "simple") not in rows
+
+
+def test_peer_is_given_what_its_own_factory_would_find(keyword_checkpoint: Path):
+    pytest.importorskip(alignment.PEER)
+    nlp = spacy.blank("en")
+    nlp.add_pipe(
+        "hf_token_pipe", config={"model": str(keyword_checkpoint), "alignment_mode": "expand"}
+    )
+    texts = [util.Text(nlp.make_doc(text), set()) for text in TEXTS]
+    answers = alignment.ask_transformers(texts, keyword_checkpoint, "average")
+    for doc in alignment.run_peer(texts, answers, "expand"):
+        assert doc.ents
+        assert alignment.ents_of(doc) == alignment.ents_of(nlp(doc.text))
+
+
+def test_rates_are_medians_and_ratios_those_of_the_rounds():
+    seconds = {"openmed_ner": [1.0, 2.0, 4.0], "peer": [4.0, 4.0, 4.0]}
+    ours, peer = speed.summarize(seconds, n_texts=100, n_pieces=3000)
+    assert ours == ("openmed_ner", 50.0, 25.0, 100.0, 1500, 1.0)
+    assert peer == ("peer", 25.0, 25.0, 25.0, 750, 0.5)
+
+
+def test_rounds_are_interleaved_after_one_that_is_not_timed():
+    order: list[str] = []
+    seconds = speed.measure({name: lambda name=name: order.append(name) for name in "ab"}, 2)
+    assert "".join(order) == "abbaab"
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_sentences_are_repeated_if_there_are_too_few():
+    assert speed.take_sentences(["One here. Two here.\n", " Three."], 5) == [
+        "One here.",
+        "Two here.",
+        "Three.",
+        "One here.",
+        "Two here.",
+    ]
+
+
+def test_speed(multi_head_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENMED_CORPORA", str(tmp_path / "none"))
+    rows = run(speed.main, "--checkpoint", multi_head_checkpoint, "--sentences", 2, "--rounds", 1)
+    names = [row["component"] for row in rows]
+    peers = ["hf_token_pipe"] if alignment.has_peer() else []
+    batches = [f"transformers, batch {size}" for size in speed.BATCH_SIZES]
+    assert names == ["openmed_ner", *peers, *batches]
+    assert all(row["docs/s"] > 0 and row["pieces/s"] > 0 for row in rows)
+
+
+def test_tables_are_markdown():
+    assert util.to_markdown(("a", "b"), [("x", 1.234), (2, 0)]) == (
+        "| a | b |\n| --- | --- |\n| x | 1.23 |\n| 2 | 0 |"
+    )

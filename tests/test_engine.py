@@ -1,0 +1,211 @@
+"""The torch engine: logits of a batch are those of its windows, on a device that is there."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import SENTENCES
+from conftest import found, make_nlp
+from torch import nn
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+from spacy_openmed.engines.torch import TorchEngine, resolve_device, resolve_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="session")
+def model(checkpoint: Path) -> nn.Module:
+    return AutoModelForTokenClassification.from_pretrained(checkpoint).eval()
+
+
+@pytest.fixture(scope="session")
+def windows(checkpoint: Path) -> list[np.ndarray]:
+    """Windows of different lengths, and two of the same."""
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    texts = [*SENTENCES[:3], "aspirin", SENTENCES[0]]
+    return [np.array(tokenizer(text)["input_ids"]) for text in texts]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 2, 4, 0, 1], [0, 4], [3]])
+def test_batch_does_not_matter(
+    checkpoint: Path, model: nn.Module, windows: list[np.ndarray], order: list[int]
+):
+    pad = AutoTokenizer.from_pretrained(checkpoint).pad_token_id
+    found = TorchEngine(model, pad)([windows[i] for i in order])
+    for i, logits in zip(order, found, strict=True):
+        with torch.no_grad():
+            plain = model(torch.from_numpy(windows[i])[None]).logits[0].numpy()
+        assert logits.dtype == np.float32
+        assert logits.shape == plain.shape == (len(windows[i]), 3)
+        np.testing.assert_allclose(logits, plain, atol=1e-4)
+
+
+def test_logits_of_low_precision_are_float32(
+    make_checkpoint: Callable[..., Path],
+):
+    folder = make_checkpoint()
+    ids = np.array(AutoTokenizer.from_pretrained(folder)(SENTENCES[0])["input_ids"])
+    model = AutoModelForTokenClassification.from_pretrained(folder)
+    (full,) = TorchEngine(model, 0)([ids])
+    (low,) = TorchEngine(model.to(torch.bfloat16), 0)([ids])
+    assert low.dtype == np.float32
+    assert 0 < np.abs(low - full).max() < 0.3
+
+
+def test_engine_neither_trains_nor_keeps_gradients(make_checkpoint: Callable[..., Path]):
+    model = AutoModelForTokenClassification.from_pretrained(make_checkpoint()).train()
+    engine = TorchEngine(model, 0)
+    window = np.array([2, 7, 8, 9, 3])
+    np.testing.assert_array_equal(*engine([window, window]))
+    assert not model.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+class Failing(nn.Module):
+    """A module that fails as told."""
+
+    def __init__(self, fail: Callable[[], object]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.fail = fail
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None):
+        return SimpleNamespace(logits=self.fail())
+
+
+def out_of_gpu_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def out_of_memory() -> torch.Tensor:
+    return torch.empty(1 << 60)
+
+
+def other_error() -> None:
+    raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+@pytest.mark.parametrize(
+    ("fail", "error"),
+    [
+        (out_of_gpu_memory, MemoryError),
+        (out_of_memory, MemoryError),
+        (other_error, RuntimeError),
+    ],
+)
+def test_memory_errors_are_told_from_others(fail: Callable, error: type[Exception]):
+    with pytest.raises(error):
+        TorchEngine(Failing(fail), 0)([np.array([1, 2])])
+
+
+TEXTS = ["aspirin for asthma", "renal failure and ibuprofen " * 30, "", "valproic acid"]
+
+
+@pytest.fixture
+def small_memory(keyword_checkpoint: Path, tmp_path: Path):
+    """A pipeline whose engine has memory for so many pieces only."""
+
+    def make(n_pieces: int, **model):
+        nlp = make_nlp(shutil.copytree(keyword_checkpoint, tmp_path / "copy"), model=model)
+        checkpoint = nlp.get_pipe("openmed_ner").shim.checkpoint
+        whole = checkpoint.engine
+
+        def engine(windows: list[np.ndarray]) -> list[np.ndarray]:
+            if len(windows) * max(map(len, windows)) > n_pieces:
+                raise MemoryError
+            return whole(windows)
+
+        checkpoint.engine = engine
+        return nlp
+
+    return make
+
+
+def test_batches_that_do_not_fit_are_halved(small_memory: Callable, keyword_checkpoint: Path):
+    nlp = small_memory(100, window=40)
+    with pytest.warns(UserWarning, match="OM902") as caught:
+        docs = list(nlp.pipe(TEXTS))
+    expected = make_nlp(keyword_checkpoint, model={"window": 40}).pipe(TEXTS)
+    assert [found(doc) for doc in docs] == [found(doc) for doc in expected]
+    assert str(caught[-1].message).endswith(
+        f"max_batch_tokens to {nlp.get_pipe('openmed_ner').model.attrs['max_batch_tokens']} "
+        "or lower to avoid the retry."
+    )
+    assert 40 <= nlp.get_pipe("openmed_ner").model.attrs["max_batch_tokens"] < 200
+    # It remembers, and does not warn again.
+    assert [found(doc) for doc in nlp.pipe(TEXTS)] == [found(doc) for doc in docs]
+
+
+def test_window_that_does_not_fit_is_the_documents_fault(small_memory: Callable):
+    nlp = small_memory(30)
+    errors = []
+    nlp.set_error_handler(lambda name, proc, docs, error: errors.append((docs[0].text, error)))
+    with pytest.warns(UserWarning, match="OM902"):
+        texts = [doc.text for doc in nlp.pipe(TEXTS)]
+    assert texts == [TEXTS[0], TEXTS[2], TEXTS[3]]
+    assert [(text, type(error)) for text, error in errors] == [(TEXTS[1], MemoryError)]
+
+
+def test_device_cpu():
+    assert resolve_device("cpu") == CPU
+
+
+def test_device_auto():
+    gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    assert (resolve_device("auto").type != "cpu") == gpu
+
+
+@pytest.mark.parametrize(
+    ("device", "why"),
+    [
+        ("gpu", "no such name"),
+        ("", "no such name"),
+        ("cuda:one", "no such name"),
+        ("cuda:64", "torch sees .* GPUs"),
+        ("meta", "another kind"),
+    ],
+)
+def test_devices_that_are_not_there(device: str, why: str):
+    with pytest.raises(ValueError, match=f"OM007.*'{device}'.*{why}"):
+        resolve_device(device)
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="has an Apple GPU")
+def test_no_apple_gpu():
+    with pytest.raises(ValueError, match=r"OM007.*Apple GPU"):
+        resolve_device("mps")
+
+
+def test_precision_auto_is_fp32_on_a_cpu():
+    assert resolve_precision("auto", CPU) == torch.float32
+
+
+@pytest.mark.parametrize(("capability", "n_warnings"), [("AVX2", 1), ("AVX512", 0)])
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", "bfloat16"), ("fp16", "float16")])
+def test_precision_that_the_processor_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+    precision: str,
+    dtype: str,
+    capability: str,
+    n_warnings: int,
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert resolve_precision(precision, CPU) == getattr(torch, dtype)
+    assert [str(warning.message)[:7] for warning in recwarn] == ["[OM901]"] * n_warnings
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_precision_is_the_modules(
+    make_checkpoint: Callable[..., Path], precision: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    nlp = make_nlp(make_checkpoint(), model={"precision": precision})
+    nlp("aspirin")
+    dtype = nlp.get_pipe("openmed_ner").shim.checkpoint.module.dtype
+    assert dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]

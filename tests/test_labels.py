@@ -1,0 +1,139 @@
+"""No label is lost on the way to the canonical ones, and each has a colour."""
+
+from itertools import chain
+
+import pytest
+from spacy.displacy.render import DEFAULT_LABEL_COLORS
+from spacy.util import registry
+
+from spacy_openmed import catalogue
+from spacy_openmed.labels import DISPLACY_COLORS, LABELS, canonical_label, strip_bio
+
+# What OpenMed's checkpoints and the heads of mini call their types, by dataset.
+NATIVE = {
+    "bc5cdr_chem": {"CHEM": "CHEMICAL", "Chemical": "CHEMICAL"},
+    "fsu": {
+        "protein": "PROTEIN",
+        "protein_complex": "PROTEIN_COMPLEX",
+        "protein_enum": "PROTEIN_ENUM",
+        "protein_familiy_or_group": "PROTEIN_FAMILY_OR_GROUP",
+        "protein_variant": "PROTEIN_VARIANT",
+    },
+    "ncbi_disease": {"DISEASE": "DISEASE", "Disease": "DISEASE"},
+    "jnlpba": {
+        "DNA": "DNA",
+        "RNA": "RNA",
+        "protein": "PROTEIN",
+        "cell_line": "CELL_LINE",
+        "cell_type": "CELL_TYPE",
+    },
+    "bc2gm": {"GENE/PROTEIN": "GENE_OR_GENE_PRODUCT", "GENE": "GENE_OR_GENE_PRODUCT"},
+    "species800": {"SPECIES": "SPECIES", "Species": "SPECIES"},
+    "gellus": {"Cell-line-name": "CELL_LINE"},
+    "anatomy": {"Anatomy": "ANATOMY"},
+    "bionlp2013_cg": {
+        "Amino_acid": "AMINO_ACID",
+        "Anatomical_system": "ANATOMICAL_SYSTEM",
+        "Cancer": "CANCER",
+        "Cell": "CELL",
+        "Cellular_component": "CELLULAR_COMPONENT",
+        "Developing_anatomical_structure": "DEVELOPING_ANATOMICAL_STRUCTURE",
+        "Gene_or_gene_product": "GENE_OR_GENE_PRODUCT",
+        "Immaterial_anatomical_entity": "IMMATERIAL_ANATOMICAL_ENTITY",
+        "Multi-tissue_structure": "MULTI_TISSUE_STRUCTURE",
+        "Organ": "ORGAN",
+        "Organism": "ORGANISM",
+        "Organism_subdivision": "ORGANISM_SUBDIVISION",
+        "Organism_substance": "ORGANISM_SUBSTANCE",
+        "Pathological_formation": "PATHOLOGICAL_FORMATION",
+        "Simple_chemical": "SIMPLE_CHEMICAL",
+        "Tissue": "TISSUE",
+    },
+    "cll": {"CL": "CELL_LINE"},
+}
+PAIRS = sorted(set(chain.from_iterable(names.items() for names in NATIVE.values())))
+
+
+@pytest.mark.parametrize(("native", "canonical"), PAIRS)
+def test_native_labels_become_canonical(native: str, canonical: str):
+    assert canonical_label(native) == canonical
+
+
+def test_canonical_labels_stay_as_they_are():
+    assert [canonical_label(label) for label in LABELS] == list(LABELS)
+
+
+def test_no_label_of_the_catalogue_is_unknown():
+    rows = [*catalogue.checkpoints(), *catalogue.datasets().values(), catalogue.mini()]
+    labels = {label for row in rows for label in row.labels}
+    assert len(labels) >= 30
+    assert {canonical_label(label) for label in labels} <= set(LABELS)
+
+
+def test_types_of_one_checkpoint_stay_apart():
+    for row in [*catalogue.checkpoints(), *catalogue.datasets().values()]:
+        assert len(row.canonical_labels) == len(row.labels)
+
+
+def test_no_spelling_has_two_meanings():
+    for label, natives in LABELS.items():
+        assert {canonical_label(native) for native in natives} <= {label}
+
+
+@pytest.mark.parametrize(
+    ("native", "canonical"),
+    [
+        ("chem", "CHEMICAL"),
+        ("cell line", "CELL_LINE"),
+        ("DateOfBirth", "DATE_OF_BIRTH"),
+        ("first-name", "GIVEN_NAME"),
+        ("zipcode", "ZIP_CODE"),
+    ],
+)
+def test_case_and_separators_do_not_matter(native: str, canonical: str):
+    assert canonical_label(native) == canonical
+
+
+def test_unknown_labels_keep_their_name():
+    assert canonical_label("Lab-test/value") == "LAB_TEST_VALUE"
+    assert canonical_label("other") == "OTHER"
+    assert canonical_label("Größe") == "GRÖSSE"
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind"),
+    [
+        ("B-Cell-line-name", "Cell-line-name"),
+        ("I-GENE/PROTEIN", "GENE/PROTEIN"),
+        ("B-B-cell", "B-cell"),
+        ("CHEM", "CHEM"),
+        ("DNA-I", "DNA-I"),
+    ],
+)
+def test_only_the_prefix_of_a_tag_is_removed(tag: str, kind: str):
+    assert strip_bio(tag) == kind
+
+
+def test_every_label_has_a_colour_of_its_own():
+    colours = {**DISPLACY_COLORS, **DEFAULT_LABEL_COLORS}
+    assert set(LABELS) <= set(colours)
+    biomedical = list(LABELS)[: list(LABELS).index("PERSON")]
+    assert len({DISPLACY_COLORS[label] for label in biomedical}) == len(biomedical)
+
+
+def test_spacys_own_colours_are_left_alone():
+    assert not set(DISPLACY_COLORS) & set(DEFAULT_LABEL_COLORS)
+
+
+def test_black_text_is_readable_on_every_colour():
+    for colour in DISPLACY_COLORS.values():
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+        )
+        luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        assert (luminance + 0.05) / 0.05 >= 7  # WCAG 2.2, 1.4.6
+
+
+def test_displacy_knows_the_colours():
+    assert registry.displacy_colors.get("openmed") == DISPLACY_COLORS

@@ -1,0 +1,109 @@
+"""What spaCy finds through the package's entry points, and what finding it costs."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+import pytest
+import spacy
+from spacy import displacy
+from spacy.cli._util import app
+from spacy.util import registry
+from typer.testing import CliRunner
+
+from spacy_openmed.architectures import TokenClassifier
+from spacy_openmed.labels import DISPLACY_COLORS
+from spacy_openmed.pipeline import OpenMedNER
+
+GROUPS = ("spacy_factories", "spacy_architectures", "spacy_displacy_colors", "spacy_cli")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_entry_points_resolve(group: str):
+    own = [point for point in entry_points(group=group) if point.value.startswith("spacy_openmed")]
+    assert own
+    assert all(point.load() is not None for point in own)
+
+
+def test_factory():
+    assert isinstance(spacy.blank("en").add_pipe("openmed_ner"), OpenMedNER)
+
+
+def test_architecture():
+    assert registry.architectures.get("spacy-openmed.TokenClassifier.v1") is TokenClassifier
+
+
+def test_architecture_fits_the_factory():
+    nlp = spacy.blank("en")
+    defaults = nlp.get_factory_meta("openmed_ner").default_config["model"]
+    model = registry.resolve({"model": defaults})["model"]
+    assert model.name == "openmed_token_classifier"
+    assert {*defaults} == {"@architectures", *TokenClassifier.__kwdefaults__}
+    assert all(defaults[key] == value for key, value in TokenClassifier.__kwdefaults__.items())
+
+
+def test_displacy_colours():
+    doc = {"text": "aspirin", "ents": [{"start": 0, "end": 7, "label": "CHEMICAL"}]}
+    html = displacy.render(doc, style="ent", manual=True, jupyter=False)
+    assert DISPLACY_COLORS["CHEMICAL"] in html
+
+
+def test_command_line_help():
+    registry.cli.get_all()
+    result = CliRunner().invoke(app, ["openmed", "--help"])
+    assert result.exit_code == 0
+    for command in ("models", "info", "download", "ner"):
+        assert command in result.stdout
+
+
+@pytest.mark.slow
+def test_command_line_of_a_fresh_process(run_python: Callable[..., str]):
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['spacy', 'openmed', '--help']\n"
+        "runpy.run_module('spacy', run_name='__main__')"
+    )
+    out = run_python(code)
+    assert all(command in out for command in ("models", "info", "download", "ner"))
+
+
+@pytest.mark.slow
+def test_a_fresh_process_finds_everything(run_python: Callable[..., str]):
+    code = (
+        "import spacy\n"
+        "from spacy.util import registry\n"
+        "nlp = spacy.blank('en')\n"
+        "assert 'openmed_ner' in nlp.factory_names\n"
+        "assert registry.architectures.has('spacy-openmed.TokenClassifier.v1')\n"
+        "assert 'CHEMICAL' in registry.displacy_colors.get('openmed')\n"
+        "assert registry.has('cli', 'openmed')\n"
+        "print(type(nlp.add_pipe('openmed_ner')).__name__)"
+    )
+    assert run_python(code) == "OpenMedNER\n"
+
+
+# thinc imports torch where it is installed, whoever asks; so it is out of the way here.
+@pytest.mark.slow
+def test_a_blank_pipeline_needs_neither_torch_nor_transformers(run_python: Callable[..., str]):
+    code = (
+        "import sys\n"
+        "blocked = ('torch', 'transformers', 'tokenizers', 'safetensors', 'huggingface_hub')\n"
+        "sys.modules.update(dict.fromkeys(blocked))\n"
+        "import spacy\n"
+        "nlp = spacy.blank('en')\n"
+        "import spacy_openmed.pipeline\n"
+        "assert 'openmed_ner' in nlp.factory_names\n"
+        "pipe = nlp.add_pipe('openmed_ner')\n"
+        "print(nlp.pipe_labels['openmed_ner'] == list(pipe.labels) != [])"
+    )
+    assert run_python(code) == "True\n"
+
+
+@pytest.mark.slow
+def test_a_blank_pipeline_does_not_import_transformers(run_python: Callable[..., str]):
+    code = (
+        "import sys\n"
+        "import spacy\n"
+        "spacy.blank('en').add_pipe('openmed_ner')\n"
+        "print([name for name in ('transformers', 'tokenizers') if name in sys.modules])"
+    )
+    assert run_python(code) == "[]\n"
