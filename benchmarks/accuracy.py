@@ -58,7 +58,7 @@ def main(
     ),
     aggregation_strategy: str = typer.Option("auto", help="auto, first, average or max"),
     decoding: str = typer.Option("viterbi", help="viterbi or greedy"),
-    limit: int | None = typer.Option(None, help="Evaluate on so many documents only"),
+    limit: int | None = typer.Option(None, help="Evaluate on the first documents only"),
     thresholds: bool = typer.Option(False, "--thresholds", help="Find thresholds on dev instead"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
 ) -> None:

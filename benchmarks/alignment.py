@@ -63,7 +63,7 @@ def main(
     checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
     split: str = typer.Option("test", help="Split to evaluate on"),
     decoding: str = typer.Option("viterbi", help="Ours: viterbi, or greedy as the others"),
-    limit: int | None = typer.Option(None, help="Evaluate on so many documents only"),
+    limit: int | None = typer.Option(None, help="Evaluate on the first documents only"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
 ) -> None:
     """

@@ -1,6 +1,6 @@
 """Make the bundled checkpoint out of a trained one: fp16 weights, its tokenizer, its notices.
 
-    python scripts/bundle_mini.py CHECKPOINT ENCODER [--facts FILE] [--output spacy_openmed/mini]
+    python scripts/bundle_mini.py CHECKPOINT ENCODER [--facts FILE] [--window 128]
 
 The facts are a JSON list with a row a head: "dataset", "recommended_confidence" and "f1" (from 0
 to 1, on gold tokens of the test set), both from benchmarks/accuracy.py.
@@ -21,10 +21,13 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="folder that train_mini.py wrote")
     parser.add_argument("encoder", type=Path, help="folder of the base encoder")
     parser.add_argument("--facts", type=Path, help="what was measured of the heads")
+    parser.add_argument("--window", type=int, help="pieces that it reads best at a time")
     parser.add_argument("--output", type=Path, default=MINI)
     args = parser.parse_args()
 
     module = AutoModelForTokenClassification.from_pretrained(args.checkpoint)
+    if args.window is not None:
+        module.config.openmed["window"] = args.window
     if args.facts is not None:
         facts = {row["dataset"]: row for row in json.loads(args.facts.read_text(encoding="utf8"))}
         for head in module.config.openmed["heads"]:

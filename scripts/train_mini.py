@@ -1,6 +1,6 @@
 """Train the bundled multi-head checkpoint, `mini`.
 
-    python scripts/train_mini.py ENCODER OUTPUT [--epochs 8] [--heads scripts/mini_heads.json]
+    python scripts/train_mini.py ENCODER OUTPUT [--epochs 6] [--heads scripts/mini_heads.json]
 
 Every head reads the corpus that the heads file names for it; heads on one corpus
 share its forward passes. A run that was stopped goes on where it was when it is
@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("encoder", help="folder or hub id of the base encoder")
     parser.add_argument("output", type=Path)
     parser.add_argument("--heads", type=Path, default=Path(__file__).parent / "mini_heads.json")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--batch-pieces", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)

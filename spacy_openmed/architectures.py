@@ -47,8 +47,8 @@ def TokenClassifier(
     local_files_only (bool): Never download, only take what is in the local cache.
     device (str): "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision (str): "fp32", "bf16", "fp16", or "auto": fp32, on CUDA bf16 (fp16 without it).
-    window (int | None): Pieces of a window, special ones counted. None: as many as the
-        checkpoint takes, up to 512.
+    window (int | None): Pieces of a window, special ones counted. None: what the
+        checkpoint recommends, else as many as it takes, up to 512.
     stride (int | None): Pieces that neighbouring windows share. None: a quarter of the
         window, up to 96.
     max_batch_tokens (int | None): Pieces of a forward pass, padding counted. None: 1,024
@@ -134,7 +134,7 @@ def _sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:
 
     window = model.attrs["window"]
     if window is None:
-        window = min(checkpoint.limit, 512)
+        window = checkpoint.window or min(checkpoint.limit, 512)
     require("window", window, special + 1, checkpoint.limit)
     stride = model.attrs["stride"]
     if stride is None:

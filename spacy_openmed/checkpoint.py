@@ -111,6 +111,7 @@ class Checkpoint:
         module.config.openmed = facts  # so that a saved checkpoint says it itself
         self.heads = read_heads(facts)
         self.strategy: str = facts.get("aggregation_strategy", "first")
+        self.window: int | None = facts.get("window")
         # A copy without the truncation and padding that its file may ask for. They are set on
         # the tokenizer itself, so this must not happen while another thread uses it.
         self._encoder = copy.deepcopy(tokenizer.backend_tokenizer)
@@ -166,7 +167,8 @@ def describe(config: dict[str, Any], source: Source) -> dict[str, Any]:
 
     config (dict[str, Any]): The config.json.
     source (Source): Where the checkpoint is from.
-    RETURNS (dict[str, Any]): "heads", and "aggregation_strategy" if it is known.
+    RETURNS (dict[str, Any]): "heads", and what is known of "aggregation_strategy" and "window"
+        (the window that suits it best, where that is less than it takes).
     """
     facts = config.get("openmed") or {}
     if "heads" in facts:

@@ -118,6 +118,8 @@ def make_openmed_ner(
         language = nlp.lang or "en"
         choice = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
         info = choice.checkpoint
+        if choice.note:
+            util.logger.info("%s: %s", name, choice.note)
         checkpoint = str(catalogue.MINI_PATH) if info.id == catalogue.MINI else info.id
         datasets = choice.datasets
     else:
