@@ -10,6 +10,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from itertools import cycle, islice
 from pathlib import Path
@@ -112,7 +113,7 @@ def prepare(folder: Path, texts: Sequence[str]) -> tuple[dict[str, Callable[[], 
         "token-classification", model=str(folder), aggregation_strategy="average", device="cpu"
     )
     for size in BATCH_SIZES:
-        runs[f"transformers, batch {size}"] = lambda size=size: pipe(list(texts), batch_size=size)
+        runs[f"transformers, batch {size}"] = partial(pipe, list(texts), batch_size=size)
     return runs, n_pieces
 
 

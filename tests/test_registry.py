@@ -72,7 +72,7 @@ def test_a_fresh_process_finds_everything(run_python: Callable[..., str]):
         "import spacy\n"
         "from spacy.util import registry\n"
         "nlp = spacy.blank('en')\n"
-        "assert 'openmed_ner' in nlp.factory_names\n"
+        "assert nlp.has_factory('openmed_ner')\n"
         "assert registry.architectures.has('spacy-openmed.TokenClassifier.v1')\n"
         "assert 'CHEMICAL' in registry.displacy_colors.get('openmed')\n"
         "assert registry.has('cli', 'openmed')\n"
@@ -90,12 +90,9 @@ def test_a_blank_pipeline_needs_neither_torch_nor_transformers(run_python: Calla
         "sys.modules.update(dict.fromkeys(blocked))\n"
         "import spacy\n"
         "nlp = spacy.blank('en')\n"
-        "import spacy_openmed.pipeline\n"
-        "assert 'openmed_ner' in nlp.factory_names\n"
-        "pipe = nlp.add_pipe('openmed_ner')\n"
-        "print(nlp.pipe_labels['openmed_ner'] == list(pipe.labels) != [])"
+        "print(nlp.has_factory('openmed_ner'), 'spacy_openmed.pipeline' in sys.modules)"
     )
-    assert run_python(code) == "True\n"
+    assert run_python(code) == "True True\n"
 
 
 @pytest.mark.slow
