@@ -194,17 +194,19 @@ def test_only_head_of_an_unknown_dataset_is_used(keyword_checkpoint: Path):
         ({"domain": "farmacology"}, "OM100.*'farmacology'.*'pharmacology'"),
         ({"dataset": "ncbi-disease"}, "OM100.*'ncbi-disease'.*'ncbi_disease'"),
         ({"domain": "genomics", "dataset": "ncbi_disease"}, "OM102"),
-        ({"size": "compact"}, "OM104"),
         ({"size": "huge"}, r"(?s)size.*'mini'.*'best'"),
         ({"domain": 3}, "domain"),
     ],
 )
 @pytest.mark.parametrize("name", [None, "OpenMed/Any"])
 def test_unknown_choices(settings: dict, message: str, name: str | None):
-    if name and settings == {"size": "compact"}:
-        pytest.skip("the size is not used where a checkpoint is named")
     with pytest.raises(ValueError, match=message):
         make_nlp(name, **settings)
+
+
+def test_hub_size_of_nothing():
+    with pytest.raises(ValueError, match=r"OM104.*pharmacology"):
+        make_nlp(None, size="compact")
 
 
 @pytest.mark.parametrize(
@@ -218,10 +220,8 @@ def test_hub_size_of_several_shows_the_components(key: str, names: list[str]):
     lines = [line for line in str(error.value).splitlines() if line.startswith("nlp.add_pipe(")]
     for line in lines:
         exec(line)
-    assert [getattr(pipe, "datasets", ()) for _, pipe in nlp.pipeline] == [(n,) for n in names] or (
-        key == "domain" and len(nlp.pipe_names) == len(names)
-    )
-    assert all(name in line for name, line in zip(names, lines, strict=True))
+    assert [nlp.get_pipe_config(pipe)[key] for pipe in nlp.pipe_names] == names
+    assert {nlp.get_pipe_config(pipe)["size"] for pipe in nlp.pipe_names} == {"compact"}
 
 
 def test_hub_size_names_a_checkpoint_of_the_catalogue():

@@ -73,7 +73,7 @@ def test_a_fresh_process_finds_everything(run_python: Callable[..., str]):
         "from spacy.util import registry\n"
         "nlp = spacy.blank('en')\n"
         "assert nlp.has_factory('openmed_ner')\n"
-        "assert registry.architectures.has('spacy-openmed.TokenClassifier.v1')\n"
+        "assert registry.has('architectures', 'spacy-openmed.TokenClassifier.v1')\n"
         "assert 'CHEMICAL' in registry.displacy_colors.get('openmed')\n"
         "assert registry.has('cli', 'openmed')\n"
         "print(type(nlp.add_pipe('openmed_ner')).__name__)"
