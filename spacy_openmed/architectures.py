@@ -76,7 +76,7 @@ def forward(
 ) -> tuple[PieceLogits, Callable]:
     """Predict the pieces of a buffer of documents: each of them once, whatever the lengths."""
     checkpoint = cast(CheckpointShim, model.shims[0]).checkpoint
-    size, stride, max_tokens = _sizes(model, checkpoint)
+    size, stride, max_tokens = resolve_sizes(model, checkpoint)
     special = len(checkpoint.prefix) + len(checkpoint.suffix)
     pieces = checkpoint.encode([doc.text for doc in docs])
     windows = plan_windows(pieces.lengths, size - special, stride)
@@ -116,8 +116,15 @@ def forward(
     return PieceLogits(pieces, logits), _no_backprop
 
 
-def _sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:
-    """The window, the stride and the batch, checked against what the checkpoint takes."""
+def resolve_sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:
+    """Find the sizes that a model works with, checked against what its checkpoint takes.
+
+    model (Model): The model.
+    checkpoint (Checkpoint): Its checkpoint.
+    RETURNS (tuple[int, int, int]): Pieces of a window, pieces that two of them share, and pieces
+        of a forward pass.
+    RAISES (ValueError): If a setting is out of range.
+    """
     special = len(checkpoint.prefix) + len(checkpoint.suffix)
 
     def require(setting: str, value: int, least: int, most: int | None = None) -> None:

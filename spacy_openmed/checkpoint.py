@@ -107,6 +107,7 @@ class Checkpoint:
         self.is_local = source.is_folder
         self.files = files
         self.stored_dtype = stored_dtype
+        self._stored: dict[str, Any] | None = None
         facts = describe(module.config.to_dict(), source)
         module.config.openmed = facts  # so that a saved checkpoint says it itself
         self.heads = read_heads(facts)
@@ -143,20 +144,39 @@ class Checkpoint:
             lengths,
         )
 
+    def use(self, device: Any, dtype: Any) -> None:
+        """Move the weights to a device, in a number format.
+
+        device (torch.device): The device.
+        dtype (torch.dtype): The format. Where it can't hold what the stored one does, the
+            weights are kept as stored too, so that saving does not round them.
+        """
+        import torch
+
+        from .engines.torch import TorchEngine
+
+        if dtype not in (torch.float32, self.stored_dtype):
+            self._stored = self._state()
+        self.device = device
+        self.engine = TorchEngine(self.module.to(device=device, dtype=dtype), self.pad)
+
+    def _state(self) -> dict[str, Any]:
+        """A copy of the weights in the format that they are stored in."""
+        return {
+            key: value.detach()
+            .to("cpu", self.stored_dtype if value.is_floating_point() else None, copy=True)
+            .contiguous()
+            for key, value in self.module.state_dict().items()
+        }
+
     def save(self, folder: Path) -> None:
         """Write a folder that transformers' Auto classes read, and `load_checkpoint` too.
 
         folder (Path): The folder; made if it is not there.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            key: value.detach().to("cpu", self.stored_dtype if value.is_floating_point() else None)
-            for key, value in self.module.state_dict().items()
-        }
         with _quiet():
-            self.module.save_pretrained(
-                folder, state_dict={key: value.contiguous() for key, value in state.items()}
-            )
+            self.module.save_pretrained(folder, state_dict=self._stored or self._state())
         for file, content in self.files.items():
             (folder / file).write_bytes(content)
 
@@ -225,7 +245,7 @@ def load_checkpoint(source: Source, *, device: str = "auto", precision: str = "a
     RAISES (OSError): If it is not there.
     RAISES (ValueError): If it is there but can't be used.
     """
-    from .engines.torch import TorchEngine, resolve_device, resolve_precision
+    from .engines.torch import resolve_device, resolve_precision
 
     target = resolve_device(device)
     dtype = resolve_precision(precision, target)
@@ -236,10 +256,7 @@ def load_checkpoint(source: Source, *, device: str = "auto", precision: str = "a
         checkpoint = _LOADED.get(key)
         if checkpoint is None:
             checkpoint = _load(source)
-            checkpoint.device = target
-            checkpoint.engine = TorchEngine(
-                checkpoint.module.to(device=target, dtype=dtype), checkpoint.pad
-            )
+            checkpoint.use(target, dtype)
             _LOADED[key] = checkpoint
     return checkpoint
 

@@ -47,10 +47,6 @@ class Errors:
         "[OM010] '{name}' is not a checkpoint folder of this component: it has no {file}. Was "
         "the pipeline saved completely?"
     )
-    OM011 = (
-        "[OM011] Labels to ignore or to map that this component never gives: {unknown}. "
-        "It gives: {labels}."
-    )
     OM012 = '[OM012] threshold has to be a number from 0 to 1 or "recommended", not {threshold}.'
     OM013 = "[OM013] '{name}' failed to load: {error}. The folder or download may be incomplete."
     OM014 = (

@@ -1,6 +1,7 @@
 """The component: OpenMed's token classifiers as part of a spaCy pipeline."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,7 +18,7 @@ from thinc.api import Config, Model
 
 from . import catalogue
 from .alignment import Buffer
-from .architectures import PieceLogits
+from .architectures import PieceLogits, resolve_sizes
 from .checkpoint import Head, Source
 from .decoding import LabelScheme, softmax
 from .entities import find_entities
@@ -247,7 +248,7 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#call
         """
-        for processed in self._process([doc]):
+        for processed in self.pipe([doc]):
             return processed
         # The error handler was given the document and did not raise: as in spaCy, no result.
         return None  # type: ignore[return-value]
@@ -266,21 +267,35 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#pipe
         """
-        for docs in util.minibatch(stream, size=batch_size):
-            yield from self._process(docs)
-
-    def _process(self, docs: list[Doc]) -> list[Doc]:
-        """Process a batch; if it fails, halve it until the documents that fail are alone."""
-        self.shim.load()  # what fails here would fail for every document
+        counts: Counter[str] = Counter()
         try:
-            self.set_annotations(docs, self.predict(docs))
+            for docs in util.minibatch(stream, size=batch_size):
+                self._check_settings()
+                yield from self._process(docs, counts)
+        finally:
+            self._warn_of_dropped(counts)
+
+    def _process(self, docs: list[Doc], counts: Counter[str]) -> list[Doc]:
+        """Process a batch; if it fails, halve it until the documents that fail are alone."""
+        try:
+            entities, own_counts = self._predict(docs)
+            self.set_annotations(docs, entities)
+            counts.update(own_counts)
             return docs
         except Exception as error:
             if len(docs) == 1:
                 self.get_error_handler()(self.name, self, docs, error)
                 return []
         half = len(docs) // 2
-        return self._process(docs[:half]) + self._process(docs[half:])
+        return self._process(docs[:half], counts) + self._process(docs[half:], counts)
+
+    def _check_settings(self) -> None:
+        """Raise what would fail for every document: no checkpoint, or settings that it can't
+        follow."""
+        resolve_sizes(self.model, self.shim.load())
+        for head in self.heads:
+            LabelScheme.from_labels(head.labels)
+            self._lowest_score(head)
 
     def predict(self, docs: Iterable[Doc]) -> list[list[Entity]]:
         """Find the entities of documents, without changing them.
@@ -291,26 +306,32 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#predict
         """
-        docs = list(docs)
+        entities, counts = self._predict(list(docs))
+        self._warn_of_dropped(counts)
+        return entities
+
+    def _predict(self, docs: list[Doc]) -> tuple[list[list[Entity]], Counter[str]]:
+        """The entities of documents, and how many of those predicted fit no tokens."""
         output = self.model.predict(docs)
         buffer = _make_buffer(docs, output)
         found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in docs]
-        dropped = total = 0
+        counts: Counter[str] = Counter()
         for head in self.heads:
-            entities = self._predict_head(buffer, output.logits[:, head.columns], head)
-            total += len(entities)
-            for index, entity in entities:
+            for index, entity in self._predict_head(buffer, output.logits[:, head.columns], head):
+                counts["predicted"] += 1
                 if entity is None:
-                    dropped += 1
+                    counts["dropped"] += 1
                     continue
                 twin = found[index].get(entity[:3])
                 found[index][entity[:3]] = entity if twin is None else twin.join(entity)
-        if dropped:
-            mode = self.alignment_mode
-            warnings.warn(
-                Warnings.OM900.format(dropped=dropped, total=total, mode=mode), stacklevel=2
+        return [sorted(entities.values()) for entities in found], counts
+
+    def _warn_of_dropped(self, counts: Counter[str]) -> None:
+        if counts["dropped"]:
+            message = Warnings.OM900.format(
+                dropped=counts["dropped"], total=counts["predicted"], mode=self.alignment_mode
             )
-        return [sorted(entities.values()) for entities in found]
+            warnings.warn(message, stacklevel=3)
 
     def _predict_head(
         self, buffer: Buffer, logits: np.ndarray, head: Head

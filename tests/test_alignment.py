@@ -304,15 +304,17 @@ def test_a_buffer_turns_characters_into_its_tokens():
 @pytest.mark.parametrize(
     ("first", "stop", "types", "expected"),
     [
-        (1, 2, [0, -1, -1], "p53"),
-        (1, 2, [-1, -1, 0], "R175H"),
-        (1, 2, [0, -1, 0], "p53(R175H"),
-        (1, 2, [1, 0, 1], "("),
-        (1, 2, [-1, -1, -1], "p53(R175H"),
-        (1, 2, [1, 1, 1], "p53(R175H"),
-        (0, 2, [0, -1, -1], "lost p53"),
-        (1, 3, [-1, -1, 0], "R175H here"),
-        (0, 3, [-1, -1, -1], "lost p53(R175H here"),
+        (1, 2, [-1, 0, -1, -1, -1], "p53"),
+        (1, 2, [-1, -1, -1, 0, -1], "R175H"),
+        (1, 2, [-1, 0, -1, 0, -1], "p53(R175H"),
+        (1, 2, [0, 1, 0, 1, 0], "("),
+        (1, 2, [0, -1, -1, -1, 0], "p53(R175H"),
+        (1, 2, [0, 1, 1, 1, 0], "p53(R175H"),
+        (0, 2, [0, 0, -1, -1, -1], "lost p53"),
+        (0, 2, [-1, -1, -1, 0, -1], "lost p53(R175H"),
+        (1, 3, [-1, -1, -1, 0, 0], "R175H here"),
+        (1, 3, [-1, 0, -1, -1, -1], "p53(R175H here"),
+        (0, 3, [0, -1, -1, -1, 0], "lost p53(R175H here"),
     ],
 )
 def test_shrink_leaves_out_words_of_other_types(
@@ -323,7 +325,7 @@ def test_shrink_leaves_out_words_of_other_types(
     buffer = make_buffer([("before", [], []), (text, pieces, [0, 1, 1, 1, 2])])
     assert len(buffer.token_starts) == 4
     starts, ends = buffer.shrink(
-        np.array([first + 1]), np.array([stop + 1]), np.array([0]), np.array([0, *types, 0])
+        np.array([first + 1]), np.array([stop + 1]), np.array([0]), np.array(types)
     )
     at = buffer.first_chars[1]
     assert text[starts[0] - at : ends[0] - at] == expected

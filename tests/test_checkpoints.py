@@ -40,7 +40,7 @@ def tag(folder: Path, text: str) -> list[tuple[str, str]]:
     names = json.loads((folder / "config.json").read_text(encoding="utf8"))["id2label"]
     pieces, logits = predict(folder, text)
     labels = [names[str(i)] for i in logits.argmax(dim=1).tolist()]
-    return [(piece, label) for piece, label in zip(pieces, labels) if label != "O"]
+    return [(piece, label) for piece, label in zip(pieces, labels, strict=True) if label != "O"]
 
 
 def test_families_load_with_auto_classes(family: str, checkpoint: Path):
@@ -120,7 +120,7 @@ def test_keyword_margins_are_exact(tmp_path: Path):
     folder = make_keyword_checkpoint(tmp_path, words, cased=True, margins={"aspirin": 1.5})
     pieces, logits = predict(folder, "aspirin NF-kappaB nf Aspirin")
     best = logits.topk(2, dim=1).values
-    margins = dict(zip(pieces, (best[:, 0] - best[:, 1]).tolist()))
+    margins = dict(zip(pieces, (best[:, 0] - best[:, 1]).tolist(), strict=True))
     assert margins["aspirin"] == pytest.approx(1.5, abs=1e-4)
     assert margins["kappaB"] == pytest.approx(10, abs=1e-4)
     assert tag(folder, "aspirin NF-kappaB nf Aspirin") == [

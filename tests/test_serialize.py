@@ -179,7 +179,6 @@ def test_half_precision_stays_half(checkpoint: Path, tmp_path: Path):
     assert save_and_compare(half(checkpoint, tmp_path / "half"), tmp_path / "saved", "fp32")
 
 
-@pytest.mark.xfail(reason="saves the weights as the engine rounded them", strict=True)
 @pytest.mark.filterwarnings("ignore:.OM901")
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_precision_of_the_engine_is_not_saved(
