@@ -15,7 +15,7 @@ import random
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +68,14 @@ def sentence_key(sentence: Sentence) -> str:
     return re.sub(r"\W", "", "".join(sentence.tokens)).lower()
 
 
-def held_back(corpora: Sequence[str]) -> set[str]:
-    """Keys of all dev and test sentences: none of them may be trained on, in any corpus.
+def held_back(corpora: Sequence[str], splits: Sequence[str]) -> set[str]:
+    """Keys of all sentences of the splits: none of them may be trained on, in any corpus.
 
     Very short ones (headings, "METHODS:") are everywhere and give nothing away.
     """
     keys: set[str] = set()
     for corpus in corpora:
-        for split in ("dev", "test"):
+        for split in splits:
             keys.update(
                 sentence_key(s) for s in read_sentences(corpus, split) if len(s.tokens) >= 5
             )
@@ -142,7 +142,12 @@ class Data:
     """Training passages: a fresh, reproducible order and grouping for every epoch."""
 
     def __init__(
-        self, heads: Sequence[Head], corpora: dict[str, dict], tokenizer: Any, seed: int
+        self,
+        heads: Sequence[Head],
+        corpora: dict[str, dict],
+        splits: Sequence[str],
+        tokenizer: Any,
+        seed: int,
     ) -> None:
         self.heads = heads
         self.corpora = corpora
@@ -150,9 +155,15 @@ class Data:
         self.cls, self.sep = tokenizer.cls_token_id, tokenizer.sep_token_id
         self.pad = tokenizer.pad_token_id
         self.encoded: dict[str, tuple[list[Passage], list[int]]] = {}
-        excluded = held_back(list(corpora))
+        others = [split for split in ("dev", "test") if split not in splits]
+        excluded = held_back(list(corpora), others)
         for corpus in corpora:
-            sentences = read_sentences(corpus, "train")
+            # Documents are numbered in each split: they get a number of their own here.
+            sentences = [
+                replace(s, doc=s.doc * len(splits) + i)
+                for i, split in enumerate(splits)
+                for s in read_sentences(corpus, split)
+            ]
             kept = [s for s in sentences if sentence_key(s) not in excluded]
             print(f"{corpus}: {len(kept)} of {len(sentences)} sentences", flush=True)
             own = [head for head in heads if head.corpus == corpus]
@@ -223,9 +234,12 @@ def learning_rate(step: int, total: int, peak: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("encoder", help="folder or hub id of the base encoder")
+    parser.add_argument(
+        "encoder", help="folder or hub id of the base encoder, or a folder that this wrote"
+    )
     parser.add_argument("output", type=Path)
     parser.add_argument("--heads", type=Path, default=Path(__file__).parent / "mini_heads.json")
+    parser.add_argument("--splits", nargs="+", default=["train"], help="train, or train dev")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--batch-pieces", type=int, default=1024)
@@ -260,7 +274,7 @@ def main() -> None:
         lr=args.lr,
         fused=True,
     )
-    data = Data(heads, corpora, tokenizer, args.seed)
+    data = Data(heads, corpora, args.splits, tokenizer, args.seed)
     sizes = [len(data.epoch(e, args.batch_pieces)) for e in range(args.epochs)]
     total = sum(sizes)
     args.output.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Writing entities to documents."""
 
 import pytest
-import spacy
 from spacy.tokens import Doc, DocBin, Span
+from spacy.vocab import Vocab
 
 from spacy_openmed.spans import Entity, add_spans, set_ents
 
@@ -11,7 +11,7 @@ WORDS = ["Valproic", "acid", "in", "acute", "renal", "failure", "and", "asthma"]
 
 @pytest.fixture
 def doc() -> Doc:
-    return Doc(spacy.blank("en").vocab, words=WORDS)
+    return Doc(Vocab(), words=WORDS)
 
 
 def entity(start: int, end: int, label: str = "CHEM", score: float = 0.5, *datasets: str) -> Entity:
@@ -105,7 +105,7 @@ def test_groups_survive_a_doc_bin(doc: Doc):
     add_spans(doc, [entity(7, 8, "Disease", 0.9), entity(0, 2)], "openmed")
     expected = rows(doc)
     data = DocBin(docs=[doc]).to_bytes()
-    [again] = DocBin().from_bytes(data).get_docs(spacy.blank("en").vocab)
+    [again] = DocBin().from_bytes(data).get_docs(Vocab())
     assert rows(again) == expected
 
 
@@ -203,7 +203,7 @@ def test_no_new_entities_change_nothing(doc: Doc, policy: str):
 
 @pytest.mark.parametrize("policy", ["keep", "replace", "longest", "score"])
 def test_a_doc_without_tokens(policy: str):
-    doc = Doc(spacy.blank("en").vocab)
+    doc = Doc(Vocab())
     add_spans(doc, [], "openmed")
     set_ents(doc, [], policy)
     assert ents(doc) == rows(doc) == []
