@@ -80,8 +80,7 @@ def forward(
     special = len(checkpoint.prefix) + len(checkpoint.suffix)
     pieces = checkpoint.encode([doc.text for doc in docs])
     windows = plan_windows(pieces.lengths, size - special, stride)
-    n_labels = sum(len(head.labels) for head in checkpoint.heads)
-    logits = np.empty((len(pieces.ids), n_labels), dtype="float32")
+    logits = np.empty((len(pieces.ids), checkpoint.n_labels), dtype="float32")
 
     def predict(batch: np.ndarray) -> None:
         rows = [
@@ -113,6 +112,8 @@ def forward(
             if model.attrs["max_batch_tokens"] is None or tokens // 2 < max_tokens:
                 max_tokens = model.attrs["max_batch_tokens"] = tokens // 2
                 warnings.warn(Warnings.OM902.format(tokens=tokens, less=max_tokens), stacklevel=2)
+    if not np.isfinite(logits).all():
+        raise ValueError(Errors.OM017.format(name=checkpoint.name))
     return PieceLogits(pieces, logits), _no_backprop
 
 

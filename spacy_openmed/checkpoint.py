@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copymode
 from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakValueDictionary
@@ -121,6 +122,7 @@ class Checkpoint:
         self.pad: int = tokenizer.pad_token_id or 0
         self.prefix, self.suffix = _special_pieces(self._encoder)
         self.limit = _position_limit(module.config, tokenizer)
+        self.n_labels: int = module.config.num_labels
 
     def encode(self, texts: list[str]) -> Pieces:
         """Split whole texts into pieces, none left out, however long they are.
@@ -157,8 +159,10 @@ class Checkpoint:
 
         if dtype not in (torch.float32, self.stored_dtype):
             self._stored = self._state()
+        for weights in self.module.parameters():  # not the buffers: rotary frequencies stay fp32
+            weights.data = weights.data.to(dtype)
         self.device = device
-        self.engine = TorchEngine(self.module.to(device=device, dtype=dtype), self.pad)
+        self.engine = TorchEngine(self.module.to(device), self.pad)
 
     def _state(self) -> dict[str, Any]:
         """A copy of the weights in the format that they are stored in."""
@@ -177,6 +181,13 @@ class Checkpoint:
         folder.mkdir(parents=True, exist_ok=True)
         with _quiet():
             self.module.save_pretrained(folder, state_dict=self._stored or self._state())
+        # transformers writes down the engine's number format, which is not that of the files.
+        config = srsly.read_json(folder / "config.json")
+        for key in config.keys() & {"dtype", "torch_dtype"}:
+            config[key] = str(self.stored_dtype).removeprefix("torch.")
+        srsly.write_json(folder / "config.json", config)
+        for path in folder.glob("*.safetensors"):
+            copymode(folder / "config.json", path)  # safetensors lets only the owner read them
         for file, content in self.files.items():
             (folder / file).write_bytes(content)
 
@@ -281,6 +292,7 @@ def find_folder(source: Source) -> Path:
                 revision=source.revision,
                 local_files_only=local_files_only,
                 allow_patterns=[*CHECKPOINT_FILES],
+                ignore_patterns=["*/*"],
             )
         )
 
@@ -318,8 +330,14 @@ def _load(source: Source) -> Checkpoint:
         raise ValueError(Errors.OM002.format(name=name, architecture=architecture, version=version))
     tokenizer = _load_tokenizer(folder, name)
     with _reading(name):
+        stored_dtype = _stored_dtype(folder)
         module, info = AutoModelForTokenClassification.from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, trust_remote_code=False
+            folder,
+            use_safetensors=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+            # Or else it obeys config.json, and rounds what does not agree with that.
+            **{"torch_dtype" if transformers.__version__ < "5" else "dtype": stored_dtype},
         )
     missing = sorted(key for key in info["missing_keys"] if "position_ids" not in key)
     if missing:
@@ -329,7 +347,7 @@ def _load(source: Source) -> Checkpoint:
         tokenizer,
         _files_to_keep(folder, tokenizer),
         source=source,
-        stored_dtype=_stored_dtype(folder),
+        stored_dtype=stored_dtype,
     )
 
 

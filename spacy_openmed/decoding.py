@@ -43,7 +43,7 @@ class LabelScheme:
     begins: np.ndarray
 
     @classmethod
-    def from_labels(cls, labels: Sequence[str], *, name: str = "") -> "LabelScheme":
+    def from_labels(cls, labels: Sequence[str], *, name: str) -> "LabelScheme":
         """Read the meaning of a head's labels.
 
         labels (Sequence[str]): The labels by id; "O" may have any.
@@ -149,10 +149,14 @@ def viterbi(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.nd
 
 
 def _alike(texts: np.ndarray, lengths: np.ndarray, most: int = 50_000) -> list[np.ndarray]:
-    """Texts of like length in groups of some `most` units, to be decoded side by side."""
+    """Texts of like length in groups of some `most` units, to be decoded side by side. The
+    longest of a group is at most twice as long as the shortest."""
+    if not len(texts):
+        return []
     texts = texts[np.argsort(lengths[texts], kind="stable")]
-    total = np.cumsum(lengths[texts])
-    return np.split(texts, np.flatnonzero(np.diff(total // most)) + 1) if len(texts) else []
+    doublings = np.floor(np.log2(lengths[texts])).astype("int64")
+    total = np.cumsum(lengths[texts]) // most
+    return np.split(texts, np.flatnonzero(np.diff(total) + np.diff(doublings)) + 1)
 
 
 def _best_paths(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.ndarray:

@@ -61,6 +61,10 @@ class Errors:
         "[OM016] No recommended threshold is known for '{name}' ({dataset}). Set threshold to a "
         "number."
     )
+    OM017 = (
+        "[OM017] '{name}' gave values that are not finite. Its weights may be damaged or "
+        'overflow in fp16: try model.precision = "fp32".'
+    )
 
     # Corpora
     OM040 = (

@@ -119,8 +119,8 @@ def make_openmed_ner(
         language = nlp.lang or "en"
         choice = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
         info = choice.checkpoint
-        if choice.note:
-            util.logger.info("%s: %s", name, choice.note)
+        if choice.note and size != catalogue.MINI:
+            util.logger.warning("%s: %s %s", name, info.id, choice.note)
         checkpoint = str(catalogue.MINI_PATH) if info.id == catalogue.MINI else info.id
         datasets = choice.datasets
     else:
@@ -226,7 +226,7 @@ class OpenMedNER(TrainablePipe):
     @property
     def labels(self) -> tuple[str, ...]:
         """RETURNS (tuple[str, ...]): The labels that the component can give."""
-        types = [t for head in self.heads for t in LabelScheme.from_labels(head.labels).types]
+        types = [kind for head in self.heads for kind in self._scheme(head).types]
         return tuple(dict.fromkeys(label for t in types if (label := self.label_of(t))))
 
     def label_of(self, native: str) -> str | None:
@@ -248,10 +248,12 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#call
         """
-        for processed in self.pipe([doc]):
-            return processed
-        # The error handler was given the document and did not raise: as in spaCy, no result.
-        return None  # type: ignore[return-value]
+        counts: Counter[str] = Counter()
+        self._check_settings()
+        processed = self._process([doc], counts)
+        self._warn_of_dropped(counts)
+        # None if the error handler was given the document and did not raise, as in spaCy.
+        return processed[0] if processed else None  # type: ignore[return-value]
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
         """Apply the component to a stream of documents.
@@ -294,7 +296,7 @@ class OpenMedNER(TrainablePipe):
         follow."""
         resolve_sizes(self.model, self.shim.load())
         for head in self.heads:
-            LabelScheme.from_labels(head.labels)
+            self._scheme(head)
             self._lowest_score(head)
 
     def predict(self, docs: Iterable[Doc]) -> list[list[Entity]]:
@@ -337,7 +339,7 @@ class OpenMedNER(TrainablePipe):
         self, buffer: Buffer, logits: np.ndarray, head: Head
     ) -> list[tuple[int, Entity | None]]:
         """What a head finds: number of the document and entity, None if it fits no tokens."""
-        scheme = LabelScheme.from_labels(head.labels)
+        scheme = self._scheme(head)
         labels = [self.label_of(kind) for kind in scheme.types]
         strategy = self.aggregation_strategy
         found = find_entities(
@@ -360,6 +362,9 @@ class OpenMedNER(TrainablePipe):
             if score >= lowest and (label := labels[kind]) is not None
         ]
 
+    def _scheme(self, head: Head) -> LabelScheme:
+        return LabelScheme.from_labels(head.labels, name=self.shim.name)
+
     def _lowest_score(self, head: Head) -> float:
         if self.threshold != "recommended":
             return float(self.threshold)
@@ -376,10 +381,10 @@ class OpenMedNER(TrainablePipe):
         DOCS: https://spacy.io/api/pipe#set_annotations
         """
         for doc, found in zip(docs, entities, strict=True):
+            if self.annotate != "spans":  # first: the group tells earlier entities' scores
+                set_ents(doc, found, self.ents_policy)
             if self.annotate != "ents":
                 add_spans(doc, found, self.annotate_spans_key)
-            if self.annotate != "spans":
-                set_ents(doc, found, self.ents_policy)
 
     def initialize(
         self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None

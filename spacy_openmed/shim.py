@@ -1,5 +1,6 @@
 """thinc's hold on a checkpoint: loads it when it is needed, saves and copies it."""
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,7 +92,7 @@ class CheckpointShim(PyTorchShim):
     def from_bytes(self, bytes_data: bytes) -> "CheckpointShim":
         with TemporaryDirectory() as folder:
             for file, content in srsly.msgpack_loads(bytes_data).items():
-                (Path(folder) / file).write_bytes(content)
+                (Path(folder) / Path(file).name).write_bytes(content)
             self.from_disk(folder)
         return self
 
@@ -103,6 +104,8 @@ class CheckpointShim(PyTorchShim):
     def __getstate__(self) -> dict[str, Any]:
         """Leave weights out that can be loaded again where this is unpickled."""
         state = {**self.__dict__, "_checkpoint": None, "_model": None}
+        if self.source is not None and self.source.is_folder:
+            state["source"] = replace(self.source, name=str(Path(self.name).resolve()))
         loaded = self._checkpoint
         if loaded is not None and loaded.is_local and not Path(loaded.name).is_dir():
             state["_files"] = self.to_bytes()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
-SCORES, DATASETS, OFFSETS = "scores", "datasets", "char_offsets"
+SCORES, DATASETS, OFFSETS = ATTRS = ("scores", "datasets", "char_offsets")
 
 
 class Entity(NamedTuple):
@@ -45,37 +45,29 @@ def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
     entities (Iterable[Entity]): The entities.
     key (str): The group's key in `doc.spans`.
     """
-    merged: dict[tuple[int, int, str], Entity] = {}
     rows: dict[tuple[int, int, str], tuple[Span, list]] = {}
+    other_attrs = {}
     if key in doc.spans:
         group = doc.spans[key]
-        columns = [group.attrs.get(name, ()) for name in (SCORES, DATASETS, OFFSETS)]
-        in_step = all(len(column) == len(group) for column in columns)
-        for i, span in enumerate(group):
-            rows[span.start, span.end, span.label_] = (
-                span,
-                [column[i] for column in columns] if in_step else [None, None, None],
-            )
+        other_attrs = {name: value for name, value in group.attrs.items() if name not in ATTRS}
+        columns = [list(group.attrs.get(name, ())) for name in ATTRS]
+        columns = [c if len(c) == len(group) else [None] * len(group) for c in columns]
+        for span, *values in zip(group, *columns, strict=True):
+            rows[span.start, span.end, span.label_] = (span, values)
     for entity in entities:
-        merged[entity[:3]] = entity
-        old = rows.get(entity[:3])
-        if old is not None and old[1][0] is not None:
-            score, datasets, offsets = old[1]
-            merged[entity[:3]] = entity.join(Entity(*entity[:3], score, tuple(datasets), *offsets))
-    for at, entity in merged.items():
-        span = rows[at][0] if at in rows else Span(doc, entity.start, entity.end, entity.label)
+        at = entity[:3]
+        span, (score, datasets, offsets) = rows.get(at) or (None, (None, None, None))
+        if span is None:
+            span = Span(doc, entity.start, entity.end, entity.label)
+        if score is not None:
+            offsets = offsets or (entity.char_start, entity.char_end)
+            entity = entity.join(Entity(*at, float(score), tuple(datasets or ()), *offsets))
         values = [entity.score, list(entity.datasets), [entity.char_start, entity.char_end]]
         rows[at] = (span, values)
     ordered = [rows[at] for at in sorted(rows)]
-    doc.spans[key] = SpanGroup(
-        doc,
-        name=key,
-        spans=[span for span, _ in ordered],
-        attrs={
-            name: [values[i] for _, values in ordered]
-            for i, name in enumerate((SCORES, DATASETS, OFFSETS))
-        },
-    )
+    attrs = {name: [values[i] for _, values in ordered] for i, name in enumerate(ATTRS)}
+    spans = [span for span, _ in ordered]
+    doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs={**other_attrs, **attrs})
 
 
 def set_ents(doc: Doc, entities: Sequence[Entity], policy: str) -> None:
@@ -118,6 +110,10 @@ def set_ents(doc: Doc, entities: Sequence[Entity], policy: str) -> None:
         if free[span.start : span.end].all():
             free[span.start : span.end] = False
             chosen.append(span)
+    for span, _, is_new in [*earlier, *new]:
+        if not is_new and span not in chosen:
+            for token in span:  # set_ents leaves the ids of what was there before
+                token.ent_id = token.ent_kb_id = 0
     doc.set_ents(chosen, blocked=blocked, default="outside")
 
 

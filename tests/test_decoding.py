@@ -73,7 +73,7 @@ def states_of(scheme: LabelScheme) -> list[int]:
 def test_label_scheme(
     labels: list[str], types: tuple[str, ...], states: list[int], begins: list[bool]
 ):
-    scheme = LabelScheme.from_labels(labels)
+    scheme = LabelScheme.from_labels(labels, name="model")
     assert scheme.types == types
     assert states_of(scheme) == states
     assert scheme.begins.tolist() == begins

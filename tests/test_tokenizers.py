@@ -205,33 +205,31 @@ def test_attrs_are_in_step_and_inside_the_text(nlp: Language, odd_text: str):
 
 
 def test_a_batch_gives_what_each_text_gives_alone(nlp: Language):
-    texts = [text for _, text in ODD_TEXTS]
-    n_entities = 0
-    for text, together in zip(texts, nlp.pipe(texts, batch_size=20), strict=True):
-        alone = nlp(text)
-        mine, theirs = alone.spans["openmed"], together.spans["openmed"]
-        n_entities += len(mine)
-        for attr in ("start", "end", "label_"):
-            assert [getattr(span, attr) for span in mine] == [
-                getattr(span, attr) for span in theirs
-            ]
-        assert mine.attrs["char_offsets"] == theirs.attrs["char_offsets"]
-        assert mine.attrs["scores"] == pytest.approx(theirs.attrs["scores"], abs=1e-4)
-    assert n_entities > len(texts)
+    pipe = nlp.get_pipe("openmed_ner")
+    docs = [nlp.make_doc(text) for _, text in ODD_TEXTS]
+    together = pipe.predict(docs)
+    assert sum(map(len, together)) > len(docs)
+    for doc, entities in zip(docs, together, strict=True):
+        [alone] = pipe.predict([doc])
+        assert [entity.score for entity in entities] == pytest.approx(
+            [entity.score for entity in alone], abs=1e-4
+        )
+        for entity, expected in zip(entities, alone, strict=True):
+            assert entity._replace(score=expected.score) == expected
 
 
 @pytest.mark.parametrize("mode", ["strict", "contract", "expand"])
 def test_alignment_modes_are_those_of_char_span(checkpoint: Path, mode: str):
     nlp = make_nlp(checkpoint, alignment_mode=mode)
+    docs = [nlp.make_doc(text) for _, text in ODD_TEXTS]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "\\[OM900\\]")
-        docs = list(nlp.pipe(text for _, text in ODD_TEXTS))
-    assert any(doc.spans["openmed"] for doc in docs)
-    for doc in docs:
-        group = doc.spans["openmed"]
-        for span, offsets in zip(group, group.attrs["char_offsets"], strict=True):
-            expected = doc.char_span(*offsets, alignment_mode=mode)
-            assert (span.start, span.end) == (expected.start, expected.end)
+        found = nlp.get_pipe("openmed_ner").predict(docs)
+    assert any(found)
+    for doc, entities in zip(docs, found, strict=True):
+        for entity in entities:
+            span = doc.char_span(entity.char_start, entity.char_end, alignment_mode=mode)
+            assert (entity.start, entity.end) == (span.start, span.end)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import srsly
 from spacy.cli._util import Arg, Opt
 from wasabi import msg
 
@@ -40,7 +41,7 @@ def download(id: str, folder: Path, *, revision: str | None = None) -> None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import HFValidationError
 
-    from ..checkpoint import CHECKPOINT_FILES
+    from ..checkpoint import CHECKPOINT_FILES, Source, describe
 
     if id == catalogue.MINI:
         raise CatalogueError(Errors.OM202)
@@ -50,7 +51,11 @@ def download(id: str, folder: Path, *, revision: str | None = None) -> None:
         raise OSError(Errors.OM206.format(folder=folder))
     try:
         snapshot_download(
-            id, revision=revision, local_dir=folder, allow_patterns=[*CHECKPOINT_FILES]
+            id,
+            revision=revision,
+            local_dir=folder,
+            allow_patterns=[*CHECKPOINT_FILES],
+            ignore_patterns=["*/*"],
         )
     except (OSError, HFValidationError) as err:
         known = () if catalogue.lookup(id) else (c.id for c in catalogue.checkpoints())
@@ -59,3 +64,9 @@ def download(id: str, folder: Path, *, revision: str | None = None) -> None:
         raise OSError(Errors.OM200.format(id=id, error=reason, nearest=near)) from err
     if not any(folder.glob("*.safetensors")):
         raise OSError(Errors.OM201.format(id=id))
+    info = catalogue.lookup(id)
+    if info is not None:  # the folder's name does not tell its dataset and threshold
+        config = srsly.read_json(folder / "config.json")
+        source = Source(id, dataset=info.dataset, threshold=info.recommended_confidence)
+        config["openmed"] = describe(config, source)
+        srsly.write_json(folder / "config.json", config)

@@ -72,6 +72,8 @@ def resolve_device(device: str) -> torch.device:
         n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (resolved.index or 0) >= n_gpus:
             raise ValueError(Errors.OM007.format(device=device, why=f"torch sees {n_gpus} GPUs"))
+        if resolved.index is None:
+            return torch.device("cuda", torch.cuda.current_device())
     elif resolved.type == "mps" and not torch.backends.mps.is_available():
         raise ValueError(Errors.OM007.format(device=device, why="torch sees no Apple GPU"))
     elif resolved.type not in ("cpu", "cuda", "mps"):
