@@ -25,7 +25,7 @@ DROPPED: dict[str, tuple[str, ...]] = {
     "distilbert": ("Cc", "Cf", "Mn", "\ufffd"),
     "roberta": (),
     "xlm-roberta": ("Cc", "Cf", "composed", "\ufffd", "▁"),
-    "deberta-v2": ("composed",),
+    "deberta-v2": ("Cc", "Cf", "composed", "\ufffd", "▁"),
     "modernbert": ("composed",),
     "eurobert": (),
 }
