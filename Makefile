@@ -1,13 +1,15 @@
 PYTHON ?= python3
-PYTEST_ARGS ?=
 
 VENV := .venv
 VENV_453 := .venv-4.53
 BIN := $(VENV)/bin
 
 # Tests use the bundled checkpoint and tiny ones that they build themselves.
-PYTEST := HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
-PYTEST_453 := HF_HUB_OFFLINE=1 $(VENV_453)/bin/python -m pytest $(PYTEST_ARGS)
+# Two at a time, each with one thread.
+TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
+PYTEST_ARGS ?= --numprocesses 2 --quiet
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+PYTEST_453 := $(TEST_ENV) $(VENV_453)/bin/python -m pytest $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-corpora test-transformers-4.53 lint format wheel clean

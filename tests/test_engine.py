@@ -61,7 +61,7 @@ def test_engine_neither_trains_nor_keeps_gradients(make_checkpoint: Callable[...
     model = AutoModelForTokenClassification.from_pretrained(make_checkpoint()).train()
     engine = TorchEngine(model, 0)
     window = np.array([2, 7, 8, 9, 3])
-    np.testing.assert_array_equal(*engine([window, window]))
+    np.testing.assert_allclose(*engine([window, window]), atol=1e-4)
     assert not model.training
     assert all(parameter.grad is None for parameter in model.parameters())
 
