@@ -120,7 +120,7 @@ def make_openmed_ner(
         choice = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
         info = choice.checkpoint
         if choice.note and size != catalogue.MINI:
-            util.logger.warning("%s: %s %s", name, info.id, choice.note)
+            util.logger.warning("%s takes %s. %s", name, info.id, choice.note)
         checkpoint = str(catalogue.MINI_PATH) if info.id == catalogue.MINI else info.id
         datasets = choice.datasets
     else:
