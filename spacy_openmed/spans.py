@@ -110,8 +110,9 @@ def set_ents(doc: Doc, entities: Sequence[Entity], policy: str) -> None:
         if free[span.start : span.end].all():
             free[span.start : span.end] = False
             chosen.append(span)
-    for span, _, is_new in [*earlier, *new]:
-        if not is_new and span not in chosen:
+    kept = {id(span) for span in chosen}
+    for span, _, _ in earlier:
+        if id(span) not in kept:
             for token in span:  # set_ents leaves the ids of what was there before
                 token.ent_id = token.ent_kb_id = 0
     doc.set_ents(chosen, blocked=blocked, default="outside")
