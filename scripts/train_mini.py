@@ -5,7 +5,8 @@
 Every head reads the corpus that the heads file names for it; heads on one corpus
 share its forward passes. A run that was stopped goes on where it was when it is
 started again with the same arguments. Adding a head means adding a row to the
-heads file.
+heads file: started from a checkpoint of this script, the heads that it has keep
+what they learned.
 """
 
 import argparse
@@ -21,8 +22,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
+from privacy_data import read_privacy
 from spacy_openmed.corpora import Sentence, read_sentences
 
 IGNORE = -100
@@ -34,7 +36,8 @@ class Head:
     """One BIO label set: a slice of the checkpoint's logits."""
 
     dataset: str
-    corpus: str
+    corpus: str  # where its texts are
+    tags: str  # where its tags are, of the same tokens
     types: tuple[str, ...]
     start: int  # first column of its slice
 
@@ -57,10 +60,16 @@ def read_heads(path: Path) -> tuple[list[Head], dict[str, dict]]:
     heads = []
     start = 0
     for dataset, row in data["heads"].items():
-        head = Head(dataset, row["corpus"], tuple(row["types"]), start)
+        head = Head(
+            dataset, row["corpus"], row.get("tags", row["corpus"]), tuple(row["types"]), start
+        )
         start += len(head.labels)
         heads.append(head)
     return heads, data["corpora"]
+
+
+def read(corpus: str, split: str) -> list[Sentence]:
+    return read_privacy(split) if corpus == "privacy" else read_sentences(corpus, split)
 
 
 def sentence_key(sentence: Sentence) -> str:
@@ -77,12 +86,17 @@ def held_back(corpora: Sequence[str], splits: Sequence[str]) -> set[str]:
     for corpus in corpora:
         for split in splits:
             keys.update(
-                sentence_key(s) for s in read_sentences(corpus, split) if len(s.tokens) >= 5
+                sentence_key(s) for s in read(corpus, split) if len(s.tokens) >= 5
             )
     return keys
 
 
-def encode(sentences: Sequence[Sentence], heads: Sequence[Head], tokenizer: Any) -> list[Passage]:
+def encode(
+    sentences: Sequence[Sentence],
+    tags: Sequence[Sequence[Sequence[str]]],
+    heads: Sequence[Head],
+    tokenizer: Any,
+) -> list[Passage]:
     """One passage a sentence, without special pieces.
 
     Labels stand on the first piece of every word of the tokenizer, which are finer than the
@@ -92,7 +106,7 @@ def encode(sentences: Sequence[Sentence], heads: Sequence[Head], tokenizer: Any)
     encoding = tokenizer(
         [list(s.tokens) for s in sentences], is_split_into_words=True, add_special_tokens=False
     )
-    for i, sentence in enumerate(sentences):
+    for i in range(len(sentences)):
         tokens = encoding.word_ids(i)
         starts = [not piece.startswith("##") for piece in encoding.tokens(i)]
         labels = np.full((len(heads), len(tokens)), IGNORE, dtype="int64")
@@ -101,9 +115,9 @@ def encode(sentences: Sequence[Sentence], heads: Sequence[Head], tokenizer: Any)
             previous = None
             for p, token in enumerate(tokens):
                 if token != previous:
-                    labels[h, p] = ids.get(sentence.tags[token], 0)
+                    labels[h, p] = ids.get(tags[h][i][token], 0)
                 elif starts[p]:
-                    labels[h, p] = ids.get(sentence.tags[token].replace("B-", "I-", 1), 0)
+                    labels[h, p] = ids.get(tags[h][i][token].replace("B-", "I-", 1), 0)
                 previous = token
         passages.append(
             Passage(heads[0].corpus, np.asarray(encoding["input_ids"][i], dtype="int64"), labels)
@@ -132,10 +146,17 @@ def join_context(
         i += len(group)
         pieces = np.concatenate([p.pieces for p in group])
         labels = np.concatenate([p.labels for p in group], axis=1)
-        for start in range(0, len(pieces), MAX_PIECES):
-            stop = start + MAX_PIECES
-            joined.append(Passage(group[0].corpus, pieces[start:stop], labels[:, start:stop]))
-    return joined
+        joined.append(Passage(group[0].corpus, pieces, labels))
+    return cut(joined)
+
+
+def cut(passages: Sequence[Passage]) -> list[Passage]:
+    """Cut passages that are too long."""
+    return [
+        Passage(p.corpus, p.pieces[i : i + MAX_PIECES], p.labels[:, i : i + MAX_PIECES])
+        for p in passages
+        for i in range(0, len(p.pieces), MAX_PIECES)
+    ]
 
 
 class Data:
@@ -158,25 +179,31 @@ class Data:
         others = [split for split in ("dev", "test") if split not in splits]
         excluded = held_back(list(corpora), others)
         for corpus in corpora:
+            own = [head for head in heads if head.corpus == corpus]
             # Documents are numbered in each split: they get a number of their own here.
             sentences = [
                 replace(s, doc=s.doc * len(splits) + i)
                 for i, split in enumerate(splits)
-                for s in read_sentences(corpus, split)
+                for s in read(corpus, split)
             ]
-            kept = [s for s in sentences if sentence_key(s) not in excluded]
-            print(f"{corpus}: {len(kept)} of {len(sentences)} sentences", flush=True)
-            own = [head for head in heads if head.corpus == corpus]
-            self.encoded[corpus] = (encode(kept, own, tokenizer), [s.doc for s in kept])
+            tags = [[s.tags for split in splits for s in read(h.tags, split)] for h in own]
+            rows = [i for i, s in enumerate(sentences) if sentence_key(s) not in excluded]
+            print(f"{corpus}: {len(rows)} of {len(sentences)} sentences", flush=True)
+            kept = [sentences[i] for i in rows]
+            passages = encode(kept, [[row[i] for i in rows] for row in tags], own, tokenizer)
+            self.encoded[corpus] = (passages, [s.doc for s in kept])
 
     def epoch(self, epoch: int, max_pieces: int) -> list[list[Passage]]:
         rng = random.Random(f"{self.seed}-{epoch}")
         passages: list[Passage] = []
         for corpus, (encoded, docs) in self.encoded.items():
             settings = self.corpora[corpus]
-            joined = join_context(encoded, docs, rng) if settings["documents"] else list(encoded)
+            joined = join_context(encoded, docs, rng) if settings["documents"] else cut(encoded)
+            negatives = settings.get("negatives", 1.0)
+            joined = [p for p in joined if (p.labels > 0).any() or rng.random() < negatives]
             rng.shuffle(joined)
-            passages.extend(joined[: math.ceil(settings["sample"] * len(joined))])
+            size = math.ceil(settings.get("sample", 1.0) * len(joined))
+            passages.extend((joined * math.ceil(size / max(len(joined), 1)))[:size])
         rng.shuffle(passages)
         batches: list[list[Passage]] = []
         for start in range(0, len(passages), 1024):  # alike in length within a shuffled pool
@@ -225,11 +252,60 @@ def checkpoint_labels(heads: Sequence[Head]) -> list[str]:
     return [f"{head.dataset}/{label}" for head in heads for label in head.labels]
 
 
-def learning_rate(step: int, total: int, peak: float) -> float:
-    warmup = 0.1 * total
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * max(0.0, (total - step) / (total - warmup))
+def learning_rate(step: int, total: int, peak: float, *, warmup: float, decay: float) -> float:
+    """Up to the peak in the first share of the steps, and down to zero in the last."""
+    up = (step + 1) / max(warmup * total, 1)
+    down = (total - step) / max(decay * total, 1)
+    return peak * max(0.0, min(1.0, up, down))
+
+
+def load_model(encoder: str, heads: Sequence[Head]) -> Any:
+    """The encoder with a classifier of all heads. Those that it has already keep their rows."""
+    labels = checkpoint_labels(heads)
+    model = AutoModelForTokenClassification.from_pretrained(
+        encoder,
+        id2label=dict(enumerate(labels)),
+        label2id={label: i for i, label in enumerate(labels)},
+        attention_probs_dropout_prob=0.0,  # dropout there halves the speed of CPU attention
+        ignore_mismatched_sizes=True,
+        dtype=torch.float32,
+    )
+    known = AutoConfig.from_pretrained(encoder).id2label
+    if hasattr(model.config, "openmed"):
+        trained = AutoModelForTokenClassification.from_pretrained(encoder, dtype=torch.float32)
+        with torch.no_grad():
+            for row, label in known.items():
+                if label in model.config.label2id:
+                    own = model.config.label2id[label]
+                    model.classifier.weight[own] = trained.classifier.weight[row]
+                    model.classifier.bias[own] = trained.classifier.bias[row]
+    model.config.openmed = {
+        "heads": [{"dataset": h.dataset, "start": h.start, "labels": h.labels} for h in heads],
+        "aggregation_strategy": "first",
+    }
+    return model
+
+
+class Average:
+    """An exponential average of the weights: as good as a decayed learning rate, at any time."""
+
+    def __init__(self, model: Any, decay: float, every: int = 5) -> None:
+        self.model, self.decay, self.every = model, decay, every
+        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    def update(self, step: int) -> None:
+        if step % self.every:
+            return
+        decay = min(self.decay, (1 + step) / (10 + step)) ** self.every
+        own = self.model.state_dict()
+        keys = [key for key, value in own.items() if value.is_floating_point()]
+        torch._foreach_lerp_(
+            [self.weights[key] for key in keys], [own[key] for key in keys], 1 - decay
+        )
+
+    def save(self, folder: Path, tokenizer: Any) -> None:
+        self.model.save_pretrained(folder, state_dict=self.weights)
+        tokenizer.save_pretrained(folder)
 
 
 def main() -> None:
@@ -242,6 +318,9 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", default=["train"], help="train, or train dev")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--warmup", type=float, default=0.1, help="share of the steps")
+    parser.add_argument("--decay", type=float, default=0.9, help="share of the steps; 0: none")
+    parser.add_argument("--average", type=float, default=0.999, help="of the weights, by step")
     parser.add_argument("--batch-pieces", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bf16", action="store_true", help="autocast; needs AVX512-BF16 or a GPU")
@@ -252,19 +331,9 @@ def main() -> None:
     # take a CPU many times as long. Threads inherit this, so it comes before there are any.
     torch.set_flush_denormal(True)
     heads, corpora = read_heads(args.heads)
-    labels = checkpoint_labels(heads)
     tokenizer = AutoTokenizer.from_pretrained(args.encoder)
     torch.manual_seed(args.seed)
-    model = AutoModelForTokenClassification.from_pretrained(
-        args.encoder,
-        id2label=dict(enumerate(labels)),
-        label2id={label: i for i, label in enumerate(labels)},
-        attention_probs_dropout_prob=0.0,  # dropout there halves the speed of CPU attention
-    )
-    model.config.openmed = {
-        "heads": [{"dataset": h.dataset, "start": h.start, "labels": h.labels} for h in heads],
-        "aggregation_strategy": "first",
-    }
+    model = load_model(args.encoder, heads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device).train()
     decay = [p for p in model.parameters() if p.ndim > 1]
@@ -277,6 +346,7 @@ def main() -> None:
     data = Data(heads, corpora, args.splits, tokenizer, args.seed)
     sizes = [len(data.epoch(e, args.batch_pieces)) for e in range(args.epochs)]
     total = sum(sizes)
+    average = Average(model, args.average)
     args.output.mkdir(parents=True, exist_ok=True)
     state_path = args.output / "training.pt"
     done = 0
@@ -284,6 +354,7 @@ def main() -> None:
         state = torch.load(state_path, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
+        average.weights = state["average"]
         torch.set_rng_state(state["rng"])
         done = state["step"]
         print(f"resuming at step {done} of {total}", flush=True)
@@ -294,6 +365,7 @@ def main() -> None:
             {
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
+                "average": average.weights,
                 "rng": torch.get_rng_state(),
                 "step": step,
             },
@@ -312,7 +384,9 @@ def main() -> None:
             if step <= done:
                 continue
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step - 1, total, args.lr)
+                group["lr"] = learning_rate(
+                    step - 1, total, args.lr, warmup=args.warmup, decay=args.decay
+                )
             pieces, mask, gold = (t.to(device) for t in data.collate(batch))
             with torch.autocast(device, torch.bfloat16, enabled=args.bf16):
                 logits = model(input_ids=pieces, attention_mask=mask).logits
@@ -321,6 +395,7 @@ def main() -> None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            average.update(step)
             seen += int(mask.sum())
             losses.append(loss.item())
             if step % 100 == 0:
@@ -336,6 +411,7 @@ def main() -> None:
                 saved = time.monotonic()
         model.save_pretrained(args.output / f"epoch-{epoch + 1}")
         tokenizer.save_pretrained(args.output / f"epoch-{epoch + 1}")
+        average.save(args.output / f"average-{epoch + 1}", tokenizer)
         save(step)
     model.save_pretrained(args.output / "final")
     tokenizer.save_pretrained(args.output / "final")
