@@ -72,15 +72,20 @@ SLOTS = {
 }
 INSTITUTION = re.compile(r"hospital|clinic|medical|cent(er|re)|health|university|institute", re.I)
 MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 STATES = (
-    "AL AK AZ CA CO CT FL GA IL IN KS KY LA MA MD ME MI MN MO NC NE NJ NM NV NY OH OR PA TN TX "
-    "UT VA WA WI Ohio Texas California Oregon Maine Kansas Florida Georgia Michigan Virginia"
-).split()
-SAINTS = "Mary Luke Anne Vincent Joseph Clare Jude Francis Catherine".split()
+    *("AL", "AZ", "CA", "CO", "CT", "FL", "GA", "IL", "MA", "MD", "MI", "MN", "NC", "NJ", "NY"),
+    *("OH", "OR", "PA", "TN", "TX", "VA", "WA", "WI", "Ohio", "Texas", "California", "Oregon"),
+)
+SAINTS = ("Mary", "Luke", "Anne", "Vincent", "Joseph", "Clare", "Jude", "Francis", "Catherine")
+STREETS = ("Street", "St.", "Avenue", "Ave", "Road", "Rd", "Lane", "Drive", "Court", "Blvd", "Way")
 KINDS = ("Hospital", "Medical Center", "Clinic", "General Hospital", "Community Hospital", "Health")
-SYLLABLES = "ar bel cor dan el fer gar hol in jor kel lan mor nor os per ran sol tam ver wen".split()
+SYLLABLES = (
+    *("ar", "bel", "cor", "dan", "el", "fer", "gar", "hol", "in", "jor", "kel", "lan", "mor"),
+    *("nor", "os", "per", "ran", "sol", "tam", "ver", "wen"),
+)
 
 
 def read_privacy(split: str) -> list[Sentence]:
@@ -210,9 +215,13 @@ def make_value(slot: str, values: dict[str, list[str]], rng: random.Random) -> s
     if slot == "SURNAME":
         return rng.choice((person[-1], surname))
     if slot == "ADDRESS":
-        street = rng.choice((surname, rng.choice(("Oak", "Hill", "Main", "Park", "Lake", "Church"))))
-        kind = rng.choice("Street St. Avenue Ave Road Rd Lane Drive Court Blvd Way".split())
-        unit = rng.choice(("", "", "", f", Apt {rng.randint(1, 99)}", f" Unit {rng.randint(1, 40)}"))
+        street = rng.choice(
+            (surname, rng.choice(("Oak", "Hill", "Main", "Park", "Lake", "Church")))
+        )
+        kind = rng.choice(STREETS)
+        unit = rng.choice(
+            ("", "", "", f", Apt {rng.randint(1, 99)}", f" Unit {rng.randint(1, 40)}")
+        )
         return f"{rng.randint(1, 9999)} {street} {kind}{unit}"
     if slot in ("CITY", "COUNTRY"):
         places = [place for place in values["LOCATION"] if not re.search(r"\d", place)]
@@ -222,7 +231,9 @@ def make_value(slot: str, values: dict[str, list[str]], rng: random.Random) -> s
     if slot == "ZIP":
         return digits(rng.choice(("#####", "#####", "#####-####")))
     if slot == "HOSPITAL":
-        name = rng.choice((f"St. {rng.choice(SAINTS)}'s", surname, f"{surname} {rng.choice(SAINTS)}"))
+        name = rng.choice(
+            (f"St. {rng.choice(SAINTS)}'s", surname, f"{surname} {rng.choice(SAINTS)}")
+        )
         return f"{name} {rng.choice(KINDS)}"
     if slot == "COMPANY":
         return rng.choice((*values["ORGANIZATION"], f"{surname} Inc."))

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from privacy_data import read_privacy
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
-from privacy_data import read_privacy
 from spacy_openmed.corpora import Sentence, read_sentences
 
 IGNORE = -100
@@ -85,9 +85,7 @@ def held_back(corpora: Sequence[str], splits: Sequence[str]) -> set[str]:
     keys: set[str] = set()
     for corpus in corpora:
         for split in splits:
-            keys.update(
-                sentence_key(s) for s in read(corpus, split) if len(s.tokens) >= 5
-            )
+            keys.update(sentence_key(s) for s in read(corpus, split) if len(s.tokens) >= 5)
     return keys
 
 
@@ -193,7 +191,7 @@ class Data:
             passages = encode(kept, [[row[i] for i in rows] for row in tags], own, tokenizer)
             self.encoded[corpus] = (passages, [s.doc for s in kept])
 
-    def epoch(self, epoch: int, max_pieces: int) -> list[list[Passage]]:
+    def epoch(self, epoch: int, max_pieces: int, share: float = 1.0) -> list[list[Passage]]:
         rng = random.Random(f"{self.seed}-{epoch}")
         passages: list[Passage] = []
         for corpus, (encoded, docs) in self.encoded.items():
@@ -202,7 +200,7 @@ class Data:
             negatives = settings.get("negatives", 1.0)
             joined = [p for p in joined if (p.labels > 0).any() or rng.random() < negatives]
             rng.shuffle(joined)
-            size = math.ceil(settings.get("sample", 1.0) * len(joined))
+            size = math.ceil(share * settings.get("sample", 1.0) * len(joined))
             passages.extend((joined * math.ceil(size / max(len(joined), 1)))[:size])
         rng.shuffle(passages)
         batches: list[list[Passage]] = []
@@ -318,6 +316,7 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", default=["train"], help="train, or train dev")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--share", type=float, default=1.0, help="of the passages, an epoch")
     parser.add_argument("--warmup", type=float, default=0.1, help="share of the steps")
     parser.add_argument("--decay", type=float, default=0.9, help="share of the steps; 0: none")
     parser.add_argument("--average", type=float, default=0.999, help="of the weights, by step")
@@ -344,7 +343,7 @@ def main() -> None:
         fused=True,
     )
     data = Data(heads, corpora, args.splits, tokenizer, args.seed)
-    sizes = [len(data.epoch(e, args.batch_pieces)) for e in range(args.epochs)]
+    sizes = [len(data.epoch(e, args.batch_pieces, args.share)) for e in range(args.epochs)]
     total = sum(sizes)
     average = Average(model, args.average)
     args.output.mkdir(parents=True, exist_ok=True)
@@ -379,7 +378,7 @@ def main() -> None:
         if step + sizes[epoch] <= done:
             step += sizes[epoch]
             continue
-        for batch in data.epoch(epoch, args.batch_pieces):
+        for batch in data.epoch(epoch, args.batch_pieces, args.share):
             step += 1
             if step <= done:
                 continue

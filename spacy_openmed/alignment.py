@@ -223,6 +223,7 @@ class Buffer:
         token_ends: Sequence[np.ndarray],
         pieces: Pieces,
     ) -> None:
+        self.n_pieces = len(pieces.ids)
         sizes = np.array([len(text) + 1 for text in texts], dtype="int64")
         n_tokens = np.array([len(starts) for starts in token_starts], dtype="int64")
         self.first_chars = np.cumsum(sizes) - sizes

@@ -39,6 +39,7 @@ def TokenClassifier(
     window: int | None = None,
     stride: int | None = None,
     max_batch_tokens: int | None = None,
+    frozen_layers: int = 0,
 ) -> Model[list[Doc], PieceLogits]:
     """Build a model round a checkpoint, which is loaded when it is first needed.
 
@@ -53,6 +54,8 @@ def TokenClassifier(
         window, up to 96.
     max_batch_tokens (int | None): Pieces of a forward pass, padding counted. None: 1,024
         on a CPU, 16,384 on a GPU.
+    frozen_layers (int): How many of the encoder's layers training leaves as they are, from the
+        embeddings up; -1: the whole encoder.
     RETURNS (Model[list[Doc], PieceLogits]): The model.
     """
     source = Source(name, revision, local_files_only) if name is not None else None
@@ -66,8 +69,11 @@ def TokenClassifier(
             "window": window,
             "stride": stride,
             "max_batch_tokens": max_batch_tokens,
+            "dropout_rate": 0.0,  # spaCy sets it before every update
         },
-        shims=[CheckpointShim(source, device=device, precision=precision)],
+        shims=[
+            CheckpointShim(source, device=device, precision=precision, frozen_layers=frozen_layers)
+        ],
     )
 
 
@@ -75,31 +81,71 @@ def forward(
     model: Model[list[Doc], PieceLogits], docs: list[Doc], is_train: bool
 ) -> tuple[PieceLogits, Callable]:
     """Predict the pieces of a buffer of documents: each of them once, whatever the lengths."""
-    checkpoint = cast(CheckpointShim, model.shims[0]).checkpoint
-    size, stride, max_tokens = resolve_sizes(model, checkpoint)
-    special = len(checkpoint.prefix) + len(checkpoint.suffix)
-    pieces = checkpoint.encode([doc.text for doc in docs])
-    windows = plan_windows(pieces.lengths, size - special, stride)
-    logits = np.empty((len(pieces.ids), checkpoint.n_labels), dtype="float32")
+    shim = cast(CheckpointShim, model.shims[0])
+    plan = Plan(model, shim.own() if is_train else shim.checkpoint, docs)
+    if is_train:
+        return _begin_update(plan, shim, model.attrs["dropout_rate"])
+    return _predict(plan, model), lambda d_output: docs
 
-    def predict(batch: np.ndarray) -> None:
-        rows = [
+
+class Plan:
+    """A buffer of documents, cut into windows, and the windows put into batches.
+
+    model (Model): The model.
+    checkpoint (Checkpoint): Its checkpoint.
+    docs (list[Doc]): The documents.
+    """
+
+    def __init__(self, model: Model, checkpoint: Checkpoint, docs: list[Doc]) -> None:
+        size, stride, self.max_tokens = resolve_sizes(model, checkpoint)
+        special = len(checkpoint.prefix) + len(checkpoint.suffix)
+        self.checkpoint = checkpoint
+        self.pieces = checkpoint.encode([doc.text for doc in docs])
+        self.windows = plan_windows(self.pieces.lengths, size - special, stride)
+        self.lengths = self.windows.ends - self.windows.starts + special
+        self.batches = plan_batches(self.lengths, self.max_tokens)
+
+    def rows(self, batch: np.ndarray) -> list[np.ndarray]:
+        """RETURNS (list[Ints1d]): Vocabulary ids of the batch's windows, special ones added."""
+        windows, checkpoint = self.windows, self.checkpoint
+        return [
             np.concatenate(
                 [
                     checkpoint.prefix,
-                    pieces.ids[windows.starts[i] : windows.ends[i]],
+                    self.pieces.ids[windows.starts[i] : windows.ends[i]],
                     checkpoint.suffix,
                 ]
             )
             for i in batch
         ]
-        for i, row in zip(batch, checkpoint.engine(rows), strict=True):
-            shift = windows.starts[i] - len(checkpoint.prefix)
-            own = slice(windows.own_starts[i], windows.own_ends[i])
-            logits[own] = row[own.start - shift : own.stop - shift]
 
-    lengths = windows.ends - windows.starts + special
-    queue = plan_batches(lengths, max_tokens)[::-1]
+    def own(self, i: int) -> tuple[slice, slice]:
+        """RETURNS (tuple[slice, slice]): The pieces that a window answers for: where they are
+        in the buffer, and where in the window's row."""
+        shift = self.windows.starts[i] - len(self.checkpoint.prefix)
+        start, end = self.windows.own_starts[i], self.windows.own_ends[i]
+        return slice(start, end), slice(start - shift, end - shift)
+
+    def empty(self) -> np.ndarray:
+        """RETURNS (Floats2d): (n_pieces, n_labels) Room for the logits."""
+        return np.empty((len(self.pieces.ids), self.checkpoint.n_labels), dtype="float32")
+
+    def check(self, logits: np.ndarray) -> PieceLogits:
+        """RAISES (ValueError): If there are logits that are not finite."""
+        if not np.isfinite(logits).all():
+            raise ValueError(Errors.OM017.format(name=self.checkpoint.name))
+        return PieceLogits(self.pieces, logits)
+
+
+def _predict(plan: Plan, model: Model) -> PieceLogits:
+    logits, max_tokens = plan.empty(), plan.max_tokens
+
+    def predict(batch: np.ndarray) -> None:
+        for i, row in zip(batch, plan.checkpoint.engine(plan.rows(batch)), strict=True):
+            in_buffer, in_row = plan.own(i)
+            logits[in_buffer] = row[in_row]
+
+    queue = plan.batches[::-1]
     while queue:
         batch = queue.pop()
         try:
@@ -108,13 +154,37 @@ def forward(
             if len(batch) == 1:
                 raise
             queue += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
-            tokens = len(batch) * int(lengths[batch].max())
+            tokens = len(batch) * int(plan.lengths[batch].max())
             if model.attrs["max_batch_tokens"] is None or tokens // 2 < max_tokens:
                 max_tokens = model.attrs["max_batch_tokens"] = tokens // 2
                 warnings.warn(Warnings.OM902.format(tokens=tokens, less=max_tokens), stacklevel=2)
-    if not np.isfinite(logits).all():
-        raise ValueError(Errors.OM017.format(name=checkpoint.name))
-    return PieceLogits(pieces, logits), _no_backprop
+    return plan.check(logits)
+
+
+def _begin_update(
+    plan: Plan, shim: CheckpointShim, drop: float
+) -> tuple[PieceLogits, Callable[[PieceLogits], list[Doc]]]:
+    """Training reads the same windows as prediction, so that every piece is learned from once,
+    in the context in which it is predicted."""
+    logits = plan.empty()
+    steps = []
+    for batch in plan.batches:
+        rows, backprop = shim.begin_update(plan.rows(batch), drop)
+        steps.append((batch, [row.shape for row in rows], backprop))
+        for i, row in zip(batch, rows, strict=True):
+            in_buffer, in_row = plan.own(i)
+            logits[in_buffer] = row[in_row]
+
+    def backprop_all(d_output: PieceLogits) -> list[Doc]:
+        for batch, shapes, backprop in steps:
+            gradients = [np.zeros(shape, dtype="float32") for shape in shapes]
+            for i, gradient in zip(batch, gradients, strict=True):
+                in_buffer, in_row = plan.own(i)
+                gradient[in_row] = d_output.logits[in_buffer]
+            backprop(gradients)
+        return []
+
+    return plan.check(logits), backprop_all
 
 
 def resolve_sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:
@@ -153,7 +223,3 @@ def resolve_sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:
         max_tokens = 1024 if checkpoint.device.type == "cpu" else 16384
     require("max_batch_tokens", max_tokens, 1)
     return window, stride, max_tokens
-
-
-def _no_backprop(d_output: PieceLogits) -> list[Doc]:
-    raise ValueError(Errors.OM014.format(name="openmed_ner"))

@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import srsly
 
+from .decoding import split_tag
 from .engines import Engine
 from .errors import Errors
 from .windows import Pieces
@@ -51,12 +52,15 @@ class Head:
     start (int): Index of its first logit.
     labels (tuple[str, ...]): Its labels, in the order of its logits.
     threshold (float | None): The confidence recommended for it, if there is one.
+    temperature (float): What its logits are divided by, so that its scores are probabilities
+        (Guo et al. 2017, "On calibration of modern neural networks").
     """
 
     dataset: str
     start: int
     labels: tuple[str, ...]
     threshold: float | None = None
+    temperature: float = 1.0
 
     @property
     def columns(self) -> slice:
@@ -88,7 +92,8 @@ class Source:
 class Checkpoint:
     """A loaded checkpoint: module, tokenizer, heads and limits.
 
-    Components that name the same one share it; nothing of it is changed after loading.
+    Components that name the same one share it; nothing of it is changed after loading. What is
+    to be trained is a `copy` of its own. A bare encoder has no heads, and can only be trained.
     """
 
     device: Any
@@ -100,20 +105,18 @@ class Checkpoint:
         tokenizer: Any,
         files: dict[str, bytes],
         *,
+        facts: dict[str, Any],
         source: Source,
         stored_dtype: Any,
     ) -> None:
         self.module = module
         self.name = source.name
         self.is_local = source.is_folder
+        self.is_changed = False  # a copy to be trained: no longer what the source is
         self.files = files
         self.stored_dtype = stored_dtype
         self._stored: dict[str, Any] | None = None
-        facts = describe(module.config.to_dict(), source)
-        module.config.openmed = facts  # so that a saved checkpoint says it itself
-        self.heads = read_heads(facts)
-        self.strategy: str = facts.get("aggregation_strategy", "first")
-        self.window: int | None = facts.get("window")
+        self.set_facts(facts)
         # A copy without the truncation and padding that its file may ask for. They are set on
         # the tokenizer itself, so this must not happen while another thread uses it.
         self._encoder = copy.deepcopy(tokenizer.backend_tokenizer)
@@ -122,7 +125,86 @@ class Checkpoint:
         self.pad: int = tokenizer.pad_token_id or 0
         self.prefix, self.suffix = _special_pieces(self._encoder)
         self.limit = _position_limit(module.config, tokenizer)
-        self.n_labels: int = module.config.num_labels
+
+    def set_facts(self, facts: dict[str, Any]) -> None:
+        """Say what the logits mean; see `describe`."""
+        self.module.config.openmed = self.facts = facts  # a saved checkpoint says it itself
+        self.heads = read_heads(facts)
+        self.strategy: str = facts.get("aggregation_strategy", "first")
+        self.window: int | None = facts.get("window")
+
+    @property
+    def n_labels(self) -> int:
+        return self.module.config.num_labels
+
+    def copy(self) -> "Checkpoint":
+        """RETURNS (Checkpoint): One that nobody else uses, to be trained: in fp32, in which it
+        is saved too, and without the model card of what it was before."""
+        import torch
+
+        from .engines.torch import TorchEngine
+
+        copied = copy.copy(self)
+        copied.module = copy.deepcopy(self.module)
+        if self._stored is not None:
+            copied.module.float().load_state_dict(self._stored)
+        copied.module.float().requires_grad_(True)
+        copied.stored_dtype, copied._stored = torch.float32, None
+        copied.files = {k: v for k, v in self.files.items() if k != "README.md"}
+        copied.is_changed = True
+        copied.engine = TorchEngine(copied.module, self.pad)
+        copied.set_facts(copy.deepcopy(self.facts))
+        return copied
+
+    def set_head(self, dataset: str, types: Sequence[str]) -> None:
+        """Add a head, or types to one that is there. What was learned is kept; new rows of the
+        classifier are random.
+
+        dataset (str): Its name.
+        types (Sequence[str]): Entity types that it is to know.
+        """
+        import torch
+
+        rows = {head.dataset: list(head.labels) for head in self.heads}
+        before = [(name, label) for name, labels in rows.items() for label in labels]
+        labels = rows.setdefault(dataset, ["O"])
+        known = {split_tag(label)[1] for label in labels}
+        labels += [f"{bio}-{kind}" for kind in types if kind not in known for bio in "BI"]
+        after = [(name, label) for name, labels in rows.items() for label in labels]
+        old = self.module.classifier
+        new = torch.nn.Linear(old.in_features, len(after), device=old.weight.device)
+        config = self.module.config
+        with torch.no_grad():
+            new.weight.normal_(std=getattr(config, "initializer_range", 0.02))
+            new.bias.zero_()
+            kept = [after.index(row) for row in before]
+            if kept:
+                new.weight[kept] = old.weight
+                new.bias[kept] = old.bias if old.bias is not None else 0.0
+        self.module.classifier, self.module.num_labels = new, len(after)
+        names = [f"{name}/{label}" if len(rows) > 1 else label for name, label in after]
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: i for i, name in enumerate(names)}
+        starts = {name: after.index((name, labels[0])) for name, labels in rows.items()}
+        told = {row["dataset"]: row for row in self.facts["heads"]}
+        heads = [
+            {**told.get(name, {}), "dataset": name, "start": starts[name], "labels": labels}
+            for name, labels in rows.items()
+        ]
+        self.set_facts({**self.facts, "heads": heads})
+
+    def forget_confidence(self, datasets: Sequence[str], strategy: str) -> None:
+        """Take out what was measured of heads that are trained on, and say how they are trained.
+
+        datasets (Sequence[str]): The heads.
+        strategy (str): How their pieces are to be pooled.
+        """
+        measured = ("f1", "recommended_confidence", "temperature")
+        heads = [
+            {k: v for k, v in row.items() if row["dataset"] not in datasets or k not in measured}
+            for row in self.facts["heads"]
+        ]
+        self.set_facts({**self.facts, "heads": heads, "aggregation_strategy": strategy})
 
     def encode(self, texts: list[str]) -> Pieces:
         """Split whole texts into pieces, none left out, however long they are.
@@ -221,7 +303,13 @@ def read_heads(facts: dict[str, Any]) -> list[Head]:
     RETURNS (list[Head]): The heads, in its order.
     """
     return [
-        Head(row["dataset"], row["start"], tuple(row["labels"]), row.get("recommended_confidence"))
+        Head(
+            row["dataset"],
+            row["start"],
+            tuple(row["labels"]),
+            row.get("recommended_confidence"),
+            row.get("temperature", 1.0),
+        )
         for row in facts["heads"]
     ]
 
@@ -340,12 +428,14 @@ def _load(source: Source) -> Checkpoint:
             **{"torch_dtype" if transformers.__version__ < "5" else "dtype": stored_dtype},
         )
     missing = sorted(key for key in info["missing_keys"] if "position_ids" not in key)
-    if missing:
+    facts = {"heads": []} if missing else describe(module.config.to_dict(), source)
+    if any(key.startswith(f"{module.base_model_prefix}.") for key in missing):
         raise ValueError(Errors.OM003.format(name=name, missing=", ".join(missing)))
     return Checkpoint(
         module,
         tokenizer,
         _files_to_keep(folder, tokenizer),
+        facts=facts,
         source=source,
         stored_dtype=stored_dtype,
     )

@@ -49,10 +49,6 @@ class Errors:
     )
     OM012 = '[OM012] threshold has to be a number from 0 to 1 or "recommended", not {threshold}.'
     OM013 = "[OM013] '{name}' failed to load: {error}. The folder or download may be incomplete."
-    OM014 = (
-        "[OM014] Component '{name}' can't be trained in this version. Keep it out of training: "
-        'frozen_components = ["{name}"].'
-    )
     OM015 = (
         "[OM015] No checkpoint to load: model.name is not set, and this model is not part of "
         "an openmed_ner component, which would choose one."
@@ -64,6 +60,28 @@ class Errors:
     OM017 = (
         "[OM017] '{name}' gave values that are not finite. Its weights may be damaged or "
         'overflow in fp16: try model.precision = "fp32".'
+    )
+    # OM014: training was not part of the first version.
+    OM018 = (
+        "[OM018] Component '{name}' can't tell which of its heads is to learn: it uses {heads}. "
+        "Set dataset to one of them, or name one, or a new one, under "
+        '[initialize.components.{name}]: head = "NAME".'
+    )
+    OM019 = (
+        "[OM019] Component '{name}' has no labels to learn: the training data has no entities, "
+        "and [initialize.components.{name}] gives no labels."
+    )
+    OM020 = (
+        "[OM020] Component '{name}' uses several heads ({heads}), and none of them knows {labels}. "
+        'Name the head that is to learn it: [initialize.components.{name}] head = "NAME".'
+    )
+    OM021 = (
+        "[OM021] Setting model.frozen_layers = {value} is out of range: the encoder has "
+        "{n_layers} layers; -1 freezes all of it."
+    )
+    OM022 = (
+        '[OM022] precision = "fp16" can\'t be trained with on {device}: gradients need a CUDA '
+        'device for that. Use "fp32" or "bf16".'
     )
 
     # Corpora

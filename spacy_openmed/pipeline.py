@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
+import srsly
 from spacy import util
 from spacy.attrs import IDX, LENGTH
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
-from spacy.training import Example
+from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
-from thinc.api import Config, Model
+from thinc.api import Config, Model, Optimizer
 
 from . import catalogue
 from .alignment import Buffer
@@ -26,6 +27,7 @@ from .errors import Errors, Warnings
 from .labels import canonical_label
 from .shim import CheckpointShim
 from .spans import Entity, add_spans, set_ents
+from .training import cross_entropy, label_pieces, read_states
 
 DEFAULT_MODEL = Config().from_str(
     """
@@ -39,6 +41,7 @@ precision = "auto"
 window = null
 stride = null
 max_batch_tokens = null
+frozen_layers = 0
 """
 )["model"]
 
@@ -122,11 +125,11 @@ def make_openmed_ner(
         if choice.note and size != catalogue.MINI:
             util.logger.warning("%s takes %s. %s", name, info.id, choice.note)
         checkpoint = str(catalogue.MINI_PATH) if info.id == catalogue.MINI else info.id
-        datasets = choice.datasets
+        datasets = choice.datasets if domain or dataset else ()
     else:
         checkpoint = model.attrs["name"]
         info = catalogue.lookup(checkpoint)
-        datasets = catalogue.expand(domain=domain, dataset=dataset)
+        datasets = ()
     shim.source = Source(
         checkpoint,
         model.attrs["revision"],
@@ -134,6 +137,12 @@ def make_openmed_ner(
         info.dataset if info else None,
         info.recommended_confidence if info else None,
     )
+    if model.attrs["name"] is not None:
+        names = [dataset] if isinstance(dataset, str) else dataset or []
+        if names and {*names} <= {head.dataset for head in shim.heads}:
+            datasets = tuple(names)  # heads that the catalogue need not know
+        else:
+            datasets = catalogue.expand(domain=domain, dataset=dataset)
     return OpenMedNER(
         nlp.vocab,
         model,
@@ -185,7 +194,10 @@ class OpenMedNER(TrainablePipe):
         self.vocab = vocab
         self.model = model
         self.name = name
-        self.cfg: dict[str, Any] = {}
+        # What training settled: "trained", the heads that learn; "heads", those in use since
+        # then, unless the settings ("chosen" is what they were) are changed; "labels", what the
+        # data calls their types.
+        self.cfg: dict[str, Any] = {"trained": [], "heads": [], "chosen": [], "labels": {}}
         self.datasets = tuple(datasets)
         self.aggregation_strategy = aggregation_strategy
         self.decoding = decoding
@@ -208,9 +220,11 @@ class OpenMedNER(TrainablePipe):
     def heads(self) -> list[Head]:
         """RETURNS (list[Head]): The heads in use. Reading them does not load the weights."""
         heads = self.shim.heads
-        if not self.datasets or not heads:  # none: nothing is known of it before it is loaded
+        trained = self.cfg["heads"] and list(self.datasets) == self.cfg["chosen"]
+        datasets = self.cfg["heads"] if trained else self.datasets
+        if not datasets or not heads:  # none: nothing is known of it before it is loaded
             return heads
-        chosen = [head for head in heads if head.dataset in self.datasets]
+        chosen = [head for head in heads if head.dataset in datasets]
         if chosen:
             return chosen
         if len(heads) == 1 and heads[0].dataset not in catalogue.datasets():
@@ -237,6 +251,7 @@ class OpenMedNER(TrainablePipe):
         """
         canonical = canonical_label(native)
         label = canonical if self.label_scheme == "canonical" else native
+        label = self.cfg["labels"].get(native, label)
         label = self.label_map.get(native, self.label_map.get(canonical, label))
         return None if {native, canonical, label} & set(self.labels_to_ignore) else label
 
@@ -294,7 +309,7 @@ class OpenMedNER(TrainablePipe):
     def _check_settings(self) -> None:
         """Raise what would fail for every document: no checkpoint, or settings that it can't
         follow."""
-        resolve_sizes(self.model, self.shim.load())
+        resolve_sizes(self.model, self.shim.checkpoint)
         for head in self.heads:
             self._scheme(head)
             self._lowest_score(head)
@@ -344,7 +359,7 @@ class OpenMedNER(TrainablePipe):
         strategy = self.aggregation_strategy
         found = find_entities(
             buffer,
-            softmax(logits) @ scheme.fold,
+            softmax(logits / head.temperature) @ scheme.fold,
             scheme,
             strategy=self.shim.checkpoint.strategy if strategy == "auto" else strategy,
             decoding=self.decoding,
@@ -387,23 +402,170 @@ class OpenMedNER(TrainablePipe):
                 add_spans(doc, found, self.annotate_spans_key)
 
     def initialize(
-        self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: Sequence[str] | None = None,
+        head: str | None = None,
     ) -> None:
-        """Load the checkpoint.
+        """Choose the head that is to learn, and give it the labels that it lacks.
 
-        get_examples (Callable[[], Iterable[Example]]): Not used: the checkpoint is trained.
+        Without `head` it is the one in use (or those, if `domain` or `dataset` name several) that
+        knows labels of the data. Where none does, a new head is added, called as the component,
+        and takes the place of the others. From a bare encoder there is only a new one.
+
+        get_examples (Callable[[], Iterable[Example]]): Gives the training examples.
         nlp (Language | None): The pipeline.
+        labels (Sequence[str] | None): The labels. None: those of the examples.
+        head (str | None): Name of the head that is to learn, or of a new one.
+        RAISES (ValueError): If there is nothing to learn, or the head is not clear.
 
         DOCS: https://spacy.io/api/pipe#initialize
         """
+        validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
+        if labels is None:
+            labels = sorted({e.label_ for eg in get_examples() for e in eg.reference.ents})
+        if not labels:
+            raise ValueError(Errors.OM019.format(name=self.name))
         self.shim.load()
+        heads = self._heads_to_train(labels) if head is None else [head]
+        checkpoint = self.shim.own()
+        types = self._types(heads)
+        unknown = [label for label in labels if not self._type_of(label, types)]
+        if unknown and len(heads) > 1:
+            names, lacking = ", ".join(heads), ", ".join(unknown)
+            raise ValueError(Errors.OM020.format(name=self.name, heads=names, labels=lacking))
+        if unknown:
+            checkpoint.set_head(heads[0], unknown)
+            types = self._types(heads)
+        self._train(heads)
+        # Answer in the words of the data: "Disease" where it says so, not "DISEASE".
+        for label in labels:
+            kind = self._type_of(label, types)
+            if kind and self.label_of(kind) not in (label, None):
+                self.cfg["labels"][kind] = label
 
-    def update(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
-        """Training is not part of this version.
+    def _heads_to_train(self, labels: Iterable[str]) -> list[str]:
+        heads = self.heads
+        knowing = [h.dataset for h in heads if self._knows_any(h.dataset, labels)]
+        if not knowing:
+            return [self.name]
+        if len(heads) > 1 and not self.datasets:
+            names = ", ".join(head.dataset for head in heads)
+            raise ValueError(Errors.OM018.format(name=self.name, heads=names))
+        return knowing
 
-        RAISES (ValueError): Always; it says how to leave the component out of training.
+    def _knows_any(self, dataset: str, labels: Iterable[str]) -> bool:
+        types = self._types([dataset])
+        return any(self._type_of(label, types) for label in labels)
+
+    def _types(self, datasets: Sequence[str]) -> list[str]:
+        """The native types of heads; none of those that are not there yet."""
+        heads = [head for head in self.shim.heads if head.dataset in datasets]
+        return [kind for head in heads for kind in self._scheme(head).types]
+
+    def _type_of(self, label: str, types: Sequence[str]) -> str | None:
+        """The native type that a label of the data means."""
+        exact = [t for t in types if label in (t, self.label_of(t))]
+        alike = [t for t in types if canonical_label(t) == canonical_label(label)]
+        return next(iter(exact + alike), None)
+
+    def _train(self, heads: list[str]) -> None:
+        """Let heads learn. They come to those in use, or replace them if they are others."""
+        own = {*heads} & {*self.datasets}
+        self.cfg["heads"] = [*self.datasets] if own else heads
+        self.cfg["chosen"] = [*self.datasets]
+        self.cfg["trained"] = self.shim.trained = heads
+        strategy = self.aggregation_strategy
+        checkpoint = self.shim.own()
+        checkpoint.forget_confidence(heads, checkpoint.strategy if strategy == "auto" else strategy)
+
+    def add_label(self, label: str) -> int:
+        """Add a label to the head that learns.
+
+        label (str): The label.
+        RETURNS (int): 0 if it was there, 1 if it was added.
+        RAISES (ValueError): If it is not clear which head that is.
+
+        DOCS: https://spacy.io/api/pipe#add_label
         """
-        raise ValueError(Errors.OM014.format(name=self.name))
+        trained = self.cfg["trained"] or [head.dataset for head in self.heads] or [self.name]
+        if len(trained) > 1:
+            raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(trained)))
+        if self._type_of(label, self._types(trained)):
+            return 0
+        self.shim.load()
+        self.shim.own().set_head(trained[0], [label])
+        self._train(trained)
+        if self.label_of(label) not in (label, None):
+            self.cfg["labels"][label] = label
+        return 1
+
+    @property
+    def label_data(self) -> tuple[str, ...]:
+        """RETURNS (tuple[str, ...]): What `spacy init labels` writes and `initialize` takes."""
+        return self.labels
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Learn from a batch of examples.
+
+        examples (Iterable[Example]): The examples.
+        drop (float): Dropout of the transformer.
+        sgd (Optimizer | None): Takes a step if there is one.
+        losses (dict[str, float] | None): Where the loss is added, under the component's name.
+        RETURNS (dict[str, float]): The losses.
+        RAISES (ValueError): If it is not clear which head is to learn.
+
+        DOCS: https://spacy.io/api/pipe#update
+        """
+        if self.shim.trained is None:  # not initialised: a pipeline that is trained on
+            heads = self.cfg["trained"] or [head.dataset for head in self.heads]
+            if len(heads) > 1 and not (self.cfg["trained"] or self.datasets):
+                raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(heads)))
+            self._train(heads)
+        return super().update(examples, drop=drop, sgd=sgd, losses=losses)
+
+    def get_loss(
+        self, examples: Iterable[Example], scores: PieceLogits
+    ) -> tuple[float, PieceLogits]:
+        """Find the loss: the mean cross entropy of the labelled pieces of all heads that learn.
+
+        Tokens of which nothing is known, and those that gold entities cut through, do not count.
+
+        examples (Iterable[Example]): The examples.
+        scores (PieceLogits): What the model says of them.
+        RETURNS (tuple[float, PieceLogits]): The loss and its gradient.
+
+        DOCS: https://spacy.io/api/pipe#get_loss
+        """
+        examples = list(examples)
+        buffer = _make_buffer([eg.predicted for eg in examples], scores)
+        tags = [tag for eg in examples for tag in eg.get_aligned_ner()]
+        gold = {tag[2:] for tag in tags if tag and len(tag) > 2}
+        by = "first" if self.shim.checkpoint.strategy == "first" else "all"
+        gradient = np.zeros_like(scores.logits)
+        loss, count = 0.0, 0
+        for head in self.shim.heads:
+            if head.dataset not in self.cfg["trained"]:
+                continue
+            scheme = self._scheme(head)
+            known = {g: t for g in gold if (t := self._type_of(g, scheme.types))}
+            types = {label: scheme.types.index(kind) for label, kind in known.items()}
+            states = read_states(tags, types, len(scheme.types))
+            targets = label_pieces(buffer, states, scheme, by=by)
+            part, gradient[:, head.columns], n = cross_entropy(
+                scores.logits[:, head.columns], targets, scheme
+            )
+            loss, count = loss + part, count + n
+        return loss / max(count, 1), PieceLogits(scores.pieces, gradient / max(count, 1))
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save the component with its checkpoint, as a plain Hugging Face folder.
@@ -413,7 +575,15 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#to_disk
         """
-        util.to_disk(path, {"checkpoint": self.shim.to_disk}, exclude)
+        util.to_disk(path, {"cfg": self._write_cfg, "checkpoint": self.shim.to_disk}, exclude)
+
+    def _write_cfg(self, path: Path) -> None:
+        if self.cfg["trained"]:
+            srsly.write_json(path, self.cfg)
+
+    def _read_cfg(self, path: Path) -> None:
+        if path.is_file():
+            self.cfg = srsly.read_json(path)
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "OpenMedNER":
         """Load the component. Nothing but its folder is needed.
@@ -424,7 +594,7 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#from_disk
         """
-        readers = {"checkpoint": self.shim.from_disk}
+        readers = {"cfg": self._read_cfg, "checkpoint": self.shim.from_disk}
         util.from_disk(path, readers, exclude)  # type: ignore[arg-type]
         return self
 
@@ -436,7 +606,9 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#to_bytes
         """
-        return util.to_bytes({"checkpoint": self.shim.to_bytes}, exclude)
+        return util.to_bytes(
+            {"cfg": lambda: srsly.json_dumps(self.cfg), "checkpoint": self.shim.to_bytes}, exclude
+        )
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "OpenMedNER":
         """Load the component from bytes.
@@ -447,7 +619,11 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#from_bytes
         """
-        util.from_bytes(bytes_data, {"checkpoint": self.shim.from_bytes}, exclude)
+        readers = {
+            "cfg": lambda data: self.cfg.update(srsly.json_loads(data)),
+            "checkpoint": self.shim.from_bytes,
+        }
+        util.from_bytes(bytes_data, readers, exclude)
         return self
 
 

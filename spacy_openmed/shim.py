@@ -1,12 +1,16 @@
 """thinc's hold on a checkpoint: loads it when it is needed, saves and copies it."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import srsly
-from thinc.api import PyTorchShim
+from thinc.api import Optimizer, PyTorchShim, torch2xp, xp2torch
+from thinc.types import FloatsXd
 
 from .catalogue import lookup
 from .checkpoint import Checkpoint, Head, Source, describe, load_checkpoint, read_heads
@@ -18,19 +22,30 @@ class CheckpointShim(PyTorchShim):
 
     source (Source | None): Where to load it from. None until the component has chosen.
     device, precision (str): Settings of the engine.
+    frozen_layers (int): How many of the encoder's layers are not trained, from the embeddings
+        up; -1: the whole encoder.
     """
 
-    def __init__(self, source: Source | None, *, device: str, precision: str) -> None:
+    def __init__(
+        self, source: Source | None, *, device: str, precision: str, frozen_layers: int = 0
+    ) -> None:
         super().__init__(None)
         self.source = source
         self.device_name = device
         self.precision = precision
+        self.frozen_layers = frozen_layers
+        self.trained: list[str] | None = None
         self._checkpoint: Checkpoint | None = None
+        self._owned = False
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """RETURNS (Checkpoint): The checkpoint, loaded now if it was not."""
-        return self._checkpoint or self.load()
+        """RETURNS (Checkpoint): The checkpoint, loaded now if it was not.
+        RAISES (ValueError): If it has no head to predict with."""
+        checkpoint = self._checkpoint or self.load()
+        if not checkpoint.heads:
+            raise ValueError(Errors.OM003.format(name=self.name, missing="a classifier"))
+        return checkpoint
 
     def load(self) -> Checkpoint:
         """Load the checkpoint if that has not happened.
@@ -47,6 +62,87 @@ class CheckpointShim(PyTorchShim):
             )
             self._model = self._checkpoint.module
         return self._checkpoint
+
+    def own(self) -> Checkpoint:
+        """Take a copy of the checkpoint that no other component has, to train it.
+
+        RETURNS (Checkpoint): The copy; the same one until this is copied itself.
+        """
+        if not self._owned:
+            self._checkpoint = self.load().copy()
+            self._model = self._checkpoint.module
+            self._owned = True
+        assert self._checkpoint is not None
+        return self._checkpoint
+
+    def begin_update(  # type: ignore[override]
+        self, windows: Sequence[np.ndarray], drop: float
+    ) -> tuple[list[np.ndarray], Callable[[Sequence[np.ndarray]], None]]:
+        """Run a batch for training.
+
+        windows (Sequence[Ints1d]): (n_pieces,) each: the vocabulary ids of the windows.
+        drop (float): Dropout of the transformer.
+        RETURNS (tuple[list[Floats2d], Callable]): (n_pieces, n_labels) each: their logits, and
+            a function that takes the gradients of these.
+        """
+        from .engines.torch import begin_update, set_trainable
+
+        checkpoint = self.own()
+        set_trainable(checkpoint.module, self.frozen_layers)
+        return begin_update(
+            checkpoint.module, windows, checkpoint.pad, drop, self.precision, self._grad_scaler
+        )
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        """Take a step with thinc's optimizer.
+
+        optimizer (Optimizer): The optimizer. Rows of the classifier that belong to heads that
+            are not trained are kept from it: weight decay would move them all the same.
+        """
+        checkpoint = self.own()
+        if not self._grad_scaler.found_inf:
+            for name, weights in checkpoint.module.named_parameters():
+                if weights.grad is None:
+                    continue
+                for part in self._parts(name):
+                    data = weights.data[part]
+                    new, _ = optimizer(
+                        self._key(name, part),
+                        cast(FloatsXd, torch2xp(data)),
+                        cast(FloatsXd, torch2xp(weights.grad[part])),
+                    )
+                    data.copy_(xp2torch(new, device=data.device))
+                weights.grad = None
+        checkpoint.module.zero_grad(set_to_none=True)
+        self._grad_scaler.update()
+
+    def _key(self, name: str, part: slice) -> tuple[int, str]:
+        return self.id, f"{name}[{part.start}:{part.stop}]"
+
+    def _parts(self, name: str) -> list[slice]:
+        """The rows of a weight that are trained."""
+        if self.trained is None or not name.startswith("classifier."):
+            return [slice(None)]
+        return [head.columns for head in self.heads if head.dataset in self.trained]
+
+    @contextmanager
+    def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
+        """Use other weights for a while: the optimizer's averages.
+
+        thinc's own method looks for keys that its optimizer does not write, so that averages
+        were kept and never used.
+        """
+        module = self._checkpoint.module if self._owned and self._checkpoint else None
+        own = dict(module.named_parameters()) if module is not None else {}
+        backup = []
+        for name, weights in own.items():
+            for part in self._parts(name):
+                if (key := self._key(name, part)) in params:
+                    backup.append((weights, part, weights.data[part].clone()))
+                    weights.data[part] = xp2torch(params[key], device=weights.device)
+        yield
+        for weights, part, data in backup:
+            weights.data[part] = data
 
     @property
     def name(self) -> str:
@@ -77,7 +173,7 @@ class CheckpointShim(PyTorchShim):
         if not (Path(path) / "config.json").is_file():
             raise OSError(Errors.OM010.format(name=path, file="config.json"))
         self.source = Source(str(path), local_files_only=True)
-        self._checkpoint = None
+        self._checkpoint, self._owned = None, False
         self.load()
         return self
 
@@ -98,16 +194,18 @@ class CheckpointShim(PyTorchShim):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "CheckpointShim":
         copied = CheckpointShim.__new__(CheckpointShim)
+        self._owned = False  # the two share it now: whichever is trained takes a copy
         copied.__dict__.update(self.__dict__)
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave weights out that can be loaded again where this is unpickled."""
-        state = {**self.__dict__, "_checkpoint": None, "_model": None}
+        state = {**self.__dict__, "_checkpoint": None, "_model": None, "_owned": False}
         if self.source is not None and self.source.is_folder:
             state["source"] = replace(self.source, name=str(Path(self.name).resolve()))
         loaded = self._checkpoint
-        if loaded is not None and loaded.is_local and not Path(loaded.name).is_dir():
+        changed = loaded is not None and loaded.is_changed
+        if changed or (loaded is not None and loaded.is_local and not Path(loaded.name).is_dir()):
             state["_files"] = self.to_bytes()
         return state
 
@@ -120,6 +218,12 @@ class CheckpointShim(PyTorchShim):
     def to_device(self, device_type: str, device_id: int) -> None:
         """Obey thinc's request for a device, e.g. after `spacy.require_gpu()`."""
         self.device_name = "cpu" if device_type == "cpu" else f"cuda:{device_id}"
-        if self._checkpoint is not None:
+        if self._owned and self._checkpoint is not None:
+            from .engines.torch import resolve_device
+
+            device = resolve_device(self.device_name)
+            self._checkpoint.module.to(device)
+            self._checkpoint.device = device
+        elif self._checkpoint is not None:
             self._checkpoint = None
             self.load()

@@ -3,7 +3,8 @@
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,19 +28,9 @@ class TorchEngine:
 
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         lengths = [len(window) for window in windows]
-        ids = np.full((len(windows), max(lengths)), self.pad, dtype="int64")
-        mask = np.zeros_like(ids)
-        for row, window in enumerate(windows):
-            ids[row, : len(window)] = window
-            mask[row, : len(window)] = 1
-        device = next(self.module.parameters()).device
         try:
             with torch.inference_mode():
-                logits = self.module(
-                    input_ids=torch.from_numpy(ids).to(device),
-                    # Full windows need no mask, and attention is faster without one.
-                    attention_mask=None if mask.all() else torch.from_numpy(mask).to(device),
-                ).logits
+                logits = self.module(**_to_tensors(self.module, windows, self.pad)).logits
                 values = logits.float().cpu().numpy()
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
@@ -49,6 +40,98 @@ class TorchEngine:
                 raise
             raise MemoryError from error
         return [values[row, :length] for row, length in enumerate(lengths)]
+
+
+def _to_tensors(
+    module: nn.Module, windows: Sequence[np.ndarray], pad: int
+) -> dict[str, torch.Tensor | None]:
+    """A padded batch: ids and mask, (n_windows, length) each."""
+    ids = np.full((len(windows), max(map(len, windows))), pad, dtype="int64")
+    mask = np.zeros_like(ids)
+    for row, window in enumerate(windows):
+        ids[row, : len(window)] = window
+        mask[row, : len(window)] = 1
+    device = next(module.parameters()).device
+    return {
+        "input_ids": torch.from_numpy(ids).to(device),
+        # Full windows need no mask, and attention is faster without one.
+        "attention_mask": None if mask.all() else torch.from_numpy(mask).to(device),
+    }
+
+
+def begin_update(
+    module: nn.Module,
+    windows: Sequence[np.ndarray],
+    pad: int,
+    drop: float,
+    precision: str,
+    scaler: Any,
+) -> tuple[list[np.ndarray], Callable[[Sequence[np.ndarray]], None]]:
+    """Run a batch for training.
+
+    module (nn.Module): A token classifier with fp32 weights.
+    windows (Sequence[Ints1d]): (n_pieces,) each: the vocabulary ids.
+    pad (int): Vocabulary id that fills up shorter windows.
+    drop (float): Dropout of its layers. That of attention weights is off: it costs a CPU half
+        of its speed there.
+    precision (str): As in `resolve_precision`, but what is not fp32 is autocast.
+    scaler (PyTorchGradScaler): thinc's gradient scaler; enabled here for fp16.
+    RETURNS (tuple[list[Floats2d], Callable]): (n_pieces, n_labels) each: the logits, and a
+        function that takes their gradients and adds to those of the weights.
+    """
+    device = next(module.parameters()).device
+    dtype = resolve_precision(precision, device)
+    if dtype == torch.float16 and device.type != "cuda":
+        raise ValueError(Errors.OM022.format(device=device.type))
+    scaler._enabled = dtype == torch.float16
+    scaler.to_(device)
+    _set_dropout(module, drop)
+    module.train()
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        logits = module(**_to_tensors(module, windows, pad)).logits
+    module.eval()
+    values = logits.detach().float().cpu().numpy()
+
+    def backprop(gradients: Sequence[np.ndarray]) -> None:
+        d_logits = torch.zeros_like(logits, dtype=torch.float32)
+        for row, gradient in enumerate(gradients):
+            d_logits[row, : len(gradient)] = torch.from_numpy(gradient)
+        torch.autograd.backward([logits], [scaler.scale(d_logits).to(logits.dtype)])
+        scaler.unscale([w.grad for w in module.parameters() if w.grad is not None])
+
+    return [values[row, : len(window)] for row, window in enumerate(windows)], backprop
+
+
+def _set_dropout(module: nn.Module, drop: float) -> None:
+    for parent in module.modules():
+        for child in parent.children():
+            if isinstance(child, nn.Dropout):
+                child.p = 0.0 if "SelfAttention" in type(parent).__name__ else drop
+
+
+def set_trainable(module: Any, frozen_layers: int) -> None:
+    """Freeze the lower part of a token classifier's encoder.
+
+    module (PreTrainedModel): The token classifier.
+    frozen_layers (int): How many layers, from the embeddings up; -1: the whole encoder.
+    RAISES (ValueError): If it has fewer.
+    """
+    encoder = f"{module.base_model_prefix}."
+    n_layers = module.config.num_hidden_layers
+    if not -1 <= frozen_layers <= n_layers:
+        raise ValueError(Errors.OM021.format(value=frozen_layers, n_layers=n_layers))
+    stacks = [
+        name
+        for name, child in module.named_modules()
+        if isinstance(child, nn.ModuleList) and len(child) == n_layers
+    ]
+    open_layers = tuple(f"{stacks[0]}.{i}." for i in range(max(frozen_layers, 0), n_layers))
+    for name, weights in module.named_parameters():
+        if frozen_layers == -1:
+            weights.requires_grad_(not name.startswith(encoder))
+        elif frozen_layers:
+            below = name.startswith(encoder) and not name.startswith(open_layers)
+            weights.requires_grad_(not below)
 
 
 def resolve_device(device: str) -> torch.device:
