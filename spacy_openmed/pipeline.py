@@ -421,14 +421,18 @@ class OpenMedNER(TrainablePipe):
         head (str | None): Name of the head that is to learn, or of a new one.
         RAISES (ValueError): If there is nothing to learn, or the head is not clear.
 
+        Without labels (`nlp.initialize()`), a checkpoint that has heads is loaded as it is.
+
         DOCS: https://spacy.io/api/pipe#initialize
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
         if labels is None:
             labels = sorted({e.label_ for eg in get_examples() for e in eg.reference.ents})
+        checkpoint = self.shim.load()
+        if not labels and checkpoint.heads:
+            return  # to predict with, as it is
         if not labels:
             raise ValueError(Errors.OM019.format(name=self.name))
-        self.shim.load()
         heads = self._heads_to_train(labels) if head is None else [head]
         checkpoint = self.shim.own()
         types = self._types(heads)

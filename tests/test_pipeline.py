@@ -652,14 +652,6 @@ def test_initialize_loads_the_checkpoint(nlp: Language):
     assert found(nlp(TEXT)) == ENTS
 
 
-def test_update_says_how_to_leave_it_out(nlp: Language):
-    nlp.initialize()
-    example = Example.from_dict(nlp.make_doc(TEXT), {"entities": [(0, 7, "CHEMICAL")]})
-    with pytest.raises(ValueError, match=r"OM014.*frozen_components = \[\"openmed_ner\"\]"):
-        nlp.update([example])
-    assert nlp.update([example], exclude=["openmed_ner"]) == {}
-
-
 @pytest.mark.parametrize("loaded", [False, True])
 @pytest.mark.parametrize(
     "duplicate",

@@ -215,7 +215,7 @@ def test_excluded_checkpoint(original: Path, tmp_path: Path):
     pipe = nlp.get_pipe("openmed_ner")
     pipe.to_disk(tmp_path / "pipe", exclude=["checkpoint"])
     assert list((tmp_path / "pipe").iterdir()) == []
-    assert len(pipe.to_bytes(exclude=["checkpoint"])) < 10
+    assert len(pipe.to_bytes(exclude=["checkpoint"])) < 100
     pipe.from_disk(tmp_path / "pipe", exclude=["checkpoint"])
     pipe.from_bytes(pipe.to_bytes(), exclude=["checkpoint"])
     assert pipe.shim.name == str(original)

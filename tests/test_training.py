@@ -1,0 +1,338 @@
+"""Training: what the head learns, what it must not touch, and what is saved."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import spacy
+from checkpoints import make_checkpoint as build_checkpoint
+from conftest import make_nlp
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.training import Example
+from thinc.api import Adam
+from transformers import AutoModel
+
+from spacy_openmed.decoding import LabelScheme, softmax
+from spacy_openmed.training import MISSING, cross_entropy, read_states
+
+TEXTS = [
+    ("The patient took aspirin for asthma.", {"entities": [(17, 24, "DRUG"), (29, 35, "SIGN")]}),
+    ("Aspirin and metformin were given.", {"entities": [(0, 7, "DRUG"), (12, 21, "DRUG")]}),
+    ("She denies chest pain.", {"entities": [(11, 21, "SIGN")]}),
+    ("Nothing was found.", {"entities": []}),
+]
+
+
+def make_examples(nlp, texts=TEXTS):
+    return [Example.from_dict(nlp.make_doc(text), gold) for text, gold in texts]
+
+
+def train(nlp, examples, *, steps=40, rate=5e-3, **settings):
+    sgd = Adam(rate, L2=0.01, grad_clip=1.0, **settings)
+    losses = []
+    for _ in range(steps):
+        losses.append(nlp.update(examples, sgd=sgd)["openmed_ner"])
+    return sgd, losses
+
+
+def logits_of(nlp, text="Aspirin for asthma and chest pain"):
+    return nlp.get_pipe("openmed_ner").model.predict([nlp.make_doc(text)]).logits
+
+
+@pytest.fixture
+def trained(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")))
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    train(nlp, examples)
+    return nlp
+
+
+@pytest.fixture
+def bare_encoder(tmp_path):
+    folder = build_checkpoint(tmp_path / "encoder", "bert")
+    AutoModel.from_pretrained(folder).save_pretrained(folder)
+    return folder
+
+
+def test_overfitting_io(trained, tmp_path):
+    assert trained.evaluate(make_examples(trained))["ents_f"] == 1.0
+    trained.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    assert loaded.evaluate(make_examples(loaded))["ents_f"] == 1.0
+    np.testing.assert_allclose(logits_of(loaded), logits_of(trained), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "deberta-v2", "modernbert"])
+def test_every_family_learns(family, make_checkpoint):
+    nlp = make_nlp(make_checkpoint(family, labels=("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")))
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    _, losses = train(nlp, examples, steps=15)
+    assert losses[-1] < losses[0] / 2
+
+
+def test_implicit_labels(trained):
+    assert trained.get_pipe("openmed_ner").labels == ("DRUG", "SIGN")
+
+
+def test_explicit_labels_extend_the_head(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")))
+    component = nlp.get_pipe("openmed_ner")
+    before = logits_of(nlp)
+    component.initialize(lambda: make_examples(nlp), nlp=nlp, labels=["DRUG", "DOSE"])
+    assert component.labels == ("DRUG", "DOSE")
+    np.testing.assert_allclose(logits_of(nlp)[:, :3], before, atol=1e-6)
+
+
+def test_label_data_initializes(trained, make_checkpoint):
+    labels = trained.get_pipe("openmed_ner").label_data
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")))
+    component = nlp.get_pipe("openmed_ner")
+    component.initialize(lambda: make_examples(nlp), nlp=nlp, labels=labels)
+    assert component.label_data == labels
+
+
+def test_no_label(bare_encoder):
+    nlp = make_nlp(bare_encoder)
+    with pytest.raises(ValueError, match="OM019"):
+        nlp.initialize(lambda: make_examples(nlp, [("Nothing.", {"entities": []})]))
+
+
+def test_answers_in_the_words_of_the_data(make_checkpoint, tmp_path):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DISEASE", "I-DISEASE")))
+    examples = make_examples(nlp, [("He has asthma.", {"entities": [(7, 13, "Disease")]})])
+    nlp.initialize(lambda: examples)
+    train(nlp, examples, steps=20)
+    assert nlp.evaluate(examples)["ents_f"] == 1.0
+    nlp.to_disk(tmp_path)
+    assert spacy.load(tmp_path).get_pipe("openmed_ner").labels == ("Disease",)
+
+
+def test_bare_encoder_gets_a_head(bare_encoder):
+    nlp = make_nlp(bare_encoder)
+    with pytest.raises(ValueError, match="OM003"):
+        nlp("She took aspirin.")
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    train(nlp, examples)
+    assert nlp.evaluate(examples)["ents_f"] == 1.0
+
+
+def test_unknown_labels_get_a_new_head(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint)
+    nlp.initialize(lambda: make_examples(nlp))
+    component = nlp.get_pipe("openmed_ner")
+    assert component.labels == ("DRUG", "SIGN")
+    assert len(component.shim.heads) == 3
+
+
+def test_several_heads_in_use_need_a_choice(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint)
+    texts = [("He has asthma.", {"entities": [(7, 13, "Disease")]})]
+    with pytest.raises(ValueError, match="OM018"):
+        nlp.initialize(lambda: make_examples(nlp, texts))
+
+
+def test_frozen_encoder_leaves_other_heads(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint, dataset="ncbi_disease", model={"frozen_layers": -1})
+    texts = [("She denies chest pain.", {"entities": [(11, 21, "Disease")]})]
+    examples = make_examples(nlp, texts)
+    before = logits_of(nlp)
+    nlp.initialize(lambda: examples)
+    train(nlp, examples)
+    after = logits_of(nlp)
+    heads = {head.dataset: head for head in nlp.get_pipe("openmed_ner").shim.heads}
+    kept, own = heads["bc5cdr_chem"].columns, heads["ncbi_disease"].columns
+    np.testing.assert_allclose(after[:, kept], before[:, kept], atol=1e-6)
+    assert np.abs(after[:, own] - before[:, own]).max() > 0.1
+
+
+def test_frozen_layers_are_not_trained(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")), model={"frozen_layers": 1})
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    shim = nlp.get_pipe("openmed_ner").shim
+    before = copy.deepcopy(shim.own().module.state_dict())
+    train(nlp, examples, steps=2)
+    after = shim.own().module.state_dict()
+    changed = {key for key in before if not before[key].equal(after[key])}
+    assert changed
+    assert not [key for key in changed if "embeddings" in key or ".layer.0." in key]
+
+
+def test_training_leaves_a_component_with_the_same_checkpoint_alone(make_checkpoint):
+    folder = make_checkpoint(labels=("O", "B-DRUG", "I-DRUG"))
+    nlp, other = make_nlp(folder), make_nlp(folder)
+    before = logits_of(other)
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    train(nlp, examples, steps=3)
+    np.testing.assert_array_equal(logits_of(other), before)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda nlp: pickle.loads(pickle.dumps(nlp))])
+def test_copies_are_trained_apart(trained, duplicate):
+    copied = duplicate(trained)
+    before = logits_of(trained)
+    np.testing.assert_allclose(logits_of(copied), before, atol=1e-6)
+    train(copied, make_examples(copied), steps=3)
+    np.testing.assert_array_equal(logits_of(trained), before)
+    assert np.abs(logits_of(copied) - before).max() > 1e-4
+
+
+def test_resumes_from_a_saved_pipeline(make_checkpoint, tmp_path):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")))
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    _, first = train(nlp, examples, steps=10)
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    loaded.resume_training()
+    _, second = train(loaded, make_examples(loaded), steps=3)
+    assert second[0] < first[-2]
+
+
+def test_averages_are_used(trained):
+    examples = make_examples(trained)
+    before = logits_of(trained)
+    sgd, _ = train(trained, examples, steps=5, use_averages=True)
+    after = logits_of(trained)
+    with trained.use_params(sgd.averages):
+        averaged = logits_of(trained)
+    assert np.abs(averaged - after).max() > 1e-5
+    assert np.abs(averaged - before).max() < np.abs(after - before).max()
+    np.testing.assert_array_equal(logits_of(trained), after)
+
+
+def test_dropout_reaches_the_transformer(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")))
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    plain = {nlp.update(examples, drop=0.0, sgd=False)["openmed_ner"] for _ in range(3)}
+    dropped = {nlp.update(examples, drop=0.5, sgd=False)["openmed_ner"] for _ in range(3)}
+    assert len(plain) == 1
+    assert len(dropped) == 3
+
+
+def test_gradients_accumulate(make_checkpoint):
+    def step(batches):
+        nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")))
+        examples = make_examples(nlp) * 2
+        nlp.initialize(lambda: examples)
+        for batch in batches(examples):
+            nlp.update(batch, sgd=False)
+        weights = nlp.get_pipe("openmed_ner").shim.own().module.classifier.weight
+        return weights.grad.numpy()
+
+    whole = step(lambda examples: [examples])
+    halves = step(lambda examples: [examples[:4], examples[4:]])
+    np.testing.assert_allclose(halves, 2 * whole, atol=1e-5)
+
+
+def test_long_documents_are_trained_whole(make_checkpoint):
+    text = "nothing to see here . " * 60 + "She took aspirin ."
+    at = text.index("aspirin")
+    nlp = make_nlp(
+        make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")), model={"window": 32, "stride": 8}
+    )
+    examples = make_examples(nlp, [(text, {"entities": [(at, at + 7, "DRUG")]})])
+    nlp.initialize(lambda: examples)
+    train(nlp, examples, steps=30)
+    assert [ent.start_char for ent in nlp(text).ents] == [at]
+
+
+def test_empty_documents_do_no_harm(trained):
+    examples = make_examples(trained, [("", {}), ("   ", {}), *TEXTS])
+    assert np.isfinite(trained.update(examples, sgd=Adam(1e-4))["openmed_ner"])
+
+
+def test_missing_annotation_is_not_learned_from(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")))
+    nlp.initialize(lambda: make_examples(nlp))
+    unknown = [Example(nlp.make_doc(text), nlp.make_doc(text)) for text, _ in TEXTS]
+    assert nlp.update(unknown, sgd=False)["openmed_ner"] == 0.0
+
+
+def test_gold_of_another_tokenization_is_aligned(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")))
+    reference = spacy.tokens.Doc(
+        nlp.vocab, words=["took", "asp", "irin", "."], spaces=[True, False, False, False]
+    )
+    reference.ents = [spacy.tokens.Span(reference, 1, 3, label="DRUG")]
+    examples = [Example(nlp.make_doc("took aspirin."), reference)]
+    nlp.initialize(lambda: examples)
+    train(nlp, examples, steps=20)
+    assert [ent.text for ent in nlp("took aspirin.").ents] == ["aspirin"]
+
+
+def test_strategy_is_stored_with_the_checkpoint(make_checkpoint, tmp_path):
+    folder = make_checkpoint(labels=("O", "B-DRUG", "I-DRUG"))
+    nlp = make_nlp(folder, aggregation_strategy="average")
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    loaded.get_pipe("openmed_ner").shim.load()
+    assert loaded.get_pipe("openmed_ner").shim.checkpoint.strategy == "average"
+
+
+def test_add_label(trained):
+    component = trained.get_pipe("openmed_ner")
+    before = logits_of(trained)
+    assert component.add_label("DRUG") == 0
+    assert component.add_label("DOSE") == 1
+    assert component.labels == ("DRUG", "SIGN", "DOSE")
+    np.testing.assert_allclose(logits_of(trained)[:, :5], before, atol=1e-6)
+
+
+def test_frozen_component_is_not_changed(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")))
+    before = logits_of(nlp)
+    nlp.update(make_examples(nlp), sgd=Adam(1e-2), exclude=["openmed_ner"])
+    np.testing.assert_array_equal(logits_of(nlp), before)
+
+
+@pytest.mark.parametrize("layers", [-2, 99])
+def test_frozen_layers_out_of_range(make_checkpoint, layers):
+    nlp = make_nlp(
+        make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")), model={"frozen_layers": layers}
+    )
+    nlp.initialize(lambda: make_examples(nlp))
+    with pytest.raises(ValueError, match="OM021"):
+        nlp.update(make_examples(nlp))
+
+
+def test_fp16_needs_a_gpu(make_checkpoint):
+    nlp = make_nlp(
+        make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")),
+        model={"precision": "fp16", "device": "cpu"},
+    )
+    with pytest.warns(UserWarning, match="OM901"):
+        nlp.initialize(lambda: make_examples(nlp))
+    with pytest.warns(UserWarning, match="OM901"), pytest.raises(ValueError, match="OM022"):
+        nlp.update(make_examples(nlp))
+
+
+def test_read_states():
+    tags = ["B-DRUG", "L-DRUG", "O", None, "-", "U-SIGN", "I-DRUG", "U-OTHER"]
+    states = read_states(tags, {"DRUG": 0, "SIGN": 1}, 2)
+    assert states.tolist() == [1, 3, 0, MISSING, MISSING, 2, 3, 0]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_gradient_is_that_of_the_loss(seed):
+    rng = np.random.default_rng(seed)
+    scheme = LabelScheme.from_labels(["O", "B-A", "I-A", "L-A", "U-A", "B-B", "I-B"], name="x")
+    logits = rng.normal(size=(4, 7))
+    targets = rng.integers(-1, 5, size=4)
+    loss, gradient, count = cross_entropy(logits, targets, scheme)
+    assert count == (targets != MISSING).sum()
+    step = rng.normal(size=logits.shape)
+    ahead, _, _ = cross_entropy(logits + 1e-5 * step, targets, scheme)
+    behind, _, _ = cross_entropy(logits - 1e-5 * step, targets, scheme)
+    assert (ahead - behind) / 2e-5 == pytest.approx((gradient * step).sum(), abs=1e-4)
+    wanted = (softmax(logits) @ scheme.fold)[np.arange(4), targets]
+    assert loss == pytest.approx(-np.log(wanted[targets != MISSING]).sum())
