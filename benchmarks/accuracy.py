@@ -72,7 +72,7 @@ def main(
         nlp = make_pipeline(
             checkpoint,
             {
-                "dataset": name,
+                "dataset": list(GOLD[name].heads) or name,
                 "size": size,
                 "aggregation_strategy": aggregation_strategy,
                 "decoding": decoding,

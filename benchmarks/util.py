@@ -30,23 +30,41 @@ class Gold:
 
     corpus (str): Folder of its files.
     labels (dict[str, str]): Canonical label of each type that counts; others are left out.
+    heads (tuple[str, ...]): The heads that are to find them; none: that of the dataset.
     """
 
     corpus: str
     labels: dict[str, str]
+    heads: tuple[str, ...] = ()
 
 
 def _canonical(*types: str) -> dict[str, str]:
     return {name: canonical_label(name) for name in types}
 
 
+CANCER_TYPES = (
+    *("Amino_acid", "Anatomical_system", "Cancer", "Cell", "Cellular_component"),
+    *("Developing_anatomical_structure", "Gene_or_gene_product", "Immaterial_anatomical_entity"),
+    *("Multi-tissue_structure", "Organ", "Organism", "Organism_subdivision"),
+    *("Organism_substance", "Pathological_formation", "Simple_chemical", "Tissue"),
+)
+
 GOLD = {
     # The raw texts tell four kinds of disease apart, the benchmark does not.
     "ncbi_disease": Gold("NCBI-disease", dict.fromkeys(DISEASES, "DISEASE")),
     "bc5cdr_chem": Gold("BC5CDR", _canonical("Chemical")),
     "bc5cdr_disease": Gold("BC5CDR", _canonical("Disease")),
+    "bc5cdr": Gold("BC5CDR", _canonical("Chemical", "Disease"), ("bc5cdr_chem", "bc5cdr_disease")),
+    "bc4chemd": Gold("BC4CHEMD-partial", _canonical("Chemical")),
     "jnlpba": Gold("JNLPBA", _canonical("protein", "DNA", "RNA", "cell_type", "cell_line")),
     "bc2gm": Gold("BC2GM", _canonical("GENE")),
+    "species800": Gold("S800", _canonical("Species")),
+    "linnaeus": Gold("linnaeus", _canonical("Species")),
+    "gellus": Gold("Gellus", _canonical("Cell-line-name")),
+    # The raw texts tell twelve kinds of anatomy apart, the benchmark does not.
+    "anatomy": Gold("AnatEM", dict.fromkeys(("Anatomy", *CANCER_TYPES), "ANATOMY")),
+    "bionlp2013_cg": Gold("BioNLP13CG", _canonical(*CANCER_TYPES)),
+    "cll": Gold("CLL", _canonical("CL")),
 }
 
 

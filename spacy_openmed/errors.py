@@ -91,6 +91,13 @@ class Errors:
         "them, or put them into ./assets."
     )
     OM041 = "[OM041] Corpus '{corpus}' has no split '{split}': expected the file {path}."
+    OM060 = "[OM060] '{format}' is no corpus format. There are: {known}."
+    OM061 = "[OM061] Nothing to read in '{path}': no file of a known format ({known})."
+    OM063 = "[OM063] {path}, line {number}: not a line of the format {format}. Expected {expected}."
+    OM064 = "[OM064] '{path}' holds no documents of the format {format}."
+    OM065 = "[OM065] '{path}' has annotations, but there is no text of that name beside it (.txt)."
+    OM066 = "[OM066] '{path}', document {number}, can't be read as {format}."
+    OM067 = "[OM067] --rename takes OLD=NEW, not '{text}'."
 
     # Catalogue
     OM100 = "[OM100] Unknown {what} '{name}'.{nearest} There are: {known}."

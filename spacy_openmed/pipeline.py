@@ -28,6 +28,7 @@ from .labels import canonical_label
 from .shim import CheckpointShim
 from .spans import Entity, add_spans, set_ents
 from .training import cross_entropy, label_pieces, read_states
+from .windows import Pieces
 
 DEFAULT_MODEL = Config().from_str(
     """
@@ -330,7 +331,7 @@ class OpenMedNER(TrainablePipe):
     def _predict(self, docs: list[Doc]) -> tuple[list[list[Entity]], Counter[str]]:
         """The entities of documents, and how many of those predicted fit no tokens."""
         output = self.model.predict(docs)
-        buffer = _make_buffer(docs, output)
+        buffer = _make_buffer(docs, output.pieces)
         found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in docs]
         counts: Counter[str] = Counter()
         for head in self.heads:
@@ -551,25 +552,36 @@ class OpenMedNER(TrainablePipe):
         DOCS: https://spacy.io/api/pipe#get_loss
         """
         examples = list(examples)
-        buffer = _make_buffer([eg.predicted for eg in examples], scores)
-        tags = [tag for eg in examples for tag in eg.get_aligned_ner()]
-        gold = {tag[2:] for tag in tags if tag and len(tag) > 2}
-        by = "first" if self.shim.checkpoint.strategy == "first" else "all"
         gradient = np.zeros_like(scores.logits)
         loss, count = 0.0, 0
         for head in self.shim.heads:
-            if head.dataset not in self.cfg["trained"]:
-                continue
-            scheme = self._scheme(head)
-            known = {g: t for g in gold if (t := self._type_of(g, scheme.types))}
-            types = {label: scheme.types.index(kind) for label, kind in known.items()}
-            states = read_states(tags, types, len(scheme.types))
-            targets = label_pieces(buffer, states, scheme, by=by)
-            part, gradient[:, head.columns], n = cross_entropy(
-                scores.logits[:, head.columns], targets, scheme
-            )
-            loss, count = loss + part, count + n
+            if head.dataset in self.cfg["trained"]:
+                part, gradient[:, head.columns], n = cross_entropy(
+                    scores.logits[:, head.columns],
+                    self.gold_pieces(examples, scores.pieces, head),
+                    self._scheme(head),
+                )
+                loss, count = loss + part, count + n
         return loss / max(count, 1), PieceLogits(scores.pieces, gradient / max(count, 1))
+
+    def gold_pieces(self, examples: Sequence[Example], pieces: Pieces, head: Head) -> np.ndarray:
+        """Say what a head should answer.
+
+        examples (Sequence[Example]): The examples.
+        pieces (Pieces): The pieces of their predicted documents.
+        head (Head): The head.
+        RETURNS (Ints1d): (n_pieces,) State of each piece in its label scheme, -1 for those that
+            are not asked for.
+        """
+        scheme = self._scheme(head)
+        tags = [tag for eg in examples for tag in eg.get_aligned_ner()]
+        labels = {tag[2:] for tag in tags if tag and len(tag) > 2}
+        kinds = {label: kind for label in labels if (kind := self._type_of(label, scheme.types))}
+        types = {label: scheme.types.index(kind) for label, kind in kinds.items()}
+        states = read_states(tags, types, len(scheme.types))
+        by = "first" if self.shim.checkpoint.strategy == "first" else "all"
+        buffer = _make_buffer([eg.predicted for eg in examples], pieces)
+        return label_pieces(buffer, states, scheme, by=by)
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save the component with its checkpoint, as a plain Hugging Face folder.
@@ -631,11 +643,11 @@ class OpenMedNER(TrainablePipe):
         return self
 
 
-def _make_buffer(docs: Sequence[Doc], output: PieceLogits) -> Buffer:
+def _make_buffer(docs: Sequence[Doc], pieces: Pieces) -> Buffer:
     tokens = [doc.to_array([IDX, LENGTH]).astype("int64").reshape(-1, 2) for doc in docs]
     return Buffer(
         [doc.text for doc in docs],
         [array[:, 0] for array in tokens],
         [array[:, 0] + array[:, 1] for array in tokens],
-        output.pieces,
+        pieces,
     )

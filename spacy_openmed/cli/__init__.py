@@ -3,6 +3,7 @@
 import typer
 from spacy.cli._util import app
 
+from .convert import convert_cli
 from .download import download_cli
 from .info import info_cli
 from .models import models_cli
@@ -15,4 +16,5 @@ openmed_cli.command("models")(models_cli)
 openmed_cli.command("info")(info_cli)
 openmed_cli.command("download")(download_cli)
 openmed_cli.command("ner")(ner_cli)
+openmed_cli.command("convert")(convert_cli)
 app.add_typer(openmed_cli)

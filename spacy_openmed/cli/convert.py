@@ -1,0 +1,64 @@
+from collections import Counter
+from pathlib import Path
+
+import spacy
+from spacy.cli._util import Arg, Opt
+from spacy.tokens import DocBin
+from wasabi import msg
+
+from ..convert import GOLD_KEY, to_doc
+from ..errors import Errors
+from ..readers import AUTO, READERS, find_inputs, read_documents
+
+
+def convert_cli(
+    # fmt: off
+    input_path: Path = Arg(..., help="Corpus: a file, or a folder of files", exists=True),
+    output_path: Path = Arg(..., help="The .spacy file to write"),
+    format: str = Opt(AUTO, "--format", "-f", help=f"One of: {', '.join((AUTO, *READERS))}"),
+    lang: str = Opt("en", "--lang", "-l", help="Language whose tokenizer to use"),
+    rename: list[str] = Opt([], "--rename", "-r", help="OLD=NEW: other name for a type"),
+    types: list[str] = Opt([], "--type", "-t", help="Take this type only, repeatable"),
+    canonical: bool = Opt(False, "--canonical", "-c", help="Name types as the components do"),
+    n_sents: int = Opt(1, "--n-sents", "-n", help="Sentences a document, of IOB files without"),
+    # fmt: on
+) -> None:
+    """
+    Convert an annotated corpus (IOB, PubTator, BioC, brat, JSON lines) to a .spacy file, and
+    print what it holds and what was changed.
+    """
+    try:
+        labels = dict(_pair(text) for text in rename)
+        inputs, passed_over = find_inputs(input_path, format)
+        nlp = spacy.blank(lang)
+        docs = DocBin(store_user_data=True)
+        counts: Counter[str] = Counter()
+        entities: Counter[str] = Counter()
+        changes: Counter[str] = Counter()
+        for path, found in inputs:
+            for source in read_documents(path, found, n_sents=n_sents):
+                doc, changed = to_doc(source, nlp, labels=labels, types=types, canonical=canonical)
+                docs.add(doc)
+                counts.update({"documents": 1, "tokens": len(doc)})
+                counts["relations"] += len(doc.user_data["relations"])
+                counts["mentions"] += len(doc.spans[GOLD_KEY])
+                entities.update(ent.label_ for ent in doc.ents)
+                changes.update({change.value: n for change, n in changed.items()})
+    except ValueError as err:
+        msg.fail(str(err), exits=1)
+    output_path.parent.mkdir(parents=True, exist_ok=True)
+    docs.to_disk(output_path)
+    msg.table([(name, f"{n:,}") for name, n in counts.items()], aligns=("l", "r"))
+    msg.table([(name, f"{n:,}") for name, n in entities.most_common()], aligns=("l", "r"))
+    if passed_over:
+        msg.warn(f"{passed_over} files passed over: of no known format")
+    for name, n in changes.items():
+        msg.warn(f"{n:,} {name}")
+    msg.good(f"Wrote {counts['documents']:,} documents to {output_path}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise ValueError(Errors.OM067.format(text=text))
+    return old, new
