@@ -38,7 +38,7 @@ def to_doc(
     if source.words is None:
         doc = nlp.make_doc(source.text)
     else:
-        starts: list[bool | int | None] | None = [*source.sent_starts or ()] or None
+        starts: list[bool | int | None] | None = [*(source.sent_starts or ())] or None
         doc = Doc(nlp.vocab, words=source.words, spaces=_spaces(source), sent_starts=starts)
     spans: list[Span] = []
     place: dict[int, int] = {}

@@ -1,0 +1,223 @@
+"""The steps of `project.yml` that take more than one of spaCy's own commands.
+
+python scripts/project.py convert CORPUS
+python scripts/project.py train CORPUS
+python scripts/project.py assemble DOMAIN SIZE
+python scripts/project.py package-corpus CORPUS
+python scripts/project.py package DOMAIN MODEL OUTPUT
+python scripts/project.py evaluate-package FOLDER DATA METRICS
+python scripts/project.py evaluate-pretrained DOMAIN
+"""
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import spacy
+import srsly
+import typer
+from spacy.cli.train import train as spacy_train
+from spacy.tokens import DocBin
+from wasabi import msg
+
+from spacy_openmed import catalogue
+from spacy_openmed.convert import to_doc
+from spacy_openmed.corpora import find_corpora
+from spacy_openmed.readers import read_documents as read_source
+
+ROOT = Path(__file__).parent.parent
+SPLITS = ("train", "dev", "test")
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that a pipeline can be trained on.
+
+    domain (str): What the package is called after.
+    head (str): The head of mini that learns; a new one if it has none of that name.
+    licence (str): Of the corpus.
+    """
+
+    domain: str
+    head: str
+    licence: str
+
+
+MTL = "CC BY 4.0 (MTL-Bioinformatics-2016)"
+CORPORA = {
+    "medication": Corpus("medication", "medication", "MIT (written for this project)"),
+    "NCBI-disease": Corpus("disease", "ncbi_disease", "public domain"),
+    "BC5CDR-chem": Corpus("pharmacology", "bc5cdr_chem", MTL),
+    "BC5CDR-disease": Corpus("disease", "bc5cdr_disease", MTL),
+    "JNLPBA": Corpus("genomics", "jnlpba", "CC BY 3.0 (GENIA)"),
+    "BC2GM": Corpus("genomics", "bc2gm", MTL),
+    "S800": Corpus("genomics", "species800", "unclear"),
+    "linnaeus": Corpus("genomics", "linnaeus", "CC BY 4.0"),
+    "Gellus": Corpus("genomics", "gellus", "unclear"),
+    "AnatEM": Corpus("anatomy", "anatomy", "CC BY-SA 3.0"),
+    "BioNLP13CG": Corpus("oncology", "bionlp2013_cg", "CC BY-SA 3.0"),
+    "CLL": Corpus("clinical", "cll", "CC BY-SA 3.0"),
+}
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+
+def get_corpus(name: str) -> Corpus:
+    """RETURNS (Corpus): The corpus of that name; ends the program if there is none."""
+    if name not in CORPORA:
+        msg.fail(f"No corpus '{name}'. There are: {', '.join(CORPORA)}", exits=1)
+    return CORPORA[name]
+
+
+@app.command()
+def convert(corpus: str) -> None:
+    """Write corpus/NAME/{train,dev,test}.spacy."""
+    get_corpus(corpus)
+    nlp = spacy.blank("en")
+    for split in SPLITS:
+        path = ROOT / "examples" / "medication" / f"{split}.pubtator"
+        kind = "pubtator"
+        if corpus != "medication":
+            path, kind = find_corpora() / "ner" / corpus / f"{split}.iob", "iob"
+        docs = DocBin(store_user_data=True)
+        counts = {"documents": 0, "entities": 0}
+        for source in read_source(path, kind):
+            doc, _ = to_doc(source, nlp, canonical=True)
+            docs.add(doc)
+            counts["documents"] += 1
+            counts["entities"] += len(doc.ents)
+        output = Path("corpus") / corpus / f"{split}.spacy"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        docs.to_disk(output)
+        msg.good(f"{output}: {counts['documents']:,} documents, {counts['entities']:,} entities")
+
+
+@app.command()
+def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
+    """Run `spacy train`, with as long a schedule as the corpus needs."""
+    facts = get_corpus(corpus)
+    folder = Path("corpus") / corpus
+    settings = spacy.util.load_config(config)["training"]
+    vocab = spacy.blank("en").vocab
+    docs = DocBin().from_disk(folder / "train.spacy").get_docs(vocab)
+    steps = epochs * max(sum(map(len, docs)) // settings["batcher"]["size"], 1)
+    known = facts.head in catalogue.bundled()
+    overrides = {
+        "paths.train": str(folder / "train.spacy"),
+        "paths.dev": str(folder / "dev.spacy"),
+        "components.openmed_ner.dataset": facts.head if known else None,
+        "initialize.components.openmed_ner.head": facts.head,
+        "training.max_epochs": epochs,
+        "training.eval_frequency": max(steps // 8, 20),
+        "training.optimizer.learn_rate.warmup_steps": steps // 10,
+        "training.optimizer.learn_rate.total_steps": steps,
+    }
+    output = Path("training") / corpus
+    spacy_train(config, output, use_gpu=gpu_id, overrides=overrides)
+    shutil.rmtree(output / "model-last", ignore_errors=True)
+
+
+@app.command()
+def assemble(domain: str, size: str = "mini") -> None:
+    """Make a pipeline round the catalogue's checkpoint for a domain, without training."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_ner", config={"domain": domain, "size": size})
+    nlp.initialize()
+    output = Path("training") / f"pretrained-{domain}"
+    nlp.to_disk(output)
+    labels = nlp.get_pipe("openmed_ner").labels  # type: ignore[attr-defined]
+    msg.good(f"{output}: {', '.join(labels)}")
+    for path in sorted((ROOT / "examples").glob("*.txt")):
+        doc = nlp(path.read_text(encoding="utf8"))
+        msg.text(f"{path.name}: {len(doc.ents)} entities")
+
+
+@app.command()
+def package(
+    name: str, model: Path, output: Path, metrics: Path | None = None, corpus: str | None = None
+) -> None:
+    """Build the wheel of a pipeline, with what was measured of it in its meta."""
+    nlp = spacy.load(model)
+    nlp.meta["description"] = f"spacy-openmed pipeline: {name}"
+    nlp.meta["license"] = "Apache-2.0 (weights); see sources"
+    nlp.meta["sources"] = [
+        {"name": "sentence-transformers/all-MiniLM-L6-v2", "license": "Apache-2.0"},
+        {"name": "spacy-openmed mini", "license": "Apache-2.0"},
+    ]
+    if corpus is not None:
+        nlp.meta["sources"] += [{"name": corpus, "license": get_corpus(corpus).licence}]
+    if metrics is not None:
+        nlp.meta["performance"] = srsly.read_json(metrics)
+    prepared = output / "model"
+    shutil.rmtree(output, ignore_errors=True)
+    prepared.mkdir(parents=True)
+    nlp.to_disk(prepared)
+    command = ["spacy", "package", prepared, output, "--name", f"openmed_{name}"]
+    run(*command, "--version", VERSION, "--build", "none", "--force")
+    shutil.rmtree(prepared)
+    project = output / f"en_openmed_{name}-{VERSION}"
+    run("build", "--wheel", "--no-isolation", "--outdir", output, project)
+    msg.good(f"{next(output.glob('*.whl'))}")
+
+
+@app.command()
+def package_corpus(corpus: str) -> None:
+    """Build the wheel of the pipeline that was trained on a corpus."""
+    package(
+        get_corpus(corpus).domain,
+        Path("training") / corpus / "model-best",
+        Path("packages") / corpus,
+        Path("metrics") / f"{corpus}.json",
+        corpus,
+    )
+
+
+@app.command()
+def evaluate_pretrained(domain: str) -> None:
+    """Install and load the package of a domain, and say what it finds in the examples."""
+    run_install(f"pretrained-{domain}")
+    nlp = spacy.load(f"en_openmed_{domain}")
+    found: Counter[str] = Counter()
+    for path in sorted((ROOT / "examples").glob("*.txt")):
+        found.update(ent.label_ for ent in nlp(path.read_text(encoding="utf8")).ents)
+    output = Path("metrics") / f"pretrained-{domain}.json"
+    output.parent.mkdir(exist_ok=True)
+    srsly.write_json(output, {"entities in examples/": dict(found)})
+    msg.good(f"en_openmed_{domain}: {sum(found.values())} entities in examples/ {dict(found)}")
+
+
+def run_install(name: str) -> str:
+    """Install a package's wheel. RETURNS (str): The module's name."""
+    wheel = next((Path("packages") / name).glob("*.whl"))
+    run("pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall", wheel)
+    importlib.invalidate_caches()
+    return wheel.name.split("-")[0]
+
+
+@app.command()
+def evaluate_package(name: str, data: Path, metrics: Path) -> None:
+    """Install a package's wheel and evaluate it, loaded by its name."""
+    module = run_install(name)
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    run("spacy", "evaluate", module, data, "--output", metrics)
+    scores = json.loads(metrics.read_text(encoding="utf8"))
+    msg.good(f"{module}: F1 {100 * scores['ents_f']:.1f}")
+
+
+def run(module: str, *arguments: object) -> None:
+    """Run a Python module; ends the program if it fails."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    result = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
+    if result.returncode:
+        msg.fail(f"python -m {module} failed", exits=result.returncode)
+
+
+if __name__ == "__main__":
+    app()
