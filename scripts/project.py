@@ -159,8 +159,8 @@ def package(
     shutil.rmtree(output, ignore_errors=True)
     prepared.mkdir(parents=True)
     nlp.to_disk(prepared)
-    command = ["spacy", "package", prepared, output, "--name", f"openmed_{name}"]
-    run(*command, "--version", VERSION, "--build", "none", "--force")
+    options = ("--name", f"openmed_{name}", "--version", VERSION, "--build", "none", "--force")
+    run("spacy", "package", prepared, output, *options)
     shutil.rmtree(prepared)
     project = output / f"en_openmed_{name}-{VERSION}"
     run("build", "--wheel", "--no-isolation", "--outdir", output, project)
@@ -216,7 +216,7 @@ def run(module: str, *arguments: object) -> None:
     command = [sys.executable, "-m", module, *map(str, arguments)]
     result = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
     if result.returncode:
-        msg.fail(f"python -m {module} failed", exits=result.returncode)
+        msg.fail(f"python -m {module} failed", exits=1)
 
 
 if __name__ == "__main__":

@@ -173,6 +173,7 @@ class Data:
         self.seed = seed
         self.cls, self.sep = tokenizer.cls_token_id, tokenizer.sep_token_id
         self.pad = tokenizer.pad_token_id
+        self.keys: dict[str, set[str]] = {}
         self.encoded: dict[str, tuple[list[Passage], list[int]]] = {}
         others = [split for split in ("dev", "test") if split not in splits]
         excluded = held_back(list(corpora), others)
@@ -188,6 +189,7 @@ class Data:
             rows = [i for i, s in enumerate(sentences) if sentence_key(s) not in excluded]
             print(f"{corpus}: {len(rows)} of {len(sentences)} sentences", flush=True)
             kept = [sentences[i] for i in rows]
+            self.keys[corpus] = {sentence_key(s) for s in kept}
             passages = encode(kept, [[row[i] for i in rows] for row in tags], own, tokenizer)
             self.encoded[corpus] = (passages, [s.doc for s in kept])
 

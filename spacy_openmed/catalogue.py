@@ -289,16 +289,25 @@ def _choose_heads(
         if name not in heads:
             raise CatalogueError(_not_bundled("dataset", name, language))
     for name in () if chosen_datasets else chosen_domains:
-        theirs = domains()[name].datasets
+        theirs = _heads_of(name, language)
         missing = [d for d in theirs if d not in heads]
         if len(missing) == len(theirs):
             raise CatalogueError(_not_bundled("domain", name, language))
         if missing:
             notes.append(f"Not bundled, of {name}: {_join(missing)}.")
-    wanted = chosen_datasets or _datasets_of(chosen_domains)
-    names = tuple(d for d in wanted if d in heads) or tuple(heads)
+    wanted = chosen_datasets or [d for name in chosen_domains for d in _heads_of(name, language)]
+    biomedical = tuple(name for name in heads if name != PRIVACY)
+    names = tuple(d for d in wanted if d in heads) or biomedical
     labels = canonical(label for name in names for label in heads[name].labels)
     return _choice(mini(), names, labels, notes, language)
+
+
+def _heads_of(domain: str, language: str) -> tuple[str, ...]:
+    """The heads that a bundled checkpoint should have for a domain. That of privacy, which is
+    no corpus of the announcement, reads English only."""
+    if domain == PRIVACY:
+        return (PRIVACY,) if language == "en" else ()
+    return domains()[domain].datasets
 
 
 def _choose_for_privacy(size: str, language: str) -> Choice:
@@ -379,7 +388,7 @@ def _check(what: str, name: str | None, known: Iterable[str]) -> None:
 
 def _not_bundled(key: str, name: str, language: str) -> str:
     heads = bundled()
-    own = [d.name for d in domains().values() if any(x in heads for x in d.datasets)]
+    own = [d for d in domains() if any(head in heads for head in _heads_of(d, language))]
     best = choose(**{key: name}, size=BEST, language=language)
     return Errors.OM103.format(
         what=key, name=name, domains=_join(own), datasets=_join(heads), best=best.checkpoint.id

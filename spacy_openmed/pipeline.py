@@ -219,12 +219,13 @@ class OpenMedNER(TrainablePipe):
 
     @property
     def heads(self) -> list[Head]:
-        """RETURNS (list[Head]): The heads in use. Reading them does not load the weights."""
+        """RETURNS (list[Head]): The heads in use; that for personal data only where it is asked
+        for. Reading them does not load the weights."""
         heads = self.shim.heads
         trained = self.cfg["heads"] and list(self.datasets) == self.cfg["chosen"]
         datasets = self.cfg["heads"] if trained else self.datasets
         if not datasets or not heads:  # none: nothing is known of it before it is loaded
-            return heads
+            return [head for head in heads if head.dataset != catalogue.PRIVACY] or heads
         chosen = [head for head in heads if head.dataset in datasets]
         if chosen:
             return chosen
