@@ -33,6 +33,7 @@ def main() -> None:
         for head in module.config.openmed["heads"]:
             head |= facts[head["dataset"]]
     module.half().save_pretrained(args.output)
+    (args.output / "model.safetensors").chmod(0o644)  # safetensors lets only the owner read them
     # The encoder's own files, as transformers of every version reads them, but without the
     # truncation and padding to 128 that it was used with.
     for file in ("tokenizer_config.json", "special_tokens_map.json", "LICENSE"):
