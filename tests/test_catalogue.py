@@ -216,9 +216,21 @@ def test_mini_has_the_heads_of_three_domains():
 def test_by_default_every_head_of_mini():
     choice = catalogue.choose()
     assert choice.checkpoint == catalogue.get("mini") == catalogue.mini()
-    assert choice.datasets == tuple(catalogue.bundled())
-    assert choice.labels == choice.checkpoint.canonical_labels
+    assert choice.datasets == tuple(d for d in catalogue.bundled() if d != "privacy")
+    assert {*choice.labels} <= {*choice.checkpoint.canonical_labels}
+    assert "PERSON" not in choice.labels
     assert choice.note == ""
+
+
+def test_mini_finds_personal_data_if_asked_to():
+    assert catalogue.choose(domain="privacy").datasets == ("privacy",)
+    with pytest.raises(catalogue.CatalogueError, match="OM103"):
+        catalogue.choose(domain="privacy", language="de")
+
+
+def test_mini_has_heads_for_every_domain():
+    for domain in catalogue.domains():
+        assert catalogue.choose(domain=domain).checkpoint.id == "mini"
 
 
 @pytest.mark.parametrize(

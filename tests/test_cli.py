@@ -387,7 +387,10 @@ def test_ner_drops_entities_below_the_threshold(multi_head_checkpoint: Path):
         ("--size best", "[OM104]"),
         ("--size best -d disease -d anatomy", "[OM105]"),
         ("-d disease -D bc2gm", "[OM102]"),
-        ("-d privacy", "[OM103] The bundled model has no head for the domain 'privacy'."),
+        (
+            "-d privacy --language de",
+            "[OM103] The bundled model has no head for the domain 'privacy'.",
+        ),
         ("-d disease --size best", "[OM001] Can't find the checkpoint"),
         ("--threshold high", "[OM012] threshold has to be a number"),
         ("--threshold 2", "[OM012]"),

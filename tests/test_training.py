@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import spacy
+import torch
 from checkpoints import make_checkpoint as build_checkpoint
 from conftest import make_nlp
 from hypothesis import given
@@ -305,15 +306,28 @@ def test_frozen_layers_out_of_range(make_checkpoint, layers):
         nlp.update(make_examples(nlp))
 
 
+@pytest.mark.filterwarnings(r"ignore:\[OM901\]")  # of processors without fp16
 def test_fp16_needs_a_gpu(make_checkpoint):
     nlp = make_nlp(
         make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")),
         model={"precision": "fp16", "device": "cpu"},
     )
-    with pytest.warns(UserWarning, match="OM901"):
-        nlp.initialize(lambda: make_examples(nlp))
-    with pytest.warns(UserWarning, match="OM901"), pytest.raises(ValueError, match="OM022"):
+    nlp.initialize(lambda: make_examples(nlp))
+    with pytest.raises(ValueError, match="OM022"):
         nlp.update(make_examples(nlp))
+
+
+@pytest.mark.filterwarnings(r"ignore:\[OM901\]")  # of processors without bf16
+def test_bf16_trains_and_keeps_fp32_weights(make_checkpoint):
+    nlp = make_nlp(
+        make_checkpoint(labels=("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")),
+        model={"precision": "bf16", "device": "cpu"},
+    )
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    _, losses = train(nlp, examples, steps=15)
+    assert losses[-1] < losses[0] / 2
+    assert nlp.get_pipe("openmed_ner").shim.own().module.classifier.weight.dtype == torch.float32
 
 
 def test_read_states():
