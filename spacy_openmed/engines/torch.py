@@ -104,6 +104,10 @@ def begin_update(
 
 def _set_dropout(module: nn.Module, drop: float) -> None:
     for parent in module.modules():
+        is_attention = "Attention" in type(parent).__name__
+        for name in ("attention_dropout", "dropout_prob"):  # where it is no module
+            if is_attention and isinstance(getattr(parent, name, None), float):
+                setattr(parent, name, 0.0)
         for child in parent.children():
             if isinstance(child, nn.Dropout):
                 child.p = 0.0 if "SelfAttention" in type(parent).__name__ else drop
