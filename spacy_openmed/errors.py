@@ -98,6 +98,7 @@ class Errors:
     OM065 = "[OM065] '{path}' has annotations, but there is no text of that name beside it (.txt)."
     OM066 = "[OM066] '{path}', document {number}, can't be read as {format}."
     OM067 = "[OM067] --rename takes OLD=NEW, not '{text}'."
+    OM068 = "[OM068] '{path}' is no .spacy file: name one as the output."
 
     # Catalogue
     OM100 = "[OM100] Unknown {what} '{name}'.{nearest} There are: {known}."

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import spacy
+from hypothesis import given
+from hypothesis import strategies as st
 from spacy.tokens import DocBin
 from typer.testing import CliRunner
 
@@ -172,7 +174,7 @@ def test_command_names_the_line_that_it_cannot_read(tmp_path: Path):
         openmed_cli, ["convert", str(path), str(tmp_path / "o.spacy"), "-f", "pubtator"]
     )
     assert result.exit_code == 1
-    assert "line 3" in " ".join(result.output.split())  # it is wrapped
+    assert "line 3:" in " ".join(result.output.split())  # wrapped by the path's length
     assert "secret" not in result.output
 
 
@@ -182,3 +184,169 @@ def test_medication_offsets_hold(nlp, split):
     for doc, changes in convert(nlp, path, "pubtator"):
         assert not {*changes} - {Change.EXPANDED}
         assert len(doc.ents) == len(doc.spans[GOLD_KEY])
+
+
+def write_bioc(path: Path, *, in_bytes: bool) -> Path:
+    """A title and an abstract that are not ASCII, with a relation between concepts and one
+    between annotations."""
+    title, abstract = "Ménière", "Fièvre – left and right arm; aspirin"
+
+    def at(text: str) -> int:
+        return len(text.encode() if in_bytes else text)
+
+    first = at(title) + 1
+    drug, left, right = (first + at(abstract.partition(w)[0]) for w in ("aspirin", "left", "arm"))
+    path.write_text(
+        f"""<?xml version="1.0" encoding="UTF-8"?><!DOCTYPE collection SYSTEM "BioC.dtd">
+<collection><source/><date/><key/><document><id>11</id>
+<passage><offset>0</offset><text>{title}</text></passage>
+<passage><offset>{first}</offset><text>{abstract}</text>
+<annotation id="a"><infon key="type">Drug</infon><infon key="MESH">D1</infon>
+<location offset="{drug}" length="7"/><text>aspirin</text></annotation>
+<annotation id="b"><infon key="type">Body</infon><infon key="MESH">D2</infon>
+<location offset="{left}" length="4"/><location offset="{right}" length="3"/>
+<text>left arm</text></annotation></passage>
+<relation id="R0"><infon key="relation">CID</infon><infon key="Drug">D1</infon>
+<infon key="Body">D2</infon></relation>
+<relation id="R1"><infon key="type">in</infon><node refid="b"/><node refid="a"/></relation>
+</document></collection>""",
+        encoding="utf8",
+    )
+    return path
+
+
+@pytest.mark.parametrize("in_bytes", [False, True])
+def test_bioc_xml_counts_characters_or_bytes(nlp, tmp_path, in_bytes):
+    path = write_bioc(tmp_path / "a.xml", in_bytes=in_bytes)
+    assert detect_format(path) == "bioc"
+    ((doc, changes),) = convert(nlp, path, "bioc")
+    assert doc.text == "Ménière Fièvre – left and right arm; aspirin"
+    assert [(e.text, e.kb_id_) for e in doc.ents] == [
+        ("left and right arm", "D2"),
+        ("aspirin", "D1"),
+    ]
+    assert bool(changes[Change.IN_BYTES]) == in_bytes
+
+
+def test_bioc_relations_of_concepts_and_of_annotations(nlp, tmp_path):
+    ((doc, _),) = convert(nlp, write_bioc(tmp_path / "a.xml", in_bytes=False), "bioc")
+    between_concepts, (kind, head, tail) = doc.user_data["relations"]
+    assert between_concepts == ["CID", "D1", "D2"]
+    spans = doc.spans[GOLD_KEY]
+    assert (kind, spans[head].label_, spans[tail].label_) == ("in", "Body", "Drug")
+
+
+def test_brat_line_ends_of_two_characters(nlp, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"Gout.\r\nHad asthma.\r\n")
+    (tmp_path / "a.ann").write_bytes(b"T1\tDisease 10 16\tasthma\r\nA1\tNegated T1\r\n")
+    ((doc, changes),) = convert(nlp, tmp_path, "brat")
+    assert [ent.text for ent in doc.ents] == ["asthma"]
+    assert changes == {Change.LINE_ENDS: 1, Change.OTHER_KIND: 1}
+
+
+def test_pubtator_with_windows_line_ends(nlp, tmp_path):
+    path = tmp_path / "a.pubtator"
+    path.write_bytes(PUBTATOR.replace("\n", "\r\n").encode())
+    (doc, changes), _ = convert(nlp, path, "pubtator")
+    assert [ent.text for ent in doc.ents] == ["Aspirin", "asthma"]
+    assert not changes
+
+
+def test_document_without_text(nlp, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "1", "text": ""}\n', encoding="utf8")
+    ((doc, changes),) = convert(nlp, path, "jsonl")
+    (read,) = DocBin(store_user_data=True, docs=[doc]).get_docs(nlp.vocab)
+    assert (len(read), read.user_data["id"], changes) == (0, "1", {})
+
+
+def test_all_survives_docbin(nlp):
+    mentions = [Mention(((0, 3),), "Gene", "p53", "7157"), Mention(((14, 18),), "Organ")]
+    source = SourceDocument("1", "p53(R175H) in lung", mentions, [("in", 0, 1), ("x", "a", "b")])
+    doc, _ = to_doc(source, nlp)
+    data = DocBin(store_user_data=True, docs=[doc]).to_bytes()
+    (read,) = DocBin().from_bytes(data).get_docs(spacy.blank("en").vocab)
+    group = read.spans[GOLD_KEY]
+    assert [(s.text, s.kb_id_) for s in group] == [("p53(R175H", "7157"), ("lung", "")]
+    assert [read.text[start:end] for start, end in group.attrs["char_offsets"]] == ["p53", "lung"]
+    assert read.user_data["id"] == "1"
+    assert [[*r] for r in read.user_data["relations"]] == [["in", 0, 1], ["x", "a", "b"]]
+
+
+def test_mention_without_a_type_is_counted(nlp):
+    source = SourceDocument("1", "He took aspirin", [Mention(((8, 15),), "")])
+    doc, changes = to_doc(source, nlp)
+    assert not doc.spans[GOLD_KEY]
+    assert changes == {Change.UNLABELLED: 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "quote"),
+    [
+        ("MMS was seen", 0, "MS"),
+        ("in insulin", 7, "su"),
+        ("ox a ox", 2, "b"),
+        ("MS or MS", 3, "MS"),
+    ],
+)
+def test_mention_is_not_moved_into_a_word_or_where_it_may_be_two(nlp, text, start, quote):
+    source = SourceDocument("1", text, [Mention(((start, start + len(quote)),), "X", quote)])
+    doc, changes = to_doc(source, nlp)
+    assert not doc.ents
+    assert changes == {Change.MISMATCHED: 1}
+
+
+def test_mention_over_a_line_end_has_no_gap(nlp):
+    source = SourceDocument("1", "lung\ncancer", [Mention(((0, 4), (5, 11)), "X", "lung cancer")])
+    doc, changes = to_doc(source, nlp)
+    assert [ent.text for ent in doc.ents] == ["lung\ncancer"]
+    assert not changes
+
+
+@given(data=st.data())
+def test_entities_cover_their_mentions(nlp, data: st.DataObject):
+    text = data.draw(st.text(st.sampled_from("ab5 -(.\n’é🩺"), max_size=40))
+    cuts = data.draw(st.lists(st.integers(0, len(text)), unique=True, max_size=8).map(sorted))
+    places = [*zip(cuts[::2], cuts[1::2], strict=False)]
+    mentions = [Mention(((start, end),), "X", text[start:end]) for start, end in places]
+    doc, changes = to_doc(SourceDocument("1", text, mentions), nlp)
+    extents = [(span.start_char, span.end_char) for span in doc.spans[GOLD_KEY]]
+    words = [
+        (start + len(text[start:end]) - len(text[start:end].lstrip()), start, end)
+        for start, end in places
+        if text[start:end].strip()
+    ]
+    assert len(extents) == len(words)
+    assert changes[Change.EMPTY] == len(places) - len(words)
+    for (left, right), (first, start, end) in zip(extents, words, strict=True):
+        assert left <= first
+        assert start + len(text[start:end].rstrip()) <= right
+    assert {(e.start_char, e.end_char) for e in doc.ents} <= {*extents}
+    assert len(doc.ents) == len(extents) - changes[Change.OVERLAPPING]
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "message"),
+    [
+        ("o.spacy", "--lang klingon", "klingon"),
+        ("o.spacy", "-f xml", "[OM060]"),
+        ("o.spacy", "-r DRUG", "[OM067]"),
+        ("a.pubtator", "", "[OM068]"),
+    ],
+)
+def test_command_with_a_bad_option_is_an_error(tmp_path, output, options, message):
+    path = tmp_path / "a.pubtator"
+    path.write_text(PUBTATOR, encoding="utf8")
+    args = ["convert", str(path), str(tmp_path / output), *options.split()]
+    result = CliRunner().invoke(openmed_cli, args)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert message in " ".join(result.output.split())
+    assert path.read_text(encoding="utf8") == PUBTATOR
+
+
+def test_command_says_which_type_there_is_not(tmp_path: Path):
+    path = tmp_path / "a.pubtator"
+    path.write_text(PUBTATOR, encoding="utf8")
+    args = ["convert", str(path), str(tmp_path / "o.spacy"), "-t", "Chemicla"]
+    assert "No mention is of the type Chemicla" in CliRunner().invoke(openmed_cli, args).output

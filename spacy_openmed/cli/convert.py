@@ -14,13 +14,15 @@ from ..readers import AUTO, READERS, find_inputs, read_documents
 def convert_cli(
     # fmt: off
     input_path: Path = Arg(..., help="Corpus: a file, or a folder of files", exists=True),
-    output_path: Path = Arg(..., help="The .spacy file to write"),
+    output_path: Path = Arg(..., help="The .spacy file to write", dir_okay=False),
     format: str = Opt(AUTO, "--format", "-f", help=f"One of: {', '.join((AUTO, *READERS))}"),
     lang: str = Opt("en", "--lang", "-l", help="Language whose tokenizer to use"),
     rename: list[str] = Opt([], "--rename", "-r", help="OLD=NEW: other name for a type"),
     types: list[str] = Opt([], "--type", "-t", help="Take this type only, repeatable"),
     canonical: bool = Opt(False, "--canonical", "-c", help="Name types as the components do"),
-    n_sents: int = Opt(1, "--n-sents", "-n", help="Sentences a document, of IOB files without"),
+    n_sents: int = Opt(
+        1, "--n-sents", "-n", min=0, help="Sentences a document, of IOB files without"
+    ),
     # fmt: on
 ) -> None:
     """
@@ -28,6 +30,8 @@ def convert_cli(
     print what it holds and what was changed.
     """
     try:
+        if output_path.suffix != ".spacy":  # or a slip of the hand overwrites the corpus
+            raise ValueError(Errors.OM068.format(path=output_path))
         labels = dict(_pair(text) for text in rename)
         inputs, passed_over = find_inputs(input_path, format)
         nlp = spacy.blank(lang)
@@ -35,23 +39,27 @@ def convert_cli(
         counts: Counter[str] = Counter()
         entities: Counter[str] = Counter()
         changes: Counter[str] = Counter()
+        seen: set[str] = set()
         for path, found in inputs:
             for source in read_documents(path, found, n_sents=n_sents):
                 doc, changed = to_doc(source, nlp, labels=labels, types=types, canonical=canonical)
                 docs.add(doc)
+                seen.update(mention.label for mention in source.mentions)
                 counts.update({"documents": 1, "tokens": len(doc)})
                 counts["relations"] += len(doc.user_data["relations"])
                 counts["mentions"] += len(doc.spans[GOLD_KEY])
                 entities.update(ent.label_ for ent in doc.ents)
                 changes.update({change.value: n for change, n in changed.items()})
-    except ValueError as err:
+        output_path.parent.mkdir(parents=True, exist_ok=True)
+        docs.to_disk(output_path)
+    except (ImportError, OSError, ValueError) as err:
         msg.fail(str(err), exits=1)
-    output_path.parent.mkdir(parents=True, exist_ok=True)
-    docs.to_disk(output_path)
     msg.table([(name, f"{n:,}") for name, n in counts.items()], aligns=("l", "r"))
     msg.table([(name, f"{n:,}") for name, n in entities.most_common()], aligns=("l", "r"))
     if passed_over:
         msg.warn(f"{passed_over} files passed over: of no known format")
+    if absent := sorted({*labels, *types} - seen):
+        msg.warn(f"No mention is of the type {', '.join(absent)}")
     for name, n in changes.items():
         msg.warn(f"{n:,} {name}")
     msg.good(f"Wrote {counts['documents']:,} documents to {output_path}")
