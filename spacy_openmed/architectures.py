@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.util import registry
 from thinc.api import Model
 
 from .checkpoint import Checkpoint, Source
 from .errors import Errors, Warnings
 from .shim import CheckpointShim
-from .windows import Pieces, plan_batches, plan_windows
+from .windows import Pieces, plan_batches, plan_span_windows, plan_windows
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def TokenClassifier(
     stride: int | None = None,
     max_batch_tokens: int | None = None,
     frozen_layers: int = 0,
+    get_spans: Callable[[list[Doc]], list[list[Span]]] | None = None,
 ) -> Model[list[Doc], PieceLogits]:
     """Build a model round a checkpoint, which is loaded when it is first needed.
 
@@ -56,6 +57,8 @@ def TokenClassifier(
         on a CPU, 16,384 on a GPU.
     frozen_layers (int): How many of the encoder's layers training leaves as they are, from the
         embeddings up; -1: the whole encoder.
+    get_spans (Callable[[list[Doc]], list[list[Span]]] | None): Gives the windows as spans of
+        tokens: a span getter of spacy-transformers. None: windows are cut by pieces.
     RETURNS (Model[list[Doc], PieceLogits]): The model.
     """
     source = Source(name, revision, local_files_only) if name is not None else None
@@ -69,6 +72,7 @@ def TokenClassifier(
             "window": window,
             "stride": stride,
             "max_batch_tokens": max_batch_tokens,
+            "get_spans": get_spans,
             "dropout_rate": 0.0,  # spaCy sets it before every update
         },
         shims=[
@@ -101,7 +105,12 @@ class Plan:
         special = len(checkpoint.prefix) + len(checkpoint.suffix)
         self.checkpoint = checkpoint
         self.pieces = checkpoint.encode([doc.text for doc in docs])
-        self.windows = plan_windows(self.pieces.lengths, size - special, stride)
+        capacity = size - special
+        if model.attrs["get_spans"] is None:
+            self.windows = plan_windows(self.pieces.lengths, capacity, stride)
+        else:
+            spans = _to_pieces(model.attrs["get_spans"](docs), self.pieces)
+            self.windows = plan_span_windows(self.pieces.lengths, spans, capacity, stride)
         self.lengths = self.windows.ends - self.windows.starts + special
         self.batches = plan_batches(self.lengths, self.max_tokens)
 
@@ -135,6 +144,17 @@ class Plan:
         if not np.isfinite(logits).all():
             raise ValueError(Errors.OM017.format(name=self.checkpoint.name))
         return PieceLogits(self.pieces, logits)
+
+
+def _to_pieces(spans: list[list[Span]], pieces: Pieces) -> list[list[tuple[int, int]]]:
+    """The pieces of spans of tokens, counted in their own texts."""
+    bounds = np.cumsum(pieces.lengths)
+    found = []
+    for end, length, own in zip(bounds, pieces.lengths, spans, strict=True):
+        starts = pieces.offsets[end - length : end, 0]
+        chars = np.array([(span.start_char, span.end_char) for span in own]).reshape(-1, 2)
+        found.append([tuple(row) for row in np.searchsorted(starts, chars).tolist()])
+    return found
 
 
 def _predict(plan: Plan, model: Model) -> PieceLogits:

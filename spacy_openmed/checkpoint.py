@@ -165,32 +165,24 @@ class Checkpoint:
         """
         import torch
 
-        rows = {head.dataset: list(head.labels) for head in self.heads}
-        before = [(name, label) for name, labels in rows.items() for label in labels]
-        labels = rows.setdefault(dataset, ["O"])
-        known = {split_tag(label)[1] for label in labels}
-        labels += [f"{bio}-{kind}" for kind in types if kind not in known for bio in "BI"]
-        after = [(name, label) for name, labels in rows.items() for label in labels]
+        heads, kept = add_types(self.facts["heads"], dataset, types)
+        names = [
+            f"{head['dataset']}/{label}" if len(heads) > 1 else label
+            for head in heads
+            for label in head["labels"]
+        ]
         old = self.module.classifier
-        new = torch.nn.Linear(old.in_features, len(after), device=old.weight.device)
+        new = torch.nn.Linear(old.in_features, len(names), device=old.weight.device)
         config = self.module.config
         with torch.no_grad():
             new.weight.normal_(std=getattr(config, "initializer_range", 0.02))
             new.bias.zero_()
-            kept = [after.index(row) for row in before]
             if kept:
                 new.weight[kept] = old.weight
                 new.bias[kept] = old.bias if old.bias is not None else 0.0
-        self.module.classifier, self.module.num_labels = new, len(after)
-        names = [f"{name}/{label}" if len(rows) > 1 else label for name, label in after]
+        self.module.classifier, self.module.num_labels = new, len(names)
         config.id2label = dict(enumerate(names))
         config.label2id = {name: i for i, name in enumerate(names)}
-        starts = {name: after.index((name, labels[0])) for name, labels in rows.items()}
-        told = {row["dataset"]: row for row in self.facts["heads"]}
-        heads = [
-            {**told.get(name, {}), "dataset": name, "start": starts[name], "labels": labels}
-            for name, labels in rows.items()
-        ]
         self.set_facts({**self.facts, "heads": heads})
 
     def forget_confidence(self, datasets: Sequence[str], strategy: str) -> None:
@@ -312,6 +304,34 @@ def read_heads(facts: dict[str, Any]) -> list[Head]:
         )
         for row in facts["heads"]
     ]
+
+
+def add_types(
+    heads: Sequence[dict[str, Any]], dataset: str, types: Sequence[str]
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Add a head, or types to one that is there.
+
+    heads (Sequence[dict]): The rows of "heads" in the "openmed" part of a config.json.
+    dataset (str): The head's name.
+    types (Sequence[str]): Entity types that it is to know.
+    RETURNS (tuple[list[dict], list[int]]): The new rows, and where the logits are now that there
+        were before.
+    """
+    heads = sorted(heads, key=lambda head: head["start"])
+    rows = [{**head, "labels": list(head["labels"])} for head in heads]
+    before = [(head["dataset"], label) for head in heads for label in head["labels"]]
+    row = next((row for row in rows if row["dataset"] == dataset), None)
+    if row is None:
+        row = {"dataset": dataset, "labels": ["O"]}
+        rows.append(row)
+    known = {split_tag(label)[1] for label in row["labels"]}
+    row["labels"] += [f"{bio}-{kind}" for kind in types if kind not in known for bio in "BI"]
+    start = 0
+    for each in rows:
+        each["start"] = start
+        start += len(each["labels"])
+    after = [(row["dataset"], label) for row in rows for label in row["labels"]]
+    return rows, [after.index(label) for label in before]
 
 
 def _special_pieces(encoder: Any) -> tuple[list[int], list[int]]:

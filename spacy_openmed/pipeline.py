@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -20,7 +21,7 @@ from thinc.api import Config, Model, Optimizer
 from . import catalogue
 from .alignment import Buffer
 from .architectures import PieceLogits, resolve_sizes
-from .checkpoint import Head, Source
+from .checkpoint import Checkpoint, Head, Source
 from .decoding import LabelScheme, softmax
 from .entities import find_entities
 from .errors import Errors, Warnings
@@ -43,6 +44,7 @@ window = null
 stride = null
 max_batch_tokens = null
 frozen_layers = 0
+get_spans = null
 """
 )["model"]
 
@@ -119,7 +121,10 @@ def make_openmed_ner(
     """
     shim = cast(CheckpointShim, model.shims[0])
     info: catalogue.CheckpointInfo | None
-    if model.attrs["name"] is None:
+    datasets: Sequence[str]
+    if not isinstance(shim, CheckpointShim):  # heads on vectors of this pipeline
+        datasets = [dataset] if isinstance(dataset, str) else dataset or []
+    elif model.attrs["name"] is None:
         language = nlp.lang or "en"
         choice = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
         info = choice.checkpoint
@@ -127,18 +132,9 @@ def make_openmed_ner(
             util.logger.warning("%s takes %s. %s", name, info.id, choice.note)
         checkpoint = str(catalogue.MINI_PATH) if info.id == catalogue.MINI else info.id
         datasets = choice.datasets if domain or dataset else ()
+        shim.source = _source(model, checkpoint, info)
     else:
-        checkpoint = model.attrs["name"]
-        info = catalogue.lookup(checkpoint)
-        datasets = ()
-    shim.source = Source(
-        checkpoint,
-        model.attrs["revision"],
-        model.attrs["local_files_only"],
-        info.dataset if info else None,
-        info.recommended_confidence if info else None,
-    )
-    if model.attrs["name"] is not None:
+        shim.source = _source(model, model.attrs["name"], catalogue.lookup(model.attrs["name"]))
         names = [dataset] if isinstance(dataset, str) else dataset or []
         if names and {*names} <= {head.dataset for head in shim.heads}:
             datasets = tuple(names)  # heads that the catalogue need not know
@@ -160,6 +156,16 @@ def make_openmed_ner(
         annotate_spans_key=annotate_spans_key,
         ents_policy=ents_policy,
         scorer=scorer,
+    )
+
+
+def _source(model: Model, name: str, info: catalogue.CheckpointInfo | None) -> Source:
+    return Source(
+        name,
+        model.attrs["revision"],
+        model.attrs["local_files_only"],
+        info.dataset if info else None,
+        info.recommended_confidence if info else None,
     )
 
 
@@ -311,7 +317,9 @@ class OpenMedNER(TrainablePipe):
     def _check_settings(self) -> None:
         """Raise what would fail for every document: no checkpoint, or settings that it can't
         follow."""
-        resolve_sizes(self.model, self.shim.checkpoint)
+        checkpoint = self.shim.checkpoint
+        if isinstance(checkpoint, Checkpoint):
+            resolve_sizes(self.model, checkpoint)
         for head in self.heads:
             self._scheme(head)
             self._lowest_score(head)
@@ -451,6 +459,8 @@ class OpenMedNER(TrainablePipe):
             kind = self._type_of(label, types)
             if kind and self.label_of(kind) not in (label, None):
                 self.cfg["labels"][kind] = label
+        if not isinstance(self.shim, CheckpointShim):  # its weights are made now
+            self.model.initialize(X=[eg.predicted for eg in islice(get_examples(), 10)])
 
     def _heads_to_train(self, labels: Iterable[str]) -> list[str]:
         heads = self.heads
@@ -584,6 +594,16 @@ class OpenMedNER(TrainablePipe):
         buffer = _make_buffer([eg.predicted for eg in examples], pieces)
         return label_pieces(buffer, states, scheme, by=by)
 
+    @property
+    def _part(self) -> str:
+        """What the weights are called in a saved component."""
+        return "checkpoint" if isinstance(self.shim, CheckpointShim) else "model"
+
+    @property
+    def _weights(self) -> Any:
+        """What saves and loads the weights: the checkpoint's shim, or thinc's model."""
+        return self.shim if isinstance(self.shim, CheckpointShim) else self.model
+
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save the component with its checkpoint, as a plain Hugging Face folder.
 
@@ -592,7 +612,7 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#to_disk
         """
-        util.to_disk(path, {"cfg": self._write_cfg, "checkpoint": self.shim.to_disk}, exclude)
+        util.to_disk(path, {"cfg": self._write_cfg, self._part: self._weights.to_disk}, exclude)
 
     def _write_cfg(self, path: Path) -> None:
         if self.cfg["trained"]:
@@ -611,7 +631,7 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#from_disk
         """
-        readers = {"cfg": self._read_cfg, "checkpoint": self.shim.from_disk}
+        readers = {"cfg": self._read_cfg, self._part: self._weights.from_disk}
         util.from_disk(path, readers, exclude)  # type: ignore[arg-type]
         return self
 
@@ -624,7 +644,7 @@ class OpenMedNER(TrainablePipe):
         DOCS: https://spacy.io/api/pipe#to_bytes
         """
         return util.to_bytes(
-            {"cfg": lambda: srsly.json_dumps(self.cfg), "checkpoint": self.shim.to_bytes}, exclude
+            {"cfg": lambda: srsly.json_dumps(self.cfg), self._part: self._weights.to_bytes}, exclude
         )
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "OpenMedNER":
@@ -638,7 +658,7 @@ class OpenMedNER(TrainablePipe):
         """
         readers = {
             "cfg": lambda data: self.cfg.update(srsly.json_loads(data)),
-            "checkpoint": self.shim.from_bytes,
+            self._part: self._weights.from_bytes,
         }
         util.from_bytes(bytes_data, readers, exclude)
         return self

@@ -1,5 +1,6 @@
 """Cut long texts into windows of pieces, and windows into batches. Pure numpy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,46 @@ def plan_windows(lengths: np.ndarray, capacity: int, stride: int) -> Windows:
     own_ends = length.copy()
     own_ends[follows - 1] = own_starts[follows]
     return Windows(base + starts, base + ends, base + own_starts, base + own_ends)
+
+
+def plan_span_windows(
+    lengths: np.ndarray, spans: Sequence[Sequence[tuple[int, int]]], capacity: int, stride: int
+) -> Windows:
+    """Make windows of given spans. What no span covers, and spans that are too long, are cut as
+    `plan_windows` does: every piece is in a window.
+
+    lengths (Ints1d): (n_texts,) Number of pieces of each text.
+    spans (Sequence[Sequence[tuple[int, int]]]): First piece, in its text, and the one after the
+        last of the spans of each text.
+    capacity, stride (int): See `plan_windows`.
+    RETURNS (Windows): The windows, in the order of the texts.
+    """
+    rows = []
+    base = 0
+    for length, own in zip(lengths.tolist(), spans, strict=True):
+        parts: list[tuple[int, int]] = []
+        covered = 0
+        for start, end in [*sorted(own), (length, length)]:
+            if start > covered:
+                parts.append((covered, start))
+            if end > start:
+                parts.append((start, end))
+            covered = max(covered, end)
+        cut: list[tuple[int, int]] = []
+        for start, end in parts:
+            plan = plan_windows(np.array([end - start]), capacity, stride)
+            cut += zip((start + plan.starts).tolist(), (start + plan.ends).tolist(), strict=True)
+        windows: list[tuple[int, int]] = []
+        for start, end in sorted(cut, key=lambda window: (window[0], -window[1])):
+            if not windows or end > windows[-1][1]:  # the others lie inside one before
+                windows.append((start, end))
+        for i, (start, end) in enumerate(windows):
+            # The middle of what two windows share; where they share nothing, their border.
+            opens = (start + windows[i - 1][1]) // 2 if i else 0
+            closes = (windows[i + 1][0] + end) // 2 if i + 1 < len(windows) else length
+            rows.append((base + start, base + end, base + opens, base + closes))
+        base += length
+    return Windows(*np.array(rows, dtype="int64").reshape(-1, 4).T)
 
 
 def plan_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:

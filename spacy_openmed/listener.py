@@ -1,0 +1,149 @@
+"""Heads on another component's token vectors: one encoder for a whole pipeline.
+
+The vectors come from any layer of spaCy's that gives them, such as spacy-transformers'
+`TransformerListener`, through which several components learn from one `transformer`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import srsly
+from spacy.attrs import IDX, LENGTH
+from spacy.tokens import Doc
+from spacy.util import registry
+from thinc.api import Linear, Model
+from thinc.shims import Shim
+from thinc.types import Floats2d
+
+from .architectures import PieceLogits
+from .checkpoint import Head, add_types, read_heads
+from .errors import Errors
+from .windows import Pieces
+
+
+class TokenHeads(Shim):
+    """The heads of a model that has no checkpoint: what the columns of its classifier mean.
+
+    For the component it is what `CheckpointShim` is: checkpoint and hold on it in one. Weights
+    are thinc's, and saved with the model.
+
+    classifier (Model[Floats2d, Floats2d]): The layer that gives the logits.
+    """
+
+    name = "the token vectors of this pipeline"
+    strategy = "first"  # a token is one piece
+
+    def __init__(self, classifier: Model[Floats2d, Floats2d]) -> None:
+        super().__init__(None)
+        self.classifier = classifier
+        self.facts: dict[str, Any] = {"heads": []}
+        self.trained: list[str] | None = None
+
+    @property
+    def heads(self) -> list[Head]:
+        """RETURNS (list[Head]): The heads."""
+        return read_heads(self.facts)
+
+    @property
+    def checkpoint(self) -> "TokenHeads":
+        """RETURNS (TokenHeads): Itself.
+        RAISES (ValueError): If it has no heads: it was not trained."""
+        if not self.facts["heads"]:
+            raise ValueError(Errors.OM003.format(name=self.name, missing="a classifier"))
+        return self
+
+    def load(self) -> "TokenHeads":
+        return self
+
+    def own(self) -> "TokenHeads":
+        return self
+
+    def set_head(self, dataset: str, types: Sequence[str]) -> None:
+        """Add a head, or types to one that is there; see `Checkpoint.set_head`."""
+        heads, kept = add_types(self.facts["heads"], dataset, types)
+        n_labels = sum(len(head["labels"]) for head in heads)
+        layer = self.classifier
+        if layer.has_param("W"):
+            old = cast(Floats2d, layer.get_param("W"))
+            weights = cast(Any, layer.ops.alloc2f(n_labels, old.shape[1]))
+            bias = cast(Any, layer.ops.alloc1f(n_labels))
+            weights[kept], bias[kept] = old, layer.get_param("b")
+            for name in ("W", "b"):  # or else thinc lets no dimension change
+                layer.set_param(name, None)
+            layer.set_dim("nO", n_labels, force=True)
+            layer.set_param("W", weights)
+            layer.set_param("b", bias)
+        else:
+            layer.set_dim("nO", n_labels, force=True)
+        self.facts = {**self.facts, "heads": heads}
+
+    def forget_confidence(self, datasets: Sequence[str], strategy: str) -> None:
+        """Nothing was measured of these heads, and a token is one piece."""
+
+    def finish_update(self, optimizer: Any) -> None:
+        """thinc's own layers take the step."""
+
+    def to_bytes(self) -> bytes:
+        return srsly.json_dumps(self.facts).encode("utf8")
+
+    def from_bytes(self, bytes_data: bytes) -> "TokenHeads":
+        self.facts = cast(dict, srsly.json_loads(bytes_data))
+        return self
+
+
+@registry.architectures("spacy-openmed.Tok2VecClassifier.v1")
+def Tok2VecClassifier(
+    tok2vec: Model[list[Doc], list[Floats2d]],
+) -> Model[list[Doc], PieceLogits]:
+    """Build a model that puts heads on token vectors.
+
+    tok2vec (Model[list[Doc], list[Floats2d]]): Gives the vectors, e.g. spacy-transformers'
+        `TransformerListener`, which shares the `transformer` of the pipeline.
+    RETURNS (Model[list[Doc], PieceLogits]): The model. Its pieces are spaCy's tokens.
+    """
+    classifier = Linear()
+    return Model(
+        "openmed_tok2vec_classifier",
+        forward,
+        init=init,
+        layers=[tok2vec, classifier],
+        shims=[TokenHeads(classifier)],
+    )
+
+
+def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
+    """Give the classifier its width, and random weights."""
+    tok2vec, classifier = model.layers
+    tok2vec.initialize(X=X)
+    width = tok2vec.maybe_get_dim("nO")
+    if width is None and X:
+        width = tok2vec.predict(X)[0].shape[1]
+    classifier.set_dim("nI", cast(int, width), force=True)
+    classifier.initialize()
+
+
+def forward(
+    model: Model[list[Doc], PieceLogits], docs: list[Doc], is_train: bool
+) -> tuple[PieceLogits, Callable[[PieceLogits], list[Doc]]]:
+    """Classify the tokens of documents."""
+    tok2vec, classifier = model.layers
+    vectors, backprop_vectors = tok2vec(docs, is_train)
+    lengths = [len(doc) for doc in docs]
+    logits, backprop_logits = classifier(model.ops.flatten(vectors), is_train)
+
+    def backprop(d_output: PieceLogits) -> list[Doc]:
+        d_vectors = backprop_logits(model.ops.asarray2f(cast(Any, d_output.logits)))
+        return backprop_vectors(model.ops.unflatten(d_vectors, model.ops.asarray1i(lengths)))
+
+    return PieceLogits(_token_pieces(docs), model.ops.to_numpy(logits)), backprop
+
+
+def _token_pieces(docs: list[Doc]) -> Pieces:
+    """Pieces that are spaCy's tokens."""
+    rows = [doc.to_array([IDX, LENGTH]).astype("int64").reshape(-1, 2) for doc in docs]
+    offsets = np.concatenate([np.empty((0, 2), dtype="int64"), *rows])
+    offsets[:, 1] += offsets[:, 0]
+    lengths = np.array([len(doc) for doc in docs], dtype="int64")
+    words = np.concatenate([np.empty(0, dtype="int64"), *(np.arange(n) for n in lengths)])
+    return Pieces(np.zeros(len(offsets), dtype="int64"), offsets, words, lengths)
