@@ -125,7 +125,7 @@ def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
 
 
 @app.command()
-def assemble(domain: str, size: str = "mini") -> None:
+def assemble(domain: str, size: str) -> None:
     """Make a pipeline round the catalogue's checkpoint for a domain, without training."""
     nlp = spacy.blank("en")
     nlp.add_pipe("openmed_ner", config={"domain": domain, "size": size})
