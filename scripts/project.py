@@ -23,13 +23,13 @@ import spacy
 import srsly
 import typer
 from spacy.cli.train import train as spacy_train
+from spacy.language import Language
 from spacy.tokens import DocBin
 from wasabi import msg
 
 from spacy_openmed import catalogue
-from spacy_openmed.convert import to_doc
+from spacy_openmed.cli.convert import convert_cli
 from spacy_openmed.corpora import find_corpora
-from spacy_openmed.readers import read_documents as read_source
 
 ROOT = Path(__file__).parent.parent
 SPLITS = ("train", "dev", "test")
@@ -80,23 +80,22 @@ def get_corpus(name: str) -> Corpus:
 def convert(corpus: str) -> None:
     """Write corpus/NAME/{train,dev,test}.spacy."""
     get_corpus(corpus)
-    nlp = spacy.blank("en")
     for split in SPLITS:
         path = ROOT / "examples" / "medication" / f"{split}.pubtator"
         kind = "pubtator"
         if corpus != "medication":
             path, kind = find_corpora() / "ner" / corpus / f"{split}.iob", "iob"
-        docs = DocBin(store_user_data=True)
-        counts = {"documents": 0, "entities": 0}
-        for source in read_source(path, kind):
-            doc, _ = to_doc(source, nlp, canonical=True)
-            docs.add(doc)
-            counts["documents"] += 1
-            counts["entities"] += len(doc.ents)
-        output = Path("corpus") / corpus / f"{split}.spacy"
-        output.parent.mkdir(parents=True, exist_ok=True)
-        docs.to_disk(output)
-        msg.good(f"{output}: {counts['documents']:,} documents, {counts['entities']:,} entities")
+        msg.divider(f"{corpus}, {split}")
+        convert_cli(
+            path,
+            Path("corpus") / corpus / f"{split}.spacy",
+            format=kind,
+            lang="en",
+            rename=[],
+            types=[],
+            canonical=True,
+            n_sents=1,
+        )
 
 
 @app.command()
@@ -139,6 +138,19 @@ def assemble(domain: str, size: str) -> None:
         msg.text(f"{path.name}: {len(doc.ents)} entities")
 
 
+def get_source(nlp: Language) -> dict[str, str]:
+    """RETURNS (dict[str, str]): The checkpoint that a pipeline was made of, and its licence."""
+    config = nlp.get_pipe_config("openmed_ner")
+    name = config["model"]["name"]
+    if name is None:
+        choice = catalogue.choose(
+            domain=config["domain"], dataset=config["dataset"], size=config["size"]
+        )
+        name = choice.checkpoint.id
+    info = catalogue.mini() if name == catalogue.MINI else catalogue.lookup(name)
+    return {"name": name, "license": (info.license if info else None) or "unknown"}
+
+
 @app.command()
 def package(
     name: str, model: Path, output: Path, metrics: Path | None = None, corpus: str | None = None
@@ -146,11 +158,8 @@ def package(
     """Build the wheel of a pipeline, with what was measured of it in its meta."""
     nlp = spacy.load(model)
     nlp.meta["description"] = f"spacy-openmed pipeline: {name}"
-    nlp.meta["license"] = "Apache-2.0 (weights); see sources"
-    nlp.meta["sources"] = [
-        {"name": "sentence-transformers/all-MiniLM-L6-v2", "license": "Apache-2.0"},
-        {"name": "spacy-openmed mini", "license": "Apache-2.0"},
-    ]
+    nlp.meta["sources"] = [get_source(nlp)]
+    nlp.meta["license"] = nlp.meta["sources"][0]["license"]
     if corpus is not None:
         nlp.meta["sources"] += [{"name": corpus, "license": get_corpus(corpus).licence}]
     if metrics is not None:

@@ -28,6 +28,14 @@ class PieceLogits:
     logits: np.ndarray
 
 
+def check_finite(pieces: Pieces, logits: np.ndarray, name: str) -> PieceLogits:
+    """RETURNS (PieceLogits): The pieces and their logits.
+    RAISES (ValueError): If there are logits that are not finite."""
+    if not np.isfinite(logits).all():
+        raise ValueError(Errors.OM017.format(name=name))
+    return PieceLogits(pieces, logits)
+
+
 @registry.architectures("spacy-openmed.TokenClassifier.v1")
 def TokenClassifier(
     *,
@@ -140,10 +148,7 @@ class Plan:
         return np.empty((len(self.pieces.ids), self.checkpoint.n_labels), dtype="float32")
 
     def check(self, logits: np.ndarray) -> PieceLogits:
-        """RAISES (ValueError): If there are logits that are not finite."""
-        if not np.isfinite(logits).all():
-            raise ValueError(Errors.OM017.format(name=self.checkpoint.name))
-        return PieceLogits(self.pieces, logits)
+        return check_finite(self.pieces, logits, self.checkpoint.name)
 
 
 def _to_pieces(spans: list[list[Span]], pieces: Pieces) -> list[list[tuple[int, int]]]:
@@ -151,9 +156,18 @@ def _to_pieces(spans: list[list[Span]], pieces: Pieces) -> list[list[tuple[int, 
     bounds = np.cumsum(pieces.lengths)
     found = []
     for end, length, own in zip(bounds, pieces.lengths, spans, strict=True):
-        starts = pieces.offsets[end - length : end, 0]
+        offsets = pieces.offsets[end - length : end]
         chars = np.array([(span.start_char, span.end_char) for span in own]).reshape(-1, 2)
-        found.append([tuple(row) for row in np.searchsorted(starts, chars).tolist()])
+        # A piece may begin with the space before its word: it belongs where it ends.
+        first = np.searchsorted(offsets[:, 1], chars[:, 0], side="right")
+        stop = np.searchsorted(offsets[:, 0], chars[:, 1], side="left")
+        for i in range(1, len(own)):  # spaces between two spans go with the second
+            if (
+                first[i] > stop[i - 1]
+                and own[i].doc.text[own[i - 1].end_char : own[i].start_char].isspace()
+            ):
+                first[i] = stop[i - 1]
+        found.append(list(zip(first.tolist(), stop.tolist(), strict=True)))
     return found
 
 

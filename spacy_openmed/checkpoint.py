@@ -178,8 +178,9 @@ class Checkpoint:
             new.weight.normal_(std=getattr(config, "initializer_range", 0.02))
             new.bias.zero_()
             if kept:
-                new.weight[kept] = old.weight
-                new.bias[kept] = old.bias if old.bias is not None else 0.0
+                before, after = (list(column) for column in zip(*kept, strict=True))
+                new.weight[after] = old.weight[before]
+                new.bias[after] = old.bias[before] if old.bias is not None else 0.0
         self.module.classifier, self.module.num_labels = new, len(names)
         config.id2label = dict(enumerate(names))
         config.label2id = {name: i for i, name in enumerate(names)}
@@ -308,18 +309,22 @@ def read_heads(facts: dict[str, Any]) -> list[Head]:
 
 def add_types(
     heads: Sequence[dict[str, Any]], dataset: str, types: Sequence[str]
-) -> tuple[list[dict[str, Any]], list[int]]:
+) -> tuple[list[dict[str, Any]], list[tuple[int, int]]]:
     """Add a head, or types to one that is there.
 
     heads (Sequence[dict]): The rows of "heads" in the "openmed" part of a config.json.
     dataset (str): The head's name.
     types (Sequence[str]): Entity types that it is to know.
-    RETURNS (tuple[list[dict], list[int]]): The new rows, and where the logits are now that there
-        were before.
+    RETURNS (tuple[list[dict], list[tuple[int, int]]]): The new rows, and the columns of the logits
+        that there were: where they were and where they are now.
     """
     heads = sorted(heads, key=lambda head: head["start"])
     rows = [{**head, "labels": list(head["labels"])} for head in heads]
-    before = [(head["dataset"], label) for head in heads for label in head["labels"]]
+    before = {
+        (head["dataset"], label): head["start"] + i
+        for head in heads
+        for i, label in enumerate(head["labels"])
+    }
     row = next((row for row in rows if row["dataset"] == dataset), None)
     if row is None:
         row = {"dataset": dataset, "labels": ["O"]}
@@ -331,7 +336,7 @@ def add_types(
         each["start"] = start
         start += len(each["labels"])
     after = [(row["dataset"], label) for row in rows for label in row["labels"]]
-    return rows, [after.index(label) for label in before]
+    return rows, [(column, after.index(label)) for label, column in before.items()]
 
 
 def _special_pieces(encoder: Any) -> tuple[list[int], list[int]]:

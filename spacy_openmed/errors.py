@@ -83,6 +83,15 @@ class Errors:
         '[OM022] precision = "fp16" can\'t be trained with on {device}: gradients need a CUDA '
         'device for that. Use "fp32" or "bf16".'
     )
+    OM023 = (
+        "[OM023] Component '{name}' would give the data's labels to a new head, but '{head}' is "
+        "the name of one that has other labels. Name the head that is to learn: "
+        '[initialize.components.{name}] head = "NAME".'
+    )
+    OM024 = (
+        "[OM024] Component '{name}' has heads of its own on token vectors: domain and size choose "
+        "a checkpoint, and have no meaning there. dataset names its head."
+    )
 
     # Corpora
     OM040 = (
@@ -177,4 +186,8 @@ class Warnings:
     OM902 = (
         "[OM902] Out of memory at {tokens} pieces a forward pass; going on with {less}. Set "
         "model.max_batch_tokens to {less} or lower to avoid the retry."
+    )
+    OM903 = (
+        "[OM903] No head of '{name}' that learns knows these labels of the data: {labels}. Their "
+        "tokens are learned as outside of entities. add_label adds them."
     )

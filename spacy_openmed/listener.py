@@ -16,7 +16,7 @@ from thinc.api import Linear, Model
 from thinc.shims import Shim
 from thinc.types import Floats2d
 
-from .architectures import PieceLogits
+from .architectures import PieceLogits, check_finite
 from .checkpoint import Head, add_types, read_heads
 from .errors import Errors
 from .windows import Pieces
@@ -27,16 +27,13 @@ class TokenHeads(Shim):
 
     For the component it is what `CheckpointShim` is: checkpoint and hold on it in one. Weights
     are thinc's, and saved with the model.
-
-    classifier (Model[Floats2d, Floats2d]): The layer that gives the logits.
     """
 
     name = "the token vectors of this pipeline"
     strategy = "first"  # a token is one piece
 
-    def __init__(self, classifier: Model[Floats2d, Floats2d]) -> None:
+    def __init__(self) -> None:
         super().__init__(None)
-        self.classifier = classifier
         self.facts: dict[str, Any] = {"heads": []}
         self.trained: list[str] | None = None
 
@@ -58,25 +55,6 @@ class TokenHeads(Shim):
 
     def own(self) -> "TokenHeads":
         return self
-
-    def set_head(self, dataset: str, types: Sequence[str]) -> None:
-        """Add a head, or types to one that is there; see `Checkpoint.set_head`."""
-        heads, kept = add_types(self.facts["heads"], dataset, types)
-        n_labels = sum(len(head["labels"]) for head in heads)
-        layer = self.classifier
-        if layer.has_param("W"):
-            old = cast(Floats2d, layer.get_param("W"))
-            weights = cast(Any, layer.ops.alloc2f(n_labels, old.shape[1]))
-            bias = cast(Any, layer.ops.alloc1f(n_labels))
-            weights[kept], bias[kept] = old, layer.get_param("b")
-            for name in ("W", "b"):  # or else thinc lets no dimension change
-                layer.set_param(name, None)
-            layer.set_dim("nO", n_labels, force=True)
-            layer.set_param("W", weights)
-            layer.set_param("b", bias)
-        else:
-            layer.set_dim("nO", n_labels, force=True)
-        self.facts = {**self.facts, "heads": heads}
 
     def forget_confidence(self, datasets: Sequence[str], strategy: str) -> None:
         """Nothing was measured of these heads, and a token is one piece."""
@@ -102,20 +80,46 @@ def Tok2VecClassifier(
         `TransformerListener`, which shares the `transformer` of the pipeline.
     RETURNS (Model[list[Doc], PieceLogits]): The model. Its pieces are spaCy's tokens.
     """
-    classifier = Linear()
     return Model(
         "openmed_tok2vec_classifier",
         forward,
         init=init,
-        layers=[tok2vec, classifier],
-        shims=[TokenHeads(classifier)],
+        layers=[tok2vec, Linear()],
+        attrs={"set_head": set_head},
+        shims=[TokenHeads()],
     )
+
+
+def set_head(model: Model, dataset: str, types: Sequence[str]) -> None:
+    """Add a head, or types to one that is there. What was learned is kept; the new rows of the
+    classifier are zeros.
+
+    model (Model[list[Doc], PieceLogits]): The model.
+    dataset (str): The head's name.
+    types (Sequence[str]): Entity types that it is to know.
+    """
+    shim = cast(TokenHeads, model.shims[0])
+    heads, kept = add_types(shim.facts["heads"], dataset, types)
+    old = model.layers[1]
+    # A layer of its own: gradients and moments of the old one have its shape.
+    new = Linear(sum(len(head["labels"]) for head in heads), old.maybe_get_dim("nI"))
+    if old.has_param("W"):
+        new.initialize()
+        weights, bias = (cast(Any, new.get_param(name)) for name in ("W", "b"))
+        weights[:] = 0
+        for before, after in kept:
+            weights[after] = cast(Any, old.get_param("W"))[before]
+            bias[after] = cast(Any, old.get_param("b"))[before]
+    model._layers[1] = new
+    shim.facts = {**shim.facts, "heads": heads}
 
 
 def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
     """Give the classifier its width, and random weights."""
     tok2vec, classifier = model.layers
     tok2vec.initialize(X=X)
+    if classifier.has_param("W"):  # initialised before
+        return
     width = tok2vec.maybe_get_dim("nO")
     if width is None and X:
         width = tok2vec.predict(X)[0].shape[1]
@@ -127,7 +131,11 @@ def forward(
     model: Model[list[Doc], PieceLogits], docs: list[Doc], is_train: bool
 ) -> tuple[PieceLogits, Callable[[PieceLogits], list[Doc]]]:
     """Classify the tokens of documents."""
+    shim = cast(TokenHeads, model.shims[0])
+    n_labels = sum(len(head.labels) for head in shim.checkpoint.heads)
     tok2vec, classifier = model.layers
+    if not any(map(len, docs)):
+        return PieceLogits(_token_pieces(docs), np.empty((0, n_labels), dtype="float32")), _skip
     vectors, backprop_vectors = tok2vec(docs, is_train)
     lengths = [len(doc) for doc in docs]
     logits, backprop_logits = classifier(model.ops.flatten(vectors), is_train)
@@ -136,7 +144,11 @@ def forward(
         d_vectors = backprop_logits(model.ops.asarray2f(cast(Any, d_output.logits)))
         return backprop_vectors(model.ops.unflatten(d_vectors, model.ops.asarray1i(lengths)))
 
-    return PieceLogits(_token_pieces(docs), model.ops.to_numpy(logits)), backprop
+    return check_finite(_token_pieces(docs), model.ops.to_numpy(logits), shim.name), backprop
+
+
+def _skip(d_output: PieceLogits) -> list[Doc]:
+    return []
 
 
 def _token_pieces(docs: list[Doc]) -> Pieces:

@@ -123,6 +123,8 @@ def make_openmed_ner(
     info: catalogue.CheckpointInfo | None
     datasets: Sequence[str]
     if not isinstance(shim, CheckpointShim):  # heads on vectors of this pipeline
+        if domain is not None or size != catalogue.MINI:
+            raise ValueError(Errors.OM024.format(name=name))
         datasets = [dataset] if isinstance(dataset, str) else dataset or []
     elif model.attrs["name"] is None:
         language = nlp.lang or "en"
@@ -136,7 +138,10 @@ def make_openmed_ner(
     else:
         shim.source = _source(model, model.attrs["name"], catalogue.lookup(model.attrs["name"]))
         names = [dataset] if isinstance(dataset, str) else dataset or []
-        if names and {*names} <= {head.dataset for head in shim.heads}:
+        own = {head.dataset for head in shim.heads}
+        # A folder's heads are not known if it is a bare encoder's, or gone: in a saved pipeline.
+        is_open = not own and (Path(shim.name).is_absolute() or Path(shim.name).is_dir())
+        if names and (is_open or own.issuperset(names)):
             datasets = tuple(names)  # heads that the catalogue need not know
         else:
             datasets = catalogue.expand(domain=domain, dataset=dataset)
@@ -201,10 +206,7 @@ class OpenMedNER(TrainablePipe):
         self.vocab = vocab
         self.model = model
         self.name = name
-        # What training settled: "trained", the heads that learn; "heads", those in use since
-        # then, unless the settings ("chosen" is what they were) are changed; "labels", what the
-        # data calls their types.
-        self.cfg: dict[str, Any] = {"trained": [], "heads": [], "chosen": [], "labels": {}}
+        self.cfg = _empty_cfg()
         self.datasets = tuple(datasets)
         self.aggregation_strategy = aggregation_strategy
         self.decoding = decoding
@@ -217,6 +219,7 @@ class OpenMedNER(TrainablePipe):
         self.annotate_spans_key = annotate_spans_key
         self.ents_policy = ents_policy
         self.scorer = scorer
+        self._seen: set[str] = set()  # labels of the data, looked at before
 
     @property
     def shim(self) -> CheckpointShim:
@@ -224,12 +227,16 @@ class OpenMedNER(TrainablePipe):
         return cast(CheckpointShim, self.model.shims[0])
 
     @property
+    def _trained(self) -> list[str]:
+        """The heads that learn; none if the settings were changed since."""
+        return self.cfg["trained"] if list(self.datasets) == self.cfg["chosen"] else []
+
+    @property
     def heads(self) -> list[Head]:
         """RETURNS (list[Head]): The heads in use; that for personal data only where it is asked
         for. Reading them does not load the weights."""
         heads = self.shim.heads
-        trained = self.cfg["heads"] and list(self.datasets) == self.cfg["chosen"]
-        datasets = self.cfg["heads"] if trained else self.datasets
+        datasets = self.cfg["heads"] if self._trained else self.datasets
         if not datasets or not heads:  # none: nothing is known of it before it is loaded
             return [head for head in heads if head.dataset != catalogue.PRIVACY] or heads
         chosen = [head for head in heads if head.dataset in datasets]
@@ -240,7 +247,7 @@ class OpenMedNER(TrainablePipe):
         raise ValueError(
             Errors.OM009.format(
                 name=self.shim.name,
-                missing=", ".join(self.datasets),
+                missing=", ".join(datasets),
                 heads=", ".join(head.dataset for head in heads),
             )
         )
@@ -444,20 +451,24 @@ class OpenMedNER(TrainablePipe):
         if not labels:
             raise ValueError(Errors.OM019.format(name=self.name))
         heads = self._heads_to_train(labels) if head is None else [head]
-        checkpoint = self.shim.own()
+        self.shim.own()
         types = self._types(heads)
-        unknown = [label for label in labels if not self._type_of(label, types)]
+        # Each type serves one label: "NAME" and "PATIENT" may both mean PERSON.
+        takers = {
+            kind: label for label in reversed(labels) if (kind := self._type_of(label, types))
+        }
+        unknown = [
+            label for label in labels if takers.get(self._type_of(label, types) or "") != label
+        ]
         if unknown and len(heads) > 1:
             names, lacking = ", ".join(heads), ", ".join(unknown)
             raise ValueError(Errors.OM020.format(name=self.name, heads=names, labels=lacking))
         if unknown:
-            checkpoint.set_head(heads[0], unknown)
-            types = self._types(heads)
+            self._set_head(heads[0], unknown)
         self._train(heads)
         # Answer in the words of the data: "Disease" where it says so, not "DISEASE".
-        for label in labels:
-            kind = self._type_of(label, types)
-            if kind and self.label_of(kind) not in (label, None):
+        for kind, label in (takers | dict(zip(unknown, unknown, strict=True))).items():
+            if self.label_of(kind) not in (label, None):
                 self.cfg["labels"][kind] = label
         if not isinstance(self.shim, CheckpointShim):  # its weights are made now
             self.model.initialize(X=[eg.predicted for eg in islice(get_examples(), 10)])
@@ -466,7 +477,10 @@ class OpenMedNER(TrainablePipe):
         heads = self.heads
         knowing = [h.dataset for h in heads if self._knows_any(h.dataset, labels)]
         if not knowing:
-            return [self.name]
+            name = self.datasets[0] if len(self.datasets) == 1 else self.name
+            if name in {head.dataset for head in self.shim.heads}:
+                raise ValueError(Errors.OM023.format(name=self.name, head=name))
+            return [name]
         if len(heads) > 1 and not self.datasets:
             names = ", ".join(head.dataset for head in heads)
             raise ValueError(Errors.OM018.format(name=self.name, heads=names))
@@ -487,11 +501,19 @@ class OpenMedNER(TrainablePipe):
         alike = [t for t in types if canonical_label(t) == canonical_label(label)]
         return next(iter(exact + alike), None)
 
+    def _set_head(self, dataset: str, types: Sequence[str]) -> None:
+        if isinstance(self.shim, CheckpointShim):
+            self.shim.own().set_head(dataset, types)
+        else:
+            self.model.attrs["set_head"](self.model, dataset, types)
+
     def _train(self, heads: list[str]) -> None:
         """Let heads learn. They come to those in use, or replace them if they are others."""
         own = {*heads} & {*self.datasets}
         self.cfg["heads"] = [*self.datasets] if own else heads
         self.cfg["chosen"] = [*self.datasets]
+        if self.threshold == "recommended":
+            raise ValueError(Errors.OM016.format(name=self.name, dataset=", ".join(heads)))
         self.cfg["trained"] = self.shim.trained = heads
         strategy = self.aggregation_strategy
         checkpoint = self.shim.own()
@@ -506,13 +528,13 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#add_label
         """
-        trained = self.cfg["trained"] or [head.dataset for head in self.heads] or [self.name]
+        trained = self._trained or [head.dataset for head in self.heads] or [self.name]
         if len(trained) > 1:
             raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(trained)))
         if self._type_of(label, self._types(trained)):
             return 0
         self.shim.load()
-        self.shim.own().set_head(trained[0], [label])
+        self._set_head(trained[0], [label])
         self._train(trained)
         if self.label_of(label) not in (label, None):
             self.cfg["labels"][label] = label
@@ -543,8 +565,8 @@ class OpenMedNER(TrainablePipe):
         DOCS: https://spacy.io/api/pipe#update
         """
         if self.shim.trained is None:  # not initialised: a pipeline that is trained on
-            heads = self.cfg["trained"] or [head.dataset for head in self.heads]
-            if len(heads) > 1 and not (self.cfg["trained"] or self.datasets):
+            heads = self._trained or [head.dataset for head in self.heads]
+            if len(heads) > 1 and not (self._trained or self.datasets):
                 raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(heads)))
             self._train(heads)
         return super().update(examples, drop=drop, sgd=sgd, losses=losses)
@@ -563,6 +585,7 @@ class OpenMedNER(TrainablePipe):
         DOCS: https://spacy.io/api/pipe#get_loss
         """
         examples = list(examples)
+        self._warn_of_unknown(examples)
         gradient = np.zeros_like(scores.logits)
         loss, count = 0.0, 0
         for head in self.shim.heads:
@@ -574,6 +597,17 @@ class OpenMedNER(TrainablePipe):
                 )
                 loss, count = loss + part, count + n
         return loss / max(count, 1), PieceLogits(scores.pieces, gradient / max(count, 1))
+
+    def _warn_of_unknown(self, examples: Sequence[Example]) -> None:
+        """Say once which labels of the data no head learns."""
+        labels = {ent.label_ for eg in examples for ent in eg.reference.ents} - self._seen
+        types = self._types(self.cfg["trained"])
+        unknown = sorted(label for label in labels if not self._type_of(label, types))
+        self._seen |= labels
+        if unknown:
+            warnings.warn(
+                Warnings.OM903.format(name=self.name, labels=", ".join(unknown)), stacklevel=4
+            )
 
     def gold_pieces(self, examples: Sequence[Example], pieces: Pieces, head: Head) -> np.ndarray:
         """Say what a head should answer.
@@ -617,10 +651,11 @@ class OpenMedNER(TrainablePipe):
     def _write_cfg(self, path: Path) -> None:
         if self.cfg["trained"]:
             srsly.write_json(path, self.cfg)
+        else:  # of another pipeline that was saved there
+            path.unlink(missing_ok=True)
 
     def _read_cfg(self, path: Path) -> None:
-        if path.is_file():
-            self.cfg = srsly.read_json(path)
+        self.cfg = srsly.read_json(path) if path.is_file() else _empty_cfg()
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "OpenMedNER":
         """Load the component. Nothing but its folder is needed.
@@ -662,6 +697,13 @@ class OpenMedNER(TrainablePipe):
         }
         util.from_bytes(bytes_data, readers, exclude)
         return self
+
+
+def _empty_cfg() -> dict[str, Any]:
+    """What training settles: "trained", the heads that learn; "heads", those in use since then,
+    unless the settings ("chosen" is what they were) are changed; "labels", what the data calls
+    their types."""
+    return {"trained": [], "heads": [], "chosen": [], "labels": {}}
 
 
 def _make_buffer(docs: Sequence[Doc], pieces: Pieces) -> Buffer:

@@ -443,14 +443,16 @@ def read_jsonl(path: Path) -> Iterator[SourceDocument]:
     """
     for number, row in _json_lines(path, "jsonl"):
         try:
-            concepts = row.get("ids") or [""] * len(row.get("entities", []))
+            if not isinstance(row["text"], str):
+                raise TypeError
+            concepts = row.get("ids") or [""] * len(row["entities"])
             gaps = set(row.get("discontinuous", []))
             mentions = [
                 Mention(
                     ((int(s), int(e)),), str(label), concept=str(concept or ""), has_gaps=i in gaps
                 )
                 for i, ((s, e, label), concept) in enumerate(
-                    zip(row.get("entities", []), concepts, strict=True)
+                    zip(row["entities"], concepts, strict=True)
                 )
             ]
             document = SourceDocument(str(row.get("id") or f"{path.stem}-{number}"), row["text"])

@@ -100,6 +100,8 @@ class CheckpointShim(PyTorchShim):
             are not trained are kept from it: weight decay would move them all the same.
         """
         checkpoint = self.own()
+        gradients = [w.grad for w in checkpoint.module.parameters() if w.grad is not None]
+        self._grad_scaler.unscale(gradients)
         if not self._grad_scaler.found_inf:
             for name, weights in checkpoint.module.named_parameters():
                 if weights.grad is None:
@@ -140,9 +142,11 @@ class CheckpointShim(PyTorchShim):
                 if (key := self._key(name, part)) in params:
                     backup.append((weights, part, weights.data[part].clone()))
                     weights.data[part] = xp2torch(params[key], device=weights.device)
-        yield
-        for weights, part, data in backup:
-            weights.data[part] = data
+        try:
+            yield
+        finally:
+            for weights, part, data in backup:
+                weights.data[part] = data
 
     @property
     def name(self) -> str:
@@ -159,7 +163,11 @@ class CheckpointShim(PyTorchShim):
             return []
         config_path = Path(self.name) / "config.json"
         if config_path.is_file():
-            return read_heads(describe(srsly.read_json(config_path), self.source))
+            config = srsly.read_json(config_path)
+            classifies = any("TokenCl" in name for name in config.get("architectures") or ())
+            if "openmed" not in config and not classifies:
+                return []  # a bare encoder
+            return read_heads(describe(config, self.source))
         info = lookup(self.name)
         if info is None:
             return []
@@ -173,7 +181,7 @@ class CheckpointShim(PyTorchShim):
         if not (Path(path) / "config.json").is_file():
             raise OSError(Errors.OM010.format(name=path, file="config.json"))
         self.source = Source(str(path), local_files_only=True)
-        self._checkpoint, self._owned = None, False
+        self._checkpoint, self._owned, self.trained = None, False, None
         self.load()
         return self
 
@@ -194,8 +202,10 @@ class CheckpointShim(PyTorchShim):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "CheckpointShim":
         copied = CheckpointShim.__new__(CheckpointShim)
-        self._owned = False  # the two share it now: whichever is trained takes a copy
         copied.__dict__.update(self.__dict__)
+        if self._owned and self._checkpoint is not None:  # what is trained is not shared
+            copied._checkpoint = self._checkpoint.copy()
+            copied._model = copied._checkpoint.module
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
@@ -218,12 +228,14 @@ class CheckpointShim(PyTorchShim):
     def to_device(self, device_type: str, device_id: int) -> None:
         """Obey thinc's request for a device, e.g. after `spacy.require_gpu()`."""
         self.device_name = "cpu" if device_type == "cpu" else f"cuda:{device_id}"
-        if self._owned and self._checkpoint is not None:
+        loaded = self._checkpoint
+        gone = loaded is not None and loaded.is_local and not Path(loaded.name).is_dir()
+        if loaded is not None and (loaded.is_changed or gone):  # not to be loaded again
             from .engines.torch import resolve_device
 
-            device = resolve_device(self.device_name)
-            self._checkpoint.module.to(device)
-            self._checkpoint.device = device
-        elif self._checkpoint is not None:
+            own = self.own()
+            own.device = resolve_device(self.device_name)
+            own.module.to(own.device)
+        elif loaded is not None:
             self._checkpoint = None
             self.load()

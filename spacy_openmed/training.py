@@ -77,12 +77,14 @@ def cross_entropy(
 
     logits (Floats2d): (n_pieces, n_labels) The head's logits.
     targets (Ints1d): (n_pieces,) Wanted state of each piece, `MISSING` for those not to count.
+        States that the head has no label for do not count either.
     scheme (LabelScheme): The head's label scheme.
     RETURNS (tuple[float, Floats2d, int]): Summed loss, its gradient by the logits, and the
         number of pieces that count.
     """
     d_logits = np.zeros_like(logits)
-    known = np.flatnonzero(targets != MISSING)
+    can_say = np.asarray(scheme.fold.any(axis=0))  # a type may have no label to go on with
+    known = np.flatnonzero((targets != MISSING) & can_say[targets])
     if not len(known):
         return 0.0, d_logits, 0
     probs = softmax(logits[known])

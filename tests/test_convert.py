@@ -254,7 +254,7 @@ def test_pubtator_with_windows_line_ends(nlp, tmp_path):
 
 def test_document_without_text(nlp, tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_text('{"id": "1", "text": ""}\n', encoding="utf8")
+    path.write_text('{"id": "1", "text": "", "entities": []}\n', encoding="utf8")
     ((doc, changes),) = convert(nlp, path, "jsonl")
     (read,) = DocBin(store_user_data=True, docs=[doc]).get_docs(nlp.vocab)
     assert (len(read), read.user_data["id"], changes) == (0, "1", {})

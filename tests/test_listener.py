@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam
 
+from spacy_openmed.architectures import Plan
 from spacy_openmed.windows import plan_span_windows, plan_windows
 
 HAS_TRANSFORMERS = find_spec("spacy_transformers") is not None
@@ -48,11 +49,8 @@ LISTENER = {
 }
 
 
-def make_examples(nlp, labels=("DRUG", "SIGN")):
-    return [
-        Example.from_dict(nlp.make_doc(text), {"entities": [e for e in ents if e[2] in labels]})
-        for text, ents in TEXTS
-    ]
+def make_examples(nlp):
+    return [Example.from_dict(nlp.make_doc(text), {"entities": ents}) for text, ents in TEXTS]
 
 
 def train(nlp, examples, steps, rate=5e-3):
@@ -86,7 +84,7 @@ def test_saves_and_loads(cnn, tmp_path):
     cnn.to_disk(tmp_path)
     loaded = spacy.load(tmp_path)
     assert loaded.evaluate(make_examples(loaded))["ents_f"] == 1.0
-    again = copy.deepcopy(spacy.blank("en").from_bytes(spacy.blank("en").to_bytes()))
+    again = spacy.blank("en")
     again.add_pipe("openmed_ner", config={"model": CNN})
     again.get_pipe("openmed_ner").from_bytes(cnn.get_pipe("openmed_ner").to_bytes())
     assert again.evaluate(make_examples(again))["ents_f"] == 1.0
@@ -100,11 +98,27 @@ def test_added_label_keeps_what_was_learned(cnn):
     after = component.model.predict(docs).logits
     np.testing.assert_allclose(after[:, : before.shape[1]], before, atol=1e-6)
     assert after.shape[1] == before.shape[1] + 2
+    train(cnn, make_examples(cnn), 3)
+    assert cnn.evaluate(make_examples(cnn))["ents_f"] == 1.0
+
+
+def test_copied_model_is_resized_alone(cnn):
+    copied = copy.deepcopy(cnn)
+    assert copied.get_pipe("openmed_ner").add_label("DOSE") == 1
+    train(copied, make_examples(copied), 1)
+    assert cnn.get_pipe("openmed_ner").labels == ("DRUG", "SIGN")
+    assert cnn.evaluate(make_examples(cnn))["ents_f"] == 1.0
+
+
+def test_domain_has_no_meaning():
+    with pytest.raises(ValueError, match="OM024"):
+        spacy.blank("en").add_pipe("openmed_ner", config={"model": CNN, "domain": "disease"})
 
 
 def test_empty_documents(cnn):
     assert not cnn("").ents
     assert not cnn("   ").ents
+    assert cnn.get_pipe("openmed_ner").predict([]) == []
 
 
 @needs_spacy_transformers
@@ -121,7 +135,6 @@ def test_two_components_share_one_transformer(make_checkpoint, tmp_path):
     nlp.add_pipe("openmed_ner", name="drugs", config={"model": LISTENER, "annotate": "spans"})
     nlp.add_pipe("openmed_ner", name="both", config={"model": LISTENER})
     examples = make_examples(nlp)
-    nlp.get_pipe("drugs")
     nlp.initialize(lambda: examples)
     assert len(nlp.get_pipe("transformer").listeners) == 2
     losses = train(nlp, examples, 40)
@@ -153,17 +166,22 @@ def test_span_getters_of_spacy_transformers_are_windows(make_checkpoint):
     np.testing.assert_allclose(logits[: len(alone)], alone, atol=1e-4)
 
 
-def test_sentences_as_windows(make_checkpoint):
+@pytest.mark.parametrize("family", ["bert", "deberta-v2", "modernbert"])
+def test_sentences_as_windows(make_checkpoint, family):
     def get_sentences(docs: list[Doc]):
         return [list(doc.sents) for doc in docs]
 
-    nlp = make_nlp(make_checkpoint())
+    nlp = make_nlp(make_checkpoint(family))
     nlp.add_pipe("sentencizer", first=True)
     doc = nlp.get_pipe("sentencizer")(nlp.make_doc("He took aspirin. She has asthma."))
     model = nlp.get_pipe("openmed_ner").model
-    apart = [model.predict([sent.as_doc()]).logits for sent in doc.sents]
     model.attrs["get_spans"] = get_sentences
-    np.testing.assert_allclose(model.predict([doc]).logits, np.concatenate(apart), atol=1e-4)
+    plan = Plan(model, nlp.get_pipe("openmed_ner").shim.checkpoint, [doc])
+    offsets = plan.pieces.offsets
+    bounds = zip(plan.windows.starts, plan.windows.ends - 1, strict=True)
+    seen = [doc.text[offsets[first, 0] : offsets[last, 1]].strip() for first, last in bounds]
+    assert seen == ["He took aspirin.", "She has asthma."]
+    assert len(model.predict([doc]).logits) == len(offsets)
 
 
 @given(

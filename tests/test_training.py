@@ -1,7 +1,9 @@
 """Training: what the head learns, what it must not touch, and what is saved."""
 
 import copy
+import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from conftest import make_nlp
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.training import Example
-from thinc.api import Adam
+from thinc.api import SGD, Adam
 from transformers import AutoModel
 
 from spacy_openmed.decoding import LabelScheme, softmax
@@ -55,6 +57,9 @@ def trained(make_checkpoint):
 def bare_encoder(tmp_path):
     folder = build_checkpoint(tmp_path / "encoder", "bert")
     AutoModel.from_pretrained(folder).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    config = {k: v for k, v in config.items() if k not in ("id2label", "label2id")}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf8")
     return folder
 
 
@@ -149,6 +154,19 @@ def test_frozen_encoder_leaves_other_heads(multi_head_checkpoint):
     kept, own = heads["bc5cdr_chem"].columns, heads["ncbi_disease"].columns
     np.testing.assert_allclose(after[:, kept], before[:, kept], atol=1e-6)
     assert np.abs(after[:, own] - before[:, own]).max() > 0.1
+
+
+def test_frozen_encoder_leaves_the_layers_that_heads_share(make_checkpoint):
+    labels = ("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")
+    nlp = make_nlp(make_checkpoint("modernbert", labels=labels), model={"frozen_layers": -1})
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    shim = nlp.get_pipe("openmed_ner").shim
+    before = copy.deepcopy(shim.own().module.state_dict())
+    train(nlp, examples, steps=2)
+    after = shim.own().module.state_dict()
+    changed = {key for key in before if not before[key].equal(after[key])}
+    assert changed == {"classifier.weight", "classifier.bias"}
 
 
 def test_frozen_layers_are_not_trained(make_checkpoint):
@@ -306,6 +324,138 @@ def test_frozen_layers_out_of_range(make_checkpoint, layers):
         nlp.update(make_examples(nlp))
 
 
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda nlp: pickle.loads(pickle.dumps(nlp))])
+def test_moving_to_a_device_keeps_what_was_learned(trained, duplicate):
+    before = logits_of(trained)
+    copied = duplicate(trained)
+    for nlp in (trained, copied):
+        nlp.get_pipe("openmed_ner").model.to_cpu()
+        np.testing.assert_allclose(logits_of(nlp), before, atol=1e-6)
+
+
+def test_averages_are_used_after_a_copy_and_an_error(trained):
+    sgd, _ = train(trained, make_examples(trained), steps=5, use_averages=True)
+    copy.deepcopy(trained)
+    after = logits_of(trained)
+
+    def fail():
+        with trained.use_params(sgd.averages):
+            assert np.abs(logits_of(trained) - after).max() > 1e-5
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    np.testing.assert_array_equal(logits_of(trained), after)
+
+
+class Scaler:
+    """thinc's gradient scaler, for a CPU."""
+
+    found_inf, _enabled = False, True
+
+    def to_(self, device):
+        self._enabled = True
+
+    def scale(self, tensor):
+        return tensor * 1024
+
+    def unscale(self, gradients):
+        for gradient in gradients:
+            gradient /= 1024
+
+    def update(self):
+        pass
+
+
+def test_scaled_gradients_of_several_batches_are_unscaled_once(make_checkpoint):
+    def weights_after(scaler, **model):
+        nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")), model=model)
+        examples = make_examples(nlp)
+        nlp.initialize(lambda: examples)
+        shim = nlp.get_pipe("openmed_ner").shim
+        with torch.no_grad():  # new rows are random
+            shim.own().module.classifier.weight.fill_(0.01)
+        if scaler is not None:
+            shim._grad_scaler = scaler
+        nlp.update(examples, sgd=SGD(0.1))
+        return shim.own().module.classifier.weight.detach().numpy()
+
+    expected = weights_after(None)
+    np.testing.assert_allclose(weights_after(Scaler(), max_batch_tokens=1), expected, atol=1e-5)
+
+
+def test_prediction_after_a_failed_update_is_not_random(trained, monkeypatch):
+    before = logits_of(trained)
+    module = trained.get_pipe("openmed_ner").shim.own().module
+    hook = module.classifier.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trained.update(make_examples(trained), drop=0.5, sgd=False)
+    hook.remove()
+    np.testing.assert_array_equal(logits_of(trained), before)
+
+
+def test_labels_that_mean_one_type_are_kept_apart(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-PERSON", "I-PERSON")))
+    texts = [
+        ("Ada saw Bob.", {"entities": [(0, 3, "PATIENT"), (8, 11, "NAME")]}),
+        ("Bob saw nobody.", {"entities": [(0, 3, "NAME")]}),
+    ]
+    examples = make_examples(nlp, texts)
+    nlp.initialize(lambda: examples)
+    train(nlp, examples)
+    assert nlp.evaluate(examples)["ents_f"] == 1.0
+
+
+def test_unknown_labels_are_told_once(trained):
+    texts = [("He took 5 mg.", {"entities": [(8, 12, "DOSE")]})]
+    examples = make_examples(trained, texts)
+    with pytest.warns(UserWarning, match=r"OM903.*DOSE"):
+        trained.update(examples, sgd=False)
+    trained.update(examples, sgd=False)
+
+
+def test_saving_over_a_trained_pipeline_leaves_nothing_of_it(trained, make_checkpoint, tmp_path):
+    trained.get_pipe("openmed_ner").cfg["labels"] = {"DRUG": "Medicine"}
+    trained.to_disk(tmp_path)
+    make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG"))).to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    assert loaded.get_pipe("openmed_ner").labels == ("DRUG",)
+    trained.get_pipe("openmed_ner").from_disk(tmp_path / "openmed_ner")
+    assert trained.get_pipe("openmed_ner").cfg["trained"] == []
+
+
+def test_other_settings_choose_another_head_to_train(multi_head_checkpoint, tmp_path):
+    nlp = make_nlp(multi_head_checkpoint)
+    nlp.initialize(lambda: make_examples(nlp))
+    nlp.to_disk(tmp_path)
+    config = {"components": {"openmed_ner": {"dataset": "ncbi_disease"}}}
+    loaded = spacy.load(tmp_path, config=config)
+    texts = [("He has asthma.", {"entities": [(7, 13, "Disease")]})]
+    loaded.update(make_examples(loaded, texts), sgd=False)
+    component = loaded.get_pipe("openmed_ner")
+    assert component.cfg["trained"] == ["ncbi_disease"]
+    assert [head.dataset for head in component.heads] == ["ncbi_disease"]
+
+
+def test_saved_pipeline_needs_no_other_folder(bare_encoder, tmp_path):
+    nlp = make_nlp(bare_encoder, dataset="my_head")
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    nlp.to_disk(tmp_path / "saved")
+    shutil.rmtree(bare_encoder)
+    loaded = spacy.load(tmp_path / "saved")
+    assert [head.dataset for head in loaded.get_pipe("openmed_ner").heads] == ["my_head"]
+
+
+def test_source_goes_on_training(trained, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_ner", source=trained)
+    assert nlp.evaluate(make_examples(nlp))["ents_f"] == 1.0
+    nlp.resume_training()
+    _, losses = train(nlp, make_examples(nlp), steps=2)
+    assert losses[0] < 0.1
+
+
 @pytest.mark.filterwarnings(r"ignore:\[OM901\]")  # of processors without fp16
 def test_fp16_needs_a_gpu(make_checkpoint):
     nlp = make_nlp(
@@ -334,6 +484,14 @@ def test_read_states():
     tags = ["B-DRUG", "L-DRUG", "O", None, "-", "U-SIGN", "I-DRUG", "U-OTHER"]
     states = read_states(tags, {"DRUG": 0, "SIGN": 1}, 2)
     assert states.tolist() == [1, 3, 0, MISSING, MISSING, 2, 3, 0]
+
+
+def test_states_without_a_label_do_not_count():
+    scheme = LabelScheme.from_labels(["O", "B-A"], name="x")
+    loss, gradient, count = cross_entropy(np.zeros((2, 2)), np.array([1, 2]), scheme)
+    assert count == 1
+    assert loss == pytest.approx(np.log(2))
+    assert not gradient[1].any()
 
 
 @given(st.integers(0, 2**32 - 1))

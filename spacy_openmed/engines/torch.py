@@ -87,9 +87,11 @@ def begin_update(
     scaler.to_(device)
     _set_dropout(module, drop)
     module.train()
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        logits = module(**_to_tensors(module, windows, pad)).logits
-    module.eval()
+    try:
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            logits = module(**_to_tensors(module, windows, pad)).logits
+    finally:
+        module.eval()
     values = logits.detach().float().cpu().numpy()
 
     def backprop(gradients: Sequence[np.ndarray]) -> None:
@@ -97,7 +99,6 @@ def begin_update(
         for row, gradient in enumerate(gradients):
             d_logits[row, : len(gradient)] = torch.from_numpy(gradient)
         torch.autograd.backward([logits], [scaler.scale(d_logits).to(logits.dtype)])
-        scaler.unscale([w.grad for w in module.parameters() if w.grad is not None])
 
     return [values[row, : len(window)] for row, window in enumerate(windows)], backprop
 
@@ -132,7 +133,7 @@ def set_trainable(module: Any, frozen_layers: int) -> None:
     open_layers = tuple(f"{stacks[0]}.{i}." for i in range(max(frozen_layers, 0), n_layers))
     for name, weights in module.named_parameters():
         if frozen_layers == -1:
-            weights.requires_grad_(not name.startswith(encoder))
+            weights.requires_grad_(name.startswith("classifier."))  # not what heads share
         elif frozen_layers:
             below = name.startswith(encoder) and not name.startswith(open_layers)
             weights.requires_grad_(not below)
