@@ -84,7 +84,7 @@ def convert(corpus: str) -> None:
         path = ROOT / "examples" / "medication" / f"{split}.pubtator"
         kind = "pubtator"
         if corpus != "medication":
-            path, kind = find_corpora() / "ner" / corpus / f"{split}.iob", "iob"
+            path, kind = find_split(corpus, split), "iob"
         msg.divider(f"{corpus}, {split}")
         convert_cli(
             path,
@@ -96,6 +96,25 @@ def convert(corpus: str) -> None:
             canonical=True,
             n_sents=1,
         )
+
+
+def find_split(corpus: str, split: str) -> Path:
+    """Find a benchmark corpus's file: in the folder that OPENMED_CORPORA names, or among the
+    assets of project.yml.
+
+    RETURNS (Path): The file; ends the program if it is not there.
+    """
+    name = "devel" if split == "dev" else split
+    asset = Path("assets") / f"{corpus}-IOB" / f"{name}.tsv"
+    if asset.is_file() and not os.environ.get("OPENMED_CORPORA"):
+        return asset
+    try:
+        path = find_corpora() / "ner" / corpus / f"{split}.iob"
+    except FileNotFoundError as err:
+        msg.fail(f"{err} Or fetch them: python -m spacy project assets --extra", exits=1)
+    if not path.is_file():
+        msg.fail(f"No file {path}", exits=1)
+    return path
 
 
 @app.command()
