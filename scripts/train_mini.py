@@ -157,6 +157,53 @@ def cut(passages: Sequence[Passage]) -> list[Passage]:
     ]
 
 
+def mentions(labels: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """RETURNS: head, id of the type's "B-" label, start and end of each mention of a passage.
+
+    Only those whose borders cut no mention of another head.
+    """
+    found = []
+    for h, row in enumerate(labels):
+        words = np.flatnonzero(row != IGNORE)
+        begins = [i for i in words if row[i] > 0 and row[i] % 2]
+        for begin in begins:
+            after = words[words > begin]
+            end = next((i for i in after if row[i] != row[begin] + 1), len(row))
+            inside = [labels[:, i] for i in (begin, end) if i < len(row)]
+            if not any((edge[edge > 0] % 2 == 0).any() for edge in inside):
+                found.append((h, int(row[begin]), int(begin), int(end)))
+    return found
+
+
+def swap_mentions(passages: Sequence[Passage], share: float, rng: random.Random) -> list[Passage]:
+    """Put other mentions of their type in the place of half of them, in a share of the passages.
+
+    What is known by heart says nothing of the words around it: a changed name has to be found by
+    its context. The labels of all heads come along with a mention.
+    """
+    found = [mentions(p.labels) for p in passages]
+    pool: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
+    for passage, spans in zip(passages, found, strict=True):
+        for h, label, start, end in spans:
+            part = passage.pieces[start:end], passage.labels[:, start:end]
+            pool.setdefault((h, label), []).append(part)
+    swapped = []
+    for passage, spans in zip(passages, found, strict=True):
+        if spans and rng.random() < share:
+            pieces, labels, last = [], [], 0
+            for h, label, start, end in sorted(spans, key=lambda span: span[2]):
+                if start >= last and rng.random() < 0.5:
+                    new_pieces, new_labels = rng.choice(pool[h, label])
+                    pieces += [passage.pieces[last:start], new_pieces]
+                    labels += [passage.labels[:, last:start], new_labels]
+                    last = end
+            pieces.append(passage.pieces[last:])
+            labels.append(passage.labels[:, last:])
+            passage = Passage(passage.corpus, np.concatenate(pieces), np.concatenate(labels, 1))
+        swapped.append(passage)
+    return swapped
+
+
 class Data:
     """Training passages: a fresh, reproducible order and grouping for every epoch."""
 
@@ -167,8 +214,10 @@ class Data:
         splits: Sequence[str],
         tokenizer: Any,
         seed: int,
+        swap: float = 0.0,
     ) -> None:
         self.heads = heads
+        self.swap = swap
         self.corpora = corpora
         self.seed = seed
         self.cls, self.sep = tokenizer.cls_token_id, tokenizer.sep_token_id
@@ -198,6 +247,8 @@ class Data:
         passages: list[Passage] = []
         for corpus, (encoded, docs) in self.encoded.items():
             settings = self.corpora[corpus]
+            if self.swap:
+                encoded = swap_mentions(encoded, self.swap, rng)
             joined = join_context(encoded, docs, rng) if settings["documents"] else cut(encoded)
             negatives = settings.get("negatives", 1.0)
             joined = [p for p in joined if (p.labels > 0).any() or rng.random() < negatives]
@@ -322,6 +373,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=float, default=0.1, help="share of the steps")
     parser.add_argument("--decay", type=float, default=0.9, help="share of the steps; 0: none")
     parser.add_argument("--average", type=float, default=0.999, help="of the weights, by step")
+    parser.add_argument("--swap", type=float, default=0.0, help="share of sentences with swaps")
     parser.add_argument("--batch-pieces", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bf16", action="store_true", help="autocast; needs AVX512-BF16 or a GPU")
@@ -344,7 +396,7 @@ def main() -> None:
         lr=args.lr,
         fused=True,
     )
-    data = Data(heads, corpora, args.splits, tokenizer, args.seed)
+    data = Data(heads, corpora, args.splits, tokenizer, args.seed, args.swap)
     sizes = [len(data.epoch(e, args.batch_pieces, args.share)) for e in range(args.epochs)]
     total = sum(sizes)
     average = Average(model, args.average)
