@@ -1,6 +1,9 @@
-"""Make the bundled checkpoint out of a trained one: fp16 weights, its tokenizer, its notices.
+"""Make the bundled checkpoint out of trained ones: fp16 weights, its tokenizer, its notices.
 
-    python scripts/bundle_mini.py CHECKPOINT ENCODER [--facts FILE] [--window 128]
+    python scripts/bundle_mini.py ENCODER CHECKPOINT [CHECKPOINT …] [--facts FILE] [--window 128]
+
+The weights of several checkpoints are averaged: runs that went on from one another, or from a
+common start, are better so than each of them (Wortsman et al. 2022, "Model soups").
 
 The facts are a JSON list with a row a head: "dataset", "recommended_confidence" and "f1" (from 0
 to 1, on gold tokens of the test set), both from benchmarks/accuracy.py.
@@ -9,23 +12,44 @@ to 1, on gold tokens of the test set), both from benchmarks/accuracy.py.
 import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from transformers import AutoModelForTokenClassification
 
 MINI = Path("spacy_openmed/mini")
 
 
+def average(checkpoints: Sequence[Path]) -> Any:
+    """RETURNS (PreTrainedModel): The first one, with the mean of the weights of all."""
+    module, *others = (
+        AutoModelForTokenClassification.from_pretrained(path, dtype=torch.float32)
+        for path in checkpoints
+    )
+    states = [other.state_dict() for other in others]
+    mean = {
+        key: torch.stack([value, *(state[key] for state in states)]).mean(0)
+        for key, value in module.state_dict().items()
+        if value.is_floating_point()
+    }
+    module.load_state_dict(mean, strict=False)
+    return module
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="folder that train_mini.py wrote")
     parser.add_argument("encoder", type=Path, help="folder of the base encoder")
+    parser.add_argument(
+        "checkpoints", type=Path, nargs="+", help="folders that train_mini.py wrote"
+    )
     parser.add_argument("--facts", type=Path, help="what was measured of the heads")
     parser.add_argument("--window", type=int, help="pieces that it reads best at a time")
     parser.add_argument("--output", type=Path, default=MINI)
     args = parser.parse_args()
 
-    module = AutoModelForTokenClassification.from_pretrained(args.checkpoint)
+    module = average(args.checkpoints)
     if args.window is not None:
         module.config.openmed["window"] = args.window
     if args.facts is not None:
