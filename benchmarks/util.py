@@ -242,14 +242,17 @@ def quiet_transformers() -> None:
 
 
 def to_markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Format a Markdown table; floats get two decimals.
+    """Format a Markdown table; floats get two decimals, None is an empty cell.
 
     header (Sequence[str]): The columns.
     rows (Iterable[Sequence[object]]): The cells.
     RETURNS (str): The table.
     """
     lines = [list(header), ["---"] * len(header)]
-    lines += [[f"{x:.2f}" if isinstance(x, float) else str(x) for x in row] for row in rows]
+    lines += [
+        [f"{x:.2f}" if isinstance(x, float) else "" if x is None else str(x) for x in row]
+        for row in rows
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""Make the bundled checkpoint out of trained ones: fp16 weights, its tokenizer, its notices.
+"""Make the bundled checkpoint out of trained ones: fp16 weights, and the encoder's tokenizer.
 
     python scripts/bundle_mini.py ENCODER CHECKPOINT [CHECKPOINT …] [--facts FILE] [--window 128]
 
@@ -56,17 +56,18 @@ def main() -> None:
         facts = {row["dataset"]: row for row in json.loads(args.facts.read_text(encoding="utf8"))}
         for head in module.config.openmed["heads"]:
             head |= facts[head["dataset"]]
-    module.half().save_pretrained(args.output)
-    (args.output / "model.safetensors").chmod(0o644)  # safetensors lets only the owner read them
     # The encoder's own files, as transformers of every version reads them, but without the
     # truncation and padding to 128 that it was used with.
-    for file in ("tokenizer_config.json", "special_tokens_map.json", "LICENSE"):
-        shutil.copyfile(args.encoder / file, args.output / file)
     tokenizer = json.loads((args.encoder / "tokenizer.json").read_text(encoding="utf8"))
     tokenizer |= {"truncation": None, "padding": None}
+    args.output.mkdir(parents=True, exist_ok=True)
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        shutil.copyfile(args.encoder / file, args.output / file)
     (args.output / "tokenizer.json").write_text(
         json.dumps(tokenizer, ensure_ascii=False), encoding="utf8"
     )
+    module.half().save_pretrained(args.output)
+    (args.output / "model.safetensors").chmod(0o644)  # safetensors lets only the owner read them
 
 
 if __name__ == "__main__":

@@ -117,29 +117,48 @@ def find_split(corpus: str, split: str) -> Path:
     return path
 
 
+def plan_steps(n_words: int, batch_size: int, epochs: int, n_evaluations: int = 8) -> tuple:
+    """Say how long to train.
+
+    n_words (int): Words of the training set.
+    batch_size (int): Words of a batch.
+    epochs (int): Times that the set is learned from.
+    n_evaluations (int): Evaluations after the first one.
+    RETURNS (tuple[int, int]): Steps, and after how many spaCy is to evaluate. It does so where
+        this divides the step: the last step is one of them.
+    """
+    frequency = max(epochs * n_words // (batch_size * n_evaluations), 1)
+    return frequency * n_evaluations, frequency
+
+
 @app.command()
 def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
-    """Run `spacy train`, with as long a schedule as the corpus needs."""
+    """Run `spacy train`, with as long a schedule as the corpus needs.
+
+    The pipeline is that of the last step, where the learning rate has come down to zero, not that
+    with the best score on dev: the bundled checkpoint has learned from some corpora's dev sets.
+    """
     facts = get_corpus(corpus)
     folder = Path("corpus") / corpus
     settings = spacy.util.load_config(config)["training"]
     vocab = spacy.blank("en").vocab
     docs = DocBin().from_disk(folder / "train.spacy").get_docs(vocab)
-    steps = epochs * max(sum(map(len, docs)) // settings["batcher"]["size"], 1)
+    steps, frequency = plan_steps(sum(map(len, docs)), settings["batcher"]["size"], epochs)
     known = facts.head in catalogue.bundled()
     overrides = {
         "paths.train": str(folder / "train.spacy"),
         "paths.dev": str(folder / "dev.spacy"),
         "components.openmed_ner.dataset": facts.head if known else None,
         "initialize.components.openmed_ner.head": facts.head,
-        "training.max_epochs": epochs,
-        "training.eval_frequency": max(steps // 8, 20),
+        "training.max_epochs": 0,
+        "training.max_steps": steps,
+        "training.eval_frequency": frequency,
         "training.optimizer.learn_rate.warmup_steps": steps // 10,
         "training.optimizer.learn_rate.total_steps": steps,
     }
     output = Path("training") / corpus
     spacy_train(config, output, use_gpu=gpu_id, overrides=overrides)
-    shutil.rmtree(output / "model-last", ignore_errors=True)
+    shutil.rmtree(output / "model-best", ignore_errors=True)
 
 
 @app.command()
@@ -178,9 +197,9 @@ def package(
     nlp = spacy.load(model)
     nlp.meta["description"] = f"spacy-openmed pipeline: {name}"
     nlp.meta["sources"] = [get_source(nlp)]
-    nlp.meta["license"] = nlp.meta["sources"][0]["license"]
     if corpus is not None:
         nlp.meta["sources"] += [{"name": corpus, "license": get_corpus(corpus).licence}]
+    nlp.meta["license"] = "; ".join(f"{s['name']}: {s['license']}" for s in nlp.meta["sources"])
     if metrics is not None:
         nlp.meta["performance"] = srsly.read_json(metrics)
     prepared = output / "model"
@@ -200,7 +219,7 @@ def package_corpus(corpus: str) -> None:
     """Build the wheel of the pipeline that was trained on a corpus."""
     package(
         get_corpus(corpus).domain,
-        Path("training") / corpus / "model-best",
+        Path("training") / corpus / "model-last",
         Path("packages") / corpus,
         Path("metrics") / f"{corpus}.json",
         corpus,

@@ -6,7 +6,8 @@ Every head reads the corpus that the heads file names for it; heads on one corpu
 share its forward passes. A run that was stopped goes on where it was when it is
 started again with the same arguments. Adding a head means adding a row to the
 heads file: started from a checkpoint of this script, the heads that it has keep
-what they learned.
+what they learned. `OUTPUT/final` is the last state, `OUTPUT/average-N` the average of the
+weights after N epochs.
 """
 
 import argparse
@@ -403,8 +404,11 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     state_path = args.output / "training.pt"
     done = 0
+    settings = {k: str(v) for k, v in vars(args).items() if k not in ("output", "save_minutes")}
     if state_path.is_file():
         state = torch.load(state_path, weights_only=True)
+        if state["settings"] != settings:
+            parser.error(f"{state_path} is of a run with other arguments. Delete it to start anew.")
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average.weights = state["average"]
@@ -420,6 +424,7 @@ def main() -> None:
                 "optimizer": optimizer.state_dict(),
                 "average": average.weights,
                 "rng": torch.get_rng_state(),
+                "settings": settings,
                 "step": step,
             },
             partial,
@@ -468,6 +473,7 @@ def main() -> None:
         save(step)
     model.save_pretrained(args.output / "final")
     tokenizer.save_pretrained(args.output / "final")
+    state_path.unlink()  # a run that has ended is not resumed
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ TOKENIZER_FILES = (
 )
 # One of them has to be there: transformers makes an empty tokenizer up where there is none.
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
-NOTICES = ("LICENSE", "NOTICE", "README.md")
+BASE_CARD = "BASE_README.md"  # the model card of what a trained checkpoint was before
+NOTICES = ("LICENSE", "NOTICE", "README.md", BASE_CARD)
 # All files that a checkpoint may be loaded from: never pickles, never code.
 CHECKPOINT_FILES = (
     "config.json",
@@ -139,18 +140,23 @@ class Checkpoint:
 
     def copy(self) -> "Checkpoint":
         """RETURNS (Checkpoint): One that nobody else uses, to be trained: in fp32, in which it
-        is saved too, and without the model card of what it was before."""
+        is saved too. The model card is that of what it was before, and is called so.
+        RAISES (ValueError): If it has no classifier of its own to train."""
         import torch
 
         from .engines.torch import TorchEngine
 
+        if not isinstance(getattr(self.module, "classifier", None), torch.nn.Linear):
+            raise ValueError(Errors.OM025.format(name=self.name))
         copied = copy.copy(self)
         copied.module = copy.deepcopy(self.module)
         if self._stored is not None:
             copied.module.float().load_state_dict(self._stored)
         copied.module.float().requires_grad_(True)
         copied.stored_dtype, copied._stored = torch.float32, None
-        copied.files = {k: v for k, v in self.files.items() if k != "README.md"}
+        copied.files = dict(self.files)
+        if card := copied.files.pop("README.md", None):
+            copied.files.setdefault(BASE_CARD, card)
         copied.is_changed = True
         copied.engine = TorchEngine(copied.module, self.pad)
         copied.set_facts(copy.deepcopy(self.facts))

@@ -61,7 +61,6 @@ class Errors:
         "[OM017] '{name}' gave values that are not finite. Its weights may be damaged or "
         'overflow in fp16: try model.precision = "fp32".'
     )
-    # OM014: training was not part of the first version.
     OM018 = (
         "[OM018] Component '{name}' can't tell which of its heads is to learn: it uses {heads}. "
         "Set dataset to one of them, or name one, or a new one, under "
@@ -92,6 +91,10 @@ class Errors:
         "[OM024] Component '{name}' has heads of its own on token vectors: domain and size choose "
         "a checkpoint, and have no meaning there. dataset names its head."
     )
+    OM025 = (
+        "[OM025] '{name}' can't be trained: its head is not one linear layer called 'classifier', "
+        "as those of BERT, RoBERTa, DeBERTa, DistilBERT and ModernBERT are."
+    )
 
     # Corpora
     OM040 = (
@@ -108,6 +111,10 @@ class Errors:
     OM066 = "[OM066] '{path}', document {number}, can't be read as {format}."
     OM067 = "[OM067] --rename takes OLD=NEW, not '{text}'."
     OM068 = "[OM068] '{path}' is no .spacy file: name one as the output."
+    OM069 = (
+        "[OM069] '{path}', document {number}, can't be made into a document of spaCy: its text is "
+        "no valid Unicode, or its tokens do not fit its text ({error})."
+    )
 
     # Catalogue
     OM100 = "[OM100] Unknown {what} '{name}'.{nearest} There are: {known}."

@@ -140,7 +140,7 @@ def make_openmed_ner(
         names = [dataset] if isinstance(dataset, str) else dataset or []
         own = {head.dataset for head in shim.heads}
         # A folder's heads are not known if it is a bare encoder's, or gone: in a saved pipeline.
-        is_open = not own and (Path(shim.name).is_absolute() or Path(shim.name).is_dir())
+        is_open = not own and catalogue.lookup(shim.name) is None
         if names and (is_open or own.issuperset(names)):
             datasets = tuple(names)  # heads that the catalogue need not know
         else:
@@ -454,9 +454,10 @@ class OpenMedNER(TrainablePipe):
         self.shim.own()
         types = self._types(heads)
         # Each type serves one label: "NAME" and "PATIENT" may both mean PERSON.
-        takers = {
-            kind: label for label in reversed(labels) if (kind := self._type_of(label, types))
-        }
+        takers: dict[str, str] = {}
+        for label in sorted(labels, key=lambda label: not self._is_name(label, types)):
+            if kind := self._type_of(label, types):
+                takers.setdefault(kind, label)
         unknown = [
             label for label in labels if takers.get(self._type_of(label, types) or "") != label
         ]
@@ -481,8 +482,8 @@ class OpenMedNER(TrainablePipe):
             if name in {head.dataset for head in self.shim.heads}:
                 raise ValueError(Errors.OM023.format(name=self.name, head=name))
             return [name]
-        if len(heads) > 1 and not self.datasets:
-            names = ", ".join(head.dataset for head in heads)
+        if len(knowing) > 1 and not self.datasets:
+            names = ", ".join(knowing)
             raise ValueError(Errors.OM018.format(name=self.name, heads=names))
         return knowing
 
@@ -497,9 +498,13 @@ class OpenMedNER(TrainablePipe):
 
     def _type_of(self, label: str, types: Sequence[str]) -> str | None:
         """The native type that a label of the data means."""
-        exact = [t for t in types if label in (t, self.label_of(t))]
+        exact = [t for t in types if self._is_name(label, [t])]
         alike = [t for t in types if canonical_label(t) == canonical_label(label)]
         return next(iter(exact + alike), None)
+
+    def _is_name(self, label: str, types: Sequence[str]) -> bool:
+        """Whether one of the types is called so: natively, or as the component answers."""
+        return any(label in (kind, self.label_of(kind)) for kind in types)
 
     def _set_head(self, dataset: str, types: Sequence[str]) -> None:
         if isinstance(self.shim, CheckpointShim):
@@ -531,7 +536,7 @@ class OpenMedNER(TrainablePipe):
         trained = self._trained or [head.dataset for head in self.heads] or [self.name]
         if len(trained) > 1:
             raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(trained)))
-        if self._type_of(label, self._types(trained)):
+        if self._is_name(label, self._types(trained)):
             return 0
         self.shim.load()
         self._set_head(trained[0], [label])

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import index
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,6 +31,8 @@ PASSAGE = re.compile(r"([^|\t]+)\|([a-z])\|(.*)", re.DOTALL)
 NO_CONCEPT = ("", "-", "-1")
 CONCEPT_KEYS = {"identifier", "mesh", "omim", "cui", "umls", "ncbi gene", "ncbi taxonomy"}
 RELATION_KEYS = ("type", "relation", "relation type", "relation_type")
+IOB_SUFFIXES = (".bio", ".conll", ".iob", ".iob2", ".tsv", ".txt")
+MAX_GAP = 1000  # line ends that stand for what lies between two passages
 BIOC_CHILDREN = ("passage", "sentence", "annotation", "relation", "location", "node")
 
 
@@ -37,6 +40,7 @@ class Change(str, Enum):
     """What was done to a source that is not what it seems, for the report."""
 
     REPAIRED = "entities that begin with I-"
+    BLANK = "tokens left out: nothing but white space"
     IN_BYTES = "documents whose offsets count bytes"
     LINE_ENDS = "documents whose offsets count a line end as one character"
     MOVED = "mentions moved by a few characters, to where they stand"
@@ -98,13 +102,13 @@ class SourceDocument:
     changes: Counter[Change] = field(default_factory=Counter)
 
 
-def find_inputs(path: Path, format: str = AUTO) -> tuple[list[tuple[Path, str]], int]:
+def find_inputs(path: Path, format: str = AUTO) -> tuple[list[tuple[Path, str]], list[Path]]:
     """Find what can be read in a folder and below.
 
     path (Path): A file or a folder.
     format (str): One of `READERS`, or "auto" to tell it by the content.
-    RETURNS (tuple[list[tuple[Path, str]], int]): Paths and formats (of brat, the folders that hold
-        `.ann` files), and how many files were passed over.
+    RETURNS (tuple[list[tuple[Path, str]], list[Path]]): Paths and formats (of brat, the folders
+        that hold `.ann` files), and the files that were passed over.
     RAISES (ValueError): If there is no such format, or nothing to read.
     """
     if format not in (AUTO, *READERS):
@@ -117,13 +121,15 @@ def find_inputs(path: Path, format: str = AUTO) -> tuple[list[tuple[Path, str]],
         if format not in (AUTO, "brat"):
             folders = set()
     inputs = [(folder, "brat") for folder in sorted(folders)]
-    passed_over = 0
+    passed_over = []
     for file in files:
         found = format if file == path and format != AUTO else detect_format(file)
+        if found is None and format == "iob" and file.suffix in IOB_SUFFIXES:
+            found = "iob"  # how it begins does not tell: "IL-2<tab>B"
         if found == "brat" and file.parent in folders:
             continue
         if found is None or format not in (AUTO, found):
-            passed_over += 1
+            passed_over.append(file)
         else:
             inputs.append((file, found))
     if not inputs:
@@ -188,7 +194,8 @@ def read_iob(path: Path, *, n_sents: int = 1) -> Iterator[SourceDocument]:
             documents[-1][1].append([])
         else:
             columns = _columns(line)
-            if len(columns) < 2 or not columns[0] or not TAG.fullmatch(columns[-1]):
+            is_empty = not columns[0] and line.startswith("\t")  # not white space as a token
+            if len(columns) < 2 or is_empty or not TAG.fullmatch(columns[-1]):
                 expected = "a token, and in the last column O or a tag such as B-Disease"
                 raise _malformed(path, number, "iob", expected)
             documents[-1][1][-1].append((columns[0], columns[-1]))
@@ -206,10 +213,11 @@ def _iob_document(id: str, sentences: Iterable[list[tuple[str, str]]]) -> Source
     words: list[str] = []
     sent_starts: list[bool] = []
     mentions: list[Mention] = []
-    repaired = position = 0
+    repaired = blank = position = 0
     for sentence in sentences:
         is_open = False
-        for i, (word, tag) in enumerate(sentence):
+        blank += sum(not word for word, _ in sentence)
+        for i, (word, tag) in enumerate(pair for pair in sentence if pair[0]):
             kind, label = tag[0], tag[2:] or UNTYPED
             end = position + len(word)
             if kind == "O":
@@ -224,7 +232,7 @@ def _iob_document(id: str, sentences: Iterable[list[tuple[str, str]]]) -> Source
             words.append(word)
             sent_starts.append(i == 0)
             position = end + 1
-    changes = Counter({Change.REPAIRED: repaired})
+    changes = Counter({Change.REPAIRED: repaired, Change.BLANK: blank})
     text = " ".join(words)
     return SourceDocument(id, text, mentions, [], words, sent_starts, changes)
 
@@ -263,7 +271,10 @@ def read_brat(path: Path) -> Iterator[SourceDocument]:
     Offsets count every character of the text file, but many tools read line ends of two
     characters as one: the reading under which more mentions stand where they should is taken.
     """
-    for ann in sorted(path.glob("*.ann")) if path.is_dir() else [path.with_suffix(".ann")]:
+    anns = [path.with_suffix(".ann")]
+    if path.is_dir():
+        anns = sorted(ann for ann in path.glob("*.ann") if not ann.name.startswith("."))
+    for ann in anns:
         if not ann.with_suffix(".txt").is_file():
             raise ValueError(Errors.OM065.format(path=ann))
         text = _read_text(ann.with_suffix(".txt"), "utf-8")
@@ -277,7 +288,7 @@ def read_brat(path: Path) -> Iterator[SourceDocument]:
 
 def _brat_document(path: Path, text: str) -> SourceDocument:
     document = SourceDocument(path.stem, text)
-    index: dict[str, int | None] = {}
+    place: dict[str, int | None] = {}
     concepts: dict[str, str] = {}
     relations: list[tuple[str, list[str]]] = []
     for number, line in _lines(path):
@@ -288,7 +299,7 @@ def _brat_document(path: Path, text: str) -> SourceDocument:
             offsets = [part.split(" ") for part in " ".join(args).split(";")]
             if not all(len(o) == 2 and o[0].isdecimal() and o[1].isdecimal() for o in offsets):
                 raise _malformed(path, number, "brat", "T1<tab>Type start end<tab>mention")
-            index[id] = len(document.mentions)
+            place[id] = len(document.mentions)
             places = [(int(start), int(end)) for start, end in offsets]
             document.mentions.append(_mention(places, kind, quote or None))
         elif id.startswith("R"):
@@ -298,12 +309,12 @@ def _brat_document(path: Path, text: str) -> SourceDocument:
         elif line.strip():
             document.changes[Change.OTHER_KIND] += 1
     for name, concept in concepts.items():
-        i = index.get(name)
+        i = place.get(name)
         if i is not None:
             old = document.mentions[i]
             document.mentions[i] = Mention(old.fragments, old.label, old.text, concept)
     for kind, names in relations:
-        _add_relation(document, kind, [index.get(name) for name in names])
+        _add_relation(document, kind, [place.get(name) for name in names])
     return document
 
 
@@ -369,24 +380,25 @@ def _bioc_document(source: dict[str, Any], default_id: str) -> SourceDocument:
     ]
     levels = [source, *passages, *sentences]
     annotations = [a for level in levels for a in level.get("annotations") or []]
-    document = SourceDocument(str(source.get("id") or default_id), *_lay_out(chunks, annotations))
+    id = _id_of(source, default_id)
+    document = SourceDocument(id, *_lay_out(chunks, annotations))
     if _misses(document.text, document.mentions) and not document.text.isascii():
         # BioC's DTD asks for offsets in bytes; most corpora count characters all the same.
         in_bytes = _lay_out(chunks, annotations, in_bytes=True)
         if _misses(*in_bytes) < _misses(document.text, document.mentions):
             document.text, document.mentions = in_bytes
             document.changes[Change.IN_BYTES] += 1
-    index: dict[str, int | None] = {}
+    place: dict[str, int | None] = {}
     for i, annotation in enumerate(annotations):
-        id = str(annotation.get("id"))
-        index[id] = None if id in index else i  # an id that stands twice refers to nothing
+        name = str(annotation.get("id"))
+        place[name] = None if name in place else i  # an id that stands twice refers to nothing
     concepts = {m.concept for m in document.mentions}
     concepts |= {part for concept in concepts for part in re.split(r"[|,;]", concept)}
     for relation in (r for level in levels for r in level.get("relations") or []):
         infons = relation.get("infons") or {}
         key = next((key for key in RELATION_KEYS if key in infons), "")
         nodes = relation.get("nodes") or []
-        args: list[int | str | None] = [index.get(str(node["refid"])) for node in nodes]
+        args: list[int | str | None] = [place.get(str(node["refid"])) for node in nodes]
         if len(nodes) < 2:  # between concepts (BC5CDR, BioRED, PubTator 3): they are in the infons
             values = [
                 value.get("identifier") if isinstance(value, dict) else value
@@ -408,7 +420,7 @@ def _lay_out(
     starts = []
     for offset, chunk in chunks:
         gap = 1 if offset < end else offset - end
-        text += " " if gap == 1 else "\n" * gap
+        text += " " if gap == 1 else "\n" * min(gap, MAX_GAP)
         starts.append(len(text))
         text += chunk
         end = offset + len(chunk.encode() if in_bytes else chunk)
@@ -449,13 +461,16 @@ def read_jsonl(path: Path) -> Iterator[SourceDocument]:
             gaps = set(row.get("discontinuous", []))
             mentions = [
                 Mention(
-                    ((int(s), int(e)),), str(label), concept=str(concept or ""), has_gaps=i in gaps
+                    ((index(s), index(e)),),
+                    str(label),
+                    concept=str(concept or ""),
+                    has_gaps=i in gaps,
                 )
                 for i, ((s, e, label), concept) in enumerate(
                     zip(row["entities"], concepts, strict=True)
                 )
             ]
-            document = SourceDocument(str(row.get("id") or f"{path.stem}-{number}"), row["text"])
+            document = SourceDocument(_id_of(row, f"{path.stem}-{number}"), row["text"])
             document.mentions = mentions
             for kind, *args in row.get("relations", []):
                 known = [a if isinstance(a, str) or a < len(mentions) else None for a in args]
@@ -464,6 +479,11 @@ def read_jsonl(path: Path) -> Iterator[SourceDocument]:
             expected = '{"id": ..., "text": ..., "entities": [[start, end, label], ...]}'
             raise _malformed(path, number, "jsonl", expected) from None
         yield document
+
+
+def _id_of(source: dict[str, Any], default: str) -> str:
+    id = source.get("id")
+    return default if id in (None, "") else str(id)
 
 
 def _mention(

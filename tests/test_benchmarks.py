@@ -6,7 +6,10 @@ from pathlib import Path
 
 import accuracy
 import alignment
+import calibration
 import checkpoints as ckpt
+import numpy as np
+import privacy
 import pytest
 import spacy
 import speed
@@ -179,6 +182,38 @@ def test_thresholds_fit_into_config_json(made_up_corpora: Path, tmp_path: Path):
     assert run(accuracy.main, *args) == [{"dataset": "bc5cdr_chem", "recommended_confidence": 0.79}]
 
 
+def test_calibration_divides_the_logits_of_a_head_that_is_too_sure(
+    made_up_corpora: Path, tmp_path: Path
+):
+    # One of two chemicals that it finds on gold tokens is none, both with a score of 0.98.
+    folder = ckpt.make_multi_head_checkpoint(
+        tmp_path / "sure",
+        {"bc5cdr_chem": {"aspirin": "Chemical", "asthma": "Chemical"}},
+        margin=5.0,
+    )
+    (row,) = run(calibration.main, "--checkpoint", folder, "-d", "bc5cdr_chem")
+    assert row["temperature"] > 1.5
+    assert row["ECE, % after"] < row["ECE, % before"] - 3
+
+
+def test_calibration_error_is_the_weighted_distance():
+    scores, right = np.array([0.95, 0.95, 0.15, 0.15]), np.array([True, False, False, False])
+    error = calibration.calibration_error(scores, right)
+    assert error == pytest.approx((2 * 0.45 + 2 * 0.15) / 4)
+
+
+def test_privacy_counts_tokens_of_any_kind(keyword_checkpoint: Path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_ner", config={"model": {"name": str(keyword_checkpoint)}})
+    doc = nlp.make_doc("aspirin asthma renal failure oral")
+    # Found: the first four. The second counts neither way, the last is missed.
+    kinds = {0: "PERSON", 1: privacy.IGNORED, 2: "DATE", 4: "DATE"}
+    total, dates, persons = privacy.score(nlp, [(doc, kinds)])
+    assert total == ("all", 3, *(pytest.approx(200 / 3),) * 3)
+    assert dates == ("DATE", 2, None, 50.0, None)
+    assert persons == ("PERSON", 1, None, 100.0, None)
+
+
 @pytest.mark.parametrize(
     ("scores", "correct", "n_gold", "expected"),
     [
@@ -280,6 +315,6 @@ def test_speed(multi_head_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_tables_are_markdown():
-    assert util.to_markdown(("a", "b"), [("x", 1.234), (2, 0)]) == (
-        "| a | b |\n| --- | --- |\n| x | 1.23 |\n| 2 | 0 |"
+    assert util.to_markdown(("a", "b"), [("x", 1.234), (2, None)]) == (
+        "| a | b |\n| --- | --- |\n| x | 1.23 |\n| 2 |  |"
     )

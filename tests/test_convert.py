@@ -12,7 +12,14 @@ from typer.testing import CliRunner
 
 from spacy_openmed.cli import openmed_cli
 from spacy_openmed.convert import GOLD_KEY, to_doc
-from spacy_openmed.readers import Change, Mention, SourceDocument, detect_format, read_documents
+from spacy_openmed.readers import (
+    Change,
+    Mention,
+    SourceDocument,
+    detect_format,
+    find_inputs,
+    read_documents,
+)
 
 PUBTATOR = """1|t|Aspirin
 1|a|It caused asthma.
@@ -350,3 +357,78 @@ def test_command_says_which_type_there_is_not(tmp_path: Path):
     path.write_text(PUBTATOR, encoding="utf8")
     args = ["convert", str(path), str(tmp_path / "o.spacy"), "-t", "Chemicla"]
     assert "No mention is of the type Chemicla" in CliRunner().invoke(openmed_cli, args).output
+
+
+def test_named_format_is_taken_at_its_word(tmp_path: Path):
+    (tmp_path / "train.tsv").write_text("IL-2\tB\nfell\tO\n", encoding="utf8")
+    (tmp_path / "notes.md").write_text("About the corpus", encoding="utf8")
+    inputs, passed_over = find_inputs(tmp_path, "iob")
+    assert inputs == [(tmp_path / "train.tsv", "iob")]
+    assert passed_over == [tmp_path / "notes.md"]
+
+
+def test_command_names_the_files_that_it_passes_over(tmp_path: Path):
+    (tmp_path / "a.pubtator").write_text(PUBTATOR, encoding="utf8")
+    (tmp_path / "notes.md").write_text("About the corpus", encoding="utf8")
+    args = ["convert", str(tmp_path), str(tmp_path / "out.spacy")]
+    assert "notes.md" in CliRunner().invoke(openmed_cli, args).stdout
+
+
+def test_command_names_the_document_that_spacy_cannot_hold(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"text": "Fine.", "entities": []}\n{"text": "Secret \\ud800", "entities": []}\n',
+        encoding="utf8",
+    )
+    args = ["convert", str(path), str(tmp_path / "out.spacy")]
+    result = CliRunner().invoke(openmed_cli, args)
+    assert result.exit_code == 1
+    assert "OM069" in result.stdout
+    assert "document 2" in result.stdout
+    assert "Secret" not in result.stdout
+
+
+def test_command_reads_texts_longer_than_parsers_take(tmp_path: Path):
+    path, output = tmp_path / "a.jsonl", tmp_path / "out.spacy"
+    row = {"text": "a " * 600_000, "entities": []}
+    path.write_text(json.dumps(row), encoding="utf8")
+    result = CliRunner().invoke(openmed_cli, ["convert", str(path), str(output)])
+    assert result.exit_code == 0, result.stdout
+
+
+def test_offsets_far_from_the_start_do_not_make_a_long_text(nlp, tmp_path):
+    source = json.loads(json.dumps(BIOC))
+    passage = source["documents"][0]["passages"][0]
+    passage["offset"] = passage["annotations"][0]["locations"][0]["offset"] = 5_000_000
+    (tmp_path / "a.json").write_text(json.dumps(source), encoding="utf8")
+    ((doc, _),) = convert(nlp, tmp_path / "a.json", "bioc")
+    assert [ent.text for ent in doc.ents] == ["Aspirin"]
+    assert len(doc.text) < 2000
+
+
+def test_id_may_be_zero(nlp, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": 0, "text": "a", "entities": []}', encoding="utf8")
+    ((doc, _),) = convert(nlp, tmp_path / "a.jsonl", "jsonl")
+    assert doc.user_data["id"] == "0"
+
+
+def test_offset_has_to_be_a_whole_number(nlp, tmp_path):
+    row = '{"text": "abc", "entities": [[0, 2.9, "X"]]}'
+    (tmp_path / "a.jsonl").write_text(row, encoding="utf8")
+    with pytest.raises(ValueError, match="OM063"):
+        convert(nlp, tmp_path / "a.jsonl", "jsonl")
+
+
+def test_hidden_brat_files_are_left_alone(nlp, tmp_path):
+    (tmp_path / "a.txt").write_text("Aspirin", encoding="utf8")
+    (tmp_path / "a.ann").write_text("T1\tDrug 0 7\tAspirin\n", encoding="utf8")
+    (tmp_path / "._a.ann").write_bytes(b"\x00\xff")
+    ((doc, _),) = convert(nlp, tmp_path, "brat")
+    assert len(doc.ents) == 1
+
+
+def test_token_of_white_space_is_counted(nlp, tmp_path):
+    (tmp_path / "a.iob").write_text("Big\tB-X\n\u2009\tI-X\ntoe\tI-X\n", encoding="utf8")
+    ((doc, counts),) = convert(nlp, tmp_path / "a.iob", "iob")
+    assert [ent.text for ent in doc.ents] == ["Big toe"]
+    assert counts[Change.BLANK] == 1

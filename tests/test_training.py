@@ -135,11 +135,18 @@ def test_unknown_labels_get_a_new_head(multi_head_checkpoint):
     assert len(component.shim.heads) == 3
 
 
-def test_several_heads_in_use_need_a_choice(multi_head_checkpoint):
+def test_several_heads_that_know_the_labels_need_a_choice(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint)
+    texts = [("Aspirin for asthma.", {"entities": [(0, 7, "Chemical"), (12, 18, "Disease")]})]
+    with pytest.raises(ValueError, match="OM018.*bc5cdr_chem, ncbi_disease"):
+        nlp.initialize(lambda: make_examples(nlp, texts))
+
+
+def test_the_only_head_that_knows_the_labels_learns(multi_head_checkpoint):
     nlp = make_nlp(multi_head_checkpoint)
     texts = [("He has asthma.", {"entities": [(7, 13, "Disease")]})]
-    with pytest.raises(ValueError, match="OM018"):
-        nlp.initialize(lambda: make_examples(nlp, texts))
+    nlp.initialize(lambda: make_examples(nlp, texts))
+    assert [head.dataset for head in nlp.get_pipe("openmed_ner").heads] == ["ncbi_disease"]
 
 
 def test_frozen_encoder_leaves_other_heads(multi_head_checkpoint):
@@ -406,6 +413,47 @@ def test_labels_that_mean_one_type_are_kept_apart(make_checkpoint):
     assert nlp.evaluate(examples)["ents_f"] == 1.0
 
 
+@pytest.mark.parametrize("first", ["NAME", "PATIENT"])  # sorted before and after PERSON
+def test_a_types_own_name_comes_before_those_alike(make_checkpoint, first):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-PERSON", "I-PERSON")))
+    texts = [("Ada saw Bob.", {"entities": [(0, 3, first), (8, 11, "PERSON")]})]
+    examples = make_examples(nlp, texts)
+    nlp.initialize(lambda: examples)
+    train(nlp, examples)
+    assert [ent.label_ for ent in nlp("Ada saw Bob.").ents] == [first, "PERSON"]
+
+
+def test_add_label_adds_what_the_component_does_not_answer(make_checkpoint):
+    component = make_nlp(make_checkpoint(labels=("O", "B-PERSON", "I-PERSON"))).get_pipe(
+        "openmed_ner"
+    )
+    assert [component.add_label(label) for label in ("PERSON", "PATIENT", "PATIENT")] == [0, 1, 0]
+    assert component.labels == ("PERSON", "PATIENT")
+
+
+def test_checkpoint_without_a_linear_classifier_is_not_trained(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")))
+    module = nlp.get_pipe("openmed_ner").shim.load().module
+    module.score = module.classifier
+    del module.classifier
+    with pytest.raises(ValueError, match="OM025"):
+        nlp.initialize(lambda: make_examples(nlp))
+
+
+def test_model_card_of_the_base_is_kept_as_such(make_checkpoint, tmp_path):
+    folder = make_checkpoint(labels=("O", "B-DRUG", "I-DRUG"))
+    (folder / "README.md").write_text("the card", encoding="utf8")
+    nlp = make_nlp(folder)
+    examples = make_examples(nlp)
+    for name in ("once", "twice"):
+        nlp.initialize(lambda: examples)
+        nlp.to_disk(tmp_path / name)
+        saved = tmp_path / name / "openmed_ner" / "checkpoint"
+        assert (saved / "BASE_README.md").read_text(encoding="utf8") == "the card"
+        assert not (saved / "README.md").exists()
+        nlp = spacy.load(tmp_path / name)
+
+
 def test_unknown_labels_are_told_once(trained):
     texts = [("He took 5 mg.", {"entities": [(8, 12, "DOSE")]})]
     examples = make_examples(trained, texts)
@@ -437,12 +485,16 @@ def test_other_settings_choose_another_head_to_train(multi_head_checkpoint, tmp_
     assert [head.dataset for head in component.heads] == ["ncbi_disease"]
 
 
-def test_saved_pipeline_needs_no_other_folder(bare_encoder, tmp_path):
-    nlp = make_nlp(bare_encoder, dataset="my_head")
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_saved_pipeline_needs_no_other_folder(bare_encoder, tmp_path, monkeypatch, is_relative):
+    monkeypatch.chdir(bare_encoder.parent)
+    folder = bare_encoder.name if is_relative else bare_encoder
+    nlp = make_nlp(folder, dataset="my_head")
     examples = make_examples(nlp)
     nlp.initialize(lambda: examples)
     nlp.to_disk(tmp_path / "saved")
     shutil.rmtree(bare_encoder)
+    monkeypatch.chdir(tmp_path)
     loaded = spacy.load(tmp_path / "saved")
     assert [head.dataset for head in loaded.get_pipe("openmed_ner").heads] == ["my_head"]
 

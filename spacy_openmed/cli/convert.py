@@ -1,3 +1,4 @@
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -35,15 +36,24 @@ def convert_cli(
         labels = dict(_pair(text) for text in rename)
         inputs, passed_over = find_inputs(input_path, format)
         nlp = spacy.blank(lang)
+        nlp.max_length = sys.maxsize  # the limit is for parsers
         docs = DocBin(store_user_data=True)
         counts: Counter[str] = Counter()
         entities: Counter[str] = Counter()
         changes: Counter[str] = Counter()
         seen: set[str] = set()
         for path, found in inputs:
-            for source in read_documents(path, found, n_sents=n_sents):
-                doc, changed = to_doc(source, nlp, labels=labels, types=types, canonical=canonical)
-                docs.add(doc)
+            sources = read_documents(path, found, n_sents=n_sents)
+            for number, source in enumerate(sources, 1):
+                try:
+                    doc, changed = to_doc(
+                        source, nlp, labels=labels, types=types, canonical=canonical
+                    )
+                    docs.add(doc)
+                except ValueError as err:  # not its message: it may hold the text
+                    raise ValueError(
+                        Errors.OM069.format(path=path, number=number, error=type(err).__name__)
+                    ) from None
                 seen.update(mention.label for mention in source.mentions)
                 counts.update({"documents": 1, "tokens": len(doc)})
                 counts["relations"] += len(doc.user_data["relations"])
@@ -57,7 +67,10 @@ def convert_cli(
     msg.table([(name, f"{n:,}") for name, n in counts.items()], aligns=("l", "r"))
     msg.table([(name, f"{n:,}") for name, n in entities.most_common()], aligns=("l", "r"))
     if passed_over:
-        msg.warn(f"{passed_over} files passed over: of no known format")
+        names = ", ".join(str(file) for file in passed_over[:5])
+        more = f" and {len(passed_over) - 5:,} more" if len(passed_over) > 5 else ""
+        kind = "no known format" if format == AUTO else f"another format than {format}"
+        msg.warn(f"Files passed over, of {kind}: {names}{more}")
     if absent := sorted({*labels, *types} - seen):
         msg.warn(f"No mention is of the type {', '.join(absent)}")
     for name, n in changes.items():

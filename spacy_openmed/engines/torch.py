@@ -125,12 +125,14 @@ def set_trainable(module: Any, frozen_layers: int) -> None:
     n_layers = module.config.num_hidden_layers
     if not -1 <= frozen_layers <= n_layers:
         raise ValueError(Errors.OM021.format(value=frozen_layers, n_layers=n_layers))
-    stacks = [
-        name
-        for name, child in module.named_modules()
-        if isinstance(child, nn.ModuleList) and len(child) == n_layers
-    ]
-    open_layers = tuple(f"{stacks[0]}.{i}." for i in range(max(frozen_layers, 0), n_layers))
+    open_layers: tuple[str, ...] = ()
+    if frozen_layers > 0:
+        stack = next(
+            name
+            for name, child in module.named_modules()
+            if isinstance(child, nn.ModuleList) and len(child) == n_layers
+        )
+        open_layers = tuple(f"{stack}.{i}." for i in range(frozen_layers, n_layers))
     for name, weights in module.named_parameters():
         if frozen_layers == -1:
             weights.requires_grad_(name.startswith("classifier."))  # not what heads share

@@ -1,0 +1,118 @@
+"""The scripts that make the bundled checkpoint, and the steps of project.yml."""
+
+import json
+import sys
+from pathlib import Path
+
+import checkpoints as ckpt
+import pytest
+import torch
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import bundle_mini  # noqa: E402
+import project  # noqa: E402
+import train_mini  # noqa: E402
+
+HEADS = {
+    "corpora": {"made-up": {"documents": True}},
+    "heads": {"drugs": {"corpus": "made-up", "types": ["Drug"]}},
+}
+IOB = "We\tO\ngave\tO\naspirin\tB-Drug\n.\tO\n\nNo\tO\nasthma\tO\nwas\tO\nseen\tO\n.\tO\n\n"
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    """Run `train_mini.py` on a made-up corpus; gives the folder that it writes."""
+    for split in ("train", "dev", "test"):
+        path = tmp_path / "ner" / "made-up" / f"{split}.iob"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Held-back sentences are not trained on: those of the training set are others.
+        path.write_text(IOB.replace("gave", "take") if split == "train" else IOB, encoding="utf8")
+    heads = tmp_path / "heads.json"
+    heads.write_text(json.dumps(HEADS), encoding="utf8")
+    monkeypatch.setenv("OPENMED_CORPORA", str(tmp_path))
+    encoder = ckpt.make_checkpoint(tmp_path / "encoder", "bert")
+
+    def run(name: str, *, lr: float = 1e-3, stop_after: int | None = None) -> Path:
+        steps = 0
+        own = train_mini.learning_rate
+
+        def learning_rate(*args, **kwargs):
+            nonlocal steps
+            steps += 1
+            if stop_after is not None and steps > stop_after:
+                raise Interrupted
+            return own(*args, **kwargs)
+
+        options = ["--epochs", 4, "--lr", lr, "--batch-pieces", 8, "--save-minutes", 0]
+        argv = ["train_mini.py", encoder, tmp_path / name, "--heads", heads, *options]
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [*map(str, argv)])
+            patch.setattr(train_mini, "learning_rate", learning_rate)
+            train_mini.main()
+        return tmp_path / name
+
+    return run
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_interrupted_training_goes_on_where_it_was(train, tmp_path):
+    whole = weights(train("whole") / "final")
+    with pytest.raises(Interrupted):
+        train("halves", stop_after=3)
+    assert (tmp_path / "halves" / "training.pt").is_file()
+    halves = train("halves")
+    torch.testing.assert_close(weights(halves / "final"), whole, rtol=0, atol=0)
+    assert not (halves / "training.pt").exists()
+
+
+def test_training_does_not_go_on_with_other_arguments(train, capsys):
+    with pytest.raises(Interrupted):
+        train("run", stop_after=3)
+    with pytest.raises(SystemExit):
+        train("run", lr=1e-4)
+    assert "other arguments" in capsys.readouterr().err
+
+
+def test_bundle_is_the_mean_in_half_precision(train, tmp_path, monkeypatch):
+    run = train("run")
+    first, last = run / "epoch-1", run / "final"
+    (tmp_path / "encoder" / "special_tokens_map.json").write_text("{}", encoding="utf8")
+    output = tmp_path / "bundle"
+    argv = ["bundle_mini.py", tmp_path / "encoder", first, last, "--output", output]
+    monkeypatch.setattr(sys, "argv", [*map(str, argv), "--window", "64"])
+    bundle_mini.main()
+    expected = {key: ((a + b) / 2).half() for (key, a), b in zip_states(first, last)}
+    assert expected
+    torch.testing.assert_close(weights(output), expected, rtol=0, atol=0)
+    config = json.loads((output / "config.json").read_text(encoding="utf8"))
+    assert config["openmed"]["window"] == 64
+    tokenizer = json.loads((output / "tokenizer.json").read_text(encoding="utf8"))
+    assert tokenizer["truncation"] is None
+
+
+def zip_states(first: Path, last: Path):
+    return zip(weights(first).items(), weights(last).values(), strict=True)
+
+
+@pytest.mark.parametrize(("n_words", "epochs"), [(4600, 8), (4600, 1), (100, 1), (136_000, 3)])
+def test_the_last_step_is_evaluated(n_words, epochs):
+    steps, frequency = project.plan_steps(n_words, 400, epochs)
+    assert steps % frequency == 0
+    assert abs(steps - epochs * n_words / 400) <= 8
+
+
+def test_every_corpus_of_the_project_has_a_domain_and_a_head():
+    heads, _ = train_mini.read_heads(ROOT / "scripts" / "mini_heads.json")
+    known = {head.dataset for head in heads}
+    assert {facts.head for facts in project.CORPORA.values()} - known == {"medication"}
