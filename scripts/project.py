@@ -34,6 +34,7 @@ from spacy_openmed.corpora import find_corpora
 ROOT = Path(__file__).parent.parent
 SPLITS = ("train", "dev", "test")
 VERSION = "0.1.0"
+KNOWN_RATE = 5e-5  # peak learning rate of a head that knows the corpus: more undoes what it learned
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
     settings = spacy.util.load_config(config)["training"]
     vocab = spacy.blank("en").vocab
     docs = DocBin().from_disk(folder / "train.spacy").get_docs(vocab)
+    own_rate = settings["optimizer"]["learn_rate"]["initial_rate"]
     steps, frequency = plan_steps(sum(map(len, docs)), settings["batcher"]["size"], epochs)
     known = facts.head in catalogue.bundled()
     overrides = {
@@ -155,6 +157,7 @@ def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
         "training.eval_frequency": frequency,
         "training.optimizer.learn_rate.warmup_steps": steps // 10,
         "training.optimizer.learn_rate.total_steps": steps,
+        "training.optimizer.learn_rate.initial_rate": KNOWN_RATE if known else own_rate,
     }
     output = Path("training") / corpus
     spacy_train(config, output, use_gpu=gpu_id, overrides=overrides)
