@@ -70,7 +70,7 @@ def read_summaries(nlp: Language) -> list[Text]:
     for line in path.read_text(encoding="utf8").splitlines():
         row = json.loads(line)
         doc = nlp.make_doc(row["text"])
-        kinds = {}
+        kinds: dict[int, str] = {}
         for start, end, label in row["entities"]:
             span = doc.char_span(start, end, alignment_mode="expand")
             kinds |= {token.i: TYPES.get(label, IGNORED) for token in span or ()}
