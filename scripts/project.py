@@ -144,7 +144,6 @@ def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
     settings = spacy.util.load_config(config)["training"]
     vocab = spacy.blank("en").vocab
     docs = DocBin().from_disk(folder / "train.spacy").get_docs(vocab)
-    own_rate = settings["optimizer"]["learn_rate"]["initial_rate"]
     steps, frequency = plan_steps(sum(map(len, docs)), settings["batcher"]["size"], epochs)
     known = facts.head in catalogue.bundled()
     overrides = {
@@ -157,8 +156,9 @@ def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
         "training.eval_frequency": frequency,
         "training.optimizer.learn_rate.warmup_steps": steps // 10,
         "training.optimizer.learn_rate.total_steps": steps,
-        "training.optimizer.learn_rate.initial_rate": KNOWN_RATE if known else own_rate,
     }
+    if known:
+        overrides["training.optimizer.learn_rate.initial_rate"] = KNOWN_RATE
     output = Path("training") / corpus
     spacy_train(config, output, use_gpu=gpu_id, overrides=overrides)
     shutil.rmtree(output / "model-best", ignore_errors=True)

@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,10 @@ class Passage:
     corpus: str
     pieces: np.ndarray  # (n_pieces,)
     labels: np.ndarray  # (n_heads of the corpus, n_pieces); IGNORE where a piece has none
+
+    @cached_property
+    def mentions(self) -> list[tuple[int, int, int, int]]:
+        return mentions(self.labels)  # of the corpora's own passages: they serve every epoch
 
 
 def read_heads(path: Path) -> tuple[list[Head], dict[str, dict]]:
@@ -182,17 +187,16 @@ def swap_mentions(passages: Sequence[Passage], share: float, rng: random.Random)
     What is known by heart says nothing of the words around it: a changed name has to be found by
     its context. The labels of all heads come along with a mention.
     """
-    found = [mentions(p.labels) for p in passages]
     pool: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
-    for passage, spans in zip(passages, found, strict=True):
-        for h, label, start, end in spans:
+    for passage in passages:
+        for h, label, start, end in passage.mentions:
             part = passage.pieces[start:end], passage.labels[:, start:end]
             pool.setdefault((h, label), []).append(part)
     swapped = []
-    for passage, spans in zip(passages, found, strict=True):
-        if spans and rng.random() < share:
+    for passage in passages:
+        if passage.mentions and rng.random() < share:
             pieces, labels, last = [], [], 0
-            for h, label, start, end in sorted(spans, key=lambda span: span[2]):
+            for h, label, start, end in sorted(passage.mentions, key=lambda span: span[2]):
                 if start >= last and rng.random() < 0.5:
                     new_pieces, new_labels = rng.choice(pool[h, label])
                     pieces += [passage.pieces[last:start], new_pieces]

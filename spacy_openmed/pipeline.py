@@ -141,7 +141,7 @@ def make_openmed_ner(
         own = {head.dataset for head in shim.heads}
         # A folder's heads are not known if it is a bare encoder's, or gone: in a saved pipeline.
         is_open = not own and catalogue.lookup(shim.name) is None
-        if names and (is_open or own.issuperset(names)):
+        if names and (own.issuperset(names) or (is_open and _are_new(shim.name, names))):
             datasets = tuple(names)  # heads that the catalogue need not know
         else:
             datasets = catalogue.expand(domain=domain, dataset=dataset)
@@ -162,6 +162,15 @@ def make_openmed_ner(
         ents_policy=ents_policy,
         scorer=scorer,
     )
+
+
+def _are_new(checkpoint: str, names: Sequence[str]) -> bool:
+    """Whether names of heads are not the catalogue's. Of a folder any may be; elsewhere what is
+    like a dataset's is taken for a slip of the pen."""
+    known = catalogue.datasets()
+    if Path(checkpoint).is_absolute() or Path(checkpoint).is_dir():
+        return True
+    return not any(name in known or catalogue.nearest(name, known) for name in names)
 
 
 def _source(model: Model, name: str, info: catalogue.CheckpointInfo | None) -> Source:
@@ -458,9 +467,7 @@ class OpenMedNER(TrainablePipe):
         for label in sorted(labels, key=lambda label: not self._is_name(label, types)):
             if kind := self._type_of(label, types):
                 takers.setdefault(kind, label)
-        unknown = [
-            label for label in labels if takers.get(self._type_of(label, types) or "") != label
-        ]
+        unknown = [label for label in labels if label not in takers.values()]
         if unknown and len(heads) > 1:
             names, lacking = ", ".join(heads), ", ".join(unknown)
             raise ValueError(Errors.OM020.format(name=self.name, heads=names, labels=lacking))

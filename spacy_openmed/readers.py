@@ -10,13 +10,13 @@ spaCy's converters keep no ids, and document boundaries only where they read `-D
 """
 
 import json
+import operator
 import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from operator import index
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -288,7 +288,7 @@ def read_brat(path: Path) -> Iterator[SourceDocument]:
 
 def _brat_document(path: Path, text: str) -> SourceDocument:
     document = SourceDocument(path.stem, text)
-    place: dict[str, int | None] = {}
+    index: dict[str, int | None] = {}
     concepts: dict[str, str] = {}
     relations: list[tuple[str, list[str]]] = []
     for number, line in _lines(path):
@@ -299,7 +299,7 @@ def _brat_document(path: Path, text: str) -> SourceDocument:
             offsets = [part.split(" ") for part in " ".join(args).split(";")]
             if not all(len(o) == 2 and o[0].isdecimal() and o[1].isdecimal() for o in offsets):
                 raise _malformed(path, number, "brat", "T1<tab>Type start end<tab>mention")
-            place[id] = len(document.mentions)
+            index[id] = len(document.mentions)
             places = [(int(start), int(end)) for start, end in offsets]
             document.mentions.append(_mention(places, kind, quote or None))
         elif id.startswith("R"):
@@ -309,12 +309,12 @@ def _brat_document(path: Path, text: str) -> SourceDocument:
         elif line.strip():
             document.changes[Change.OTHER_KIND] += 1
     for name, concept in concepts.items():
-        i = place.get(name)
+        i = index.get(name)
         if i is not None:
             old = document.mentions[i]
             document.mentions[i] = Mention(old.fragments, old.label, old.text, concept)
     for kind, names in relations:
-        _add_relation(document, kind, [place.get(name) for name in names])
+        _add_relation(document, kind, [index.get(name) for name in names])
     return document
 
 
@@ -380,25 +380,24 @@ def _bioc_document(source: dict[str, Any], default_id: str) -> SourceDocument:
     ]
     levels = [source, *passages, *sentences]
     annotations = [a for level in levels for a in level.get("annotations") or []]
-    id = _id_of(source, default_id)
-    document = SourceDocument(id, *_lay_out(chunks, annotations))
+    document = SourceDocument(_id_of(source, default_id), *_lay_out(chunks, annotations))
     if _misses(document.text, document.mentions) and not document.text.isascii():
         # BioC's DTD asks for offsets in bytes; most corpora count characters all the same.
         in_bytes = _lay_out(chunks, annotations, in_bytes=True)
         if _misses(*in_bytes) < _misses(document.text, document.mentions):
             document.text, document.mentions = in_bytes
             document.changes[Change.IN_BYTES] += 1
-    place: dict[str, int | None] = {}
+    index: dict[str, int | None] = {}
     for i, annotation in enumerate(annotations):
-        name = str(annotation.get("id"))
-        place[name] = None if name in place else i  # an id that stands twice refers to nothing
+        id = str(annotation.get("id"))
+        index[id] = None if id in index else i  # an id that stands twice refers to nothing
     concepts = {m.concept for m in document.mentions}
     concepts |= {part for concept in concepts for part in re.split(r"[|,;]", concept)}
     for relation in (r for level in levels for r in level.get("relations") or []):
         infons = relation.get("infons") or {}
         key = next((key for key in RELATION_KEYS if key in infons), "")
         nodes = relation.get("nodes") or []
-        args: list[int | str | None] = [place.get(str(node["refid"])) for node in nodes]
+        args: list[int | str | None] = [index.get(str(node["refid"])) for node in nodes]
         if len(nodes) < 2:  # between concepts (BC5CDR, BioRED, PubTator 3): they are in the infons
             values = [
                 value.get("identifier") if isinstance(value, dict) else value
@@ -461,7 +460,7 @@ def read_jsonl(path: Path) -> Iterator[SourceDocument]:
             gaps = set(row.get("discontinuous", []))
             mentions = [
                 Mention(
-                    ((index(s), index(e)),),
+                    ((operator.index(s), operator.index(e)),),
                     str(label),
                     concept=str(concept or ""),
                     has_gaps=i in gaps,

@@ -431,8 +431,9 @@ def test_add_label_adds_what_the_component_does_not_answer(make_checkpoint):
     assert component.labels == ("PERSON", "PATIENT")
 
 
-def test_checkpoint_without_a_linear_classifier_is_not_trained(make_checkpoint):
-    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")))
+def test_checkpoint_without_a_linear_classifier_is_not_trained(make_checkpoint, tmp_path):
+    folder = make_checkpoint(labels=("O", "B-DRUG", "I-DRUG"))
+    nlp = make_nlp(shutil.copytree(folder, tmp_path / "own"))
     module = nlp.get_pipe("openmed_ner").shim.load().module
     module.score = module.classifier
     del module.classifier
@@ -442,6 +443,7 @@ def test_checkpoint_without_a_linear_classifier_is_not_trained(make_checkpoint):
 
 def test_model_card_of_the_base_is_kept_as_such(make_checkpoint, tmp_path):
     folder = make_checkpoint(labels=("O", "B-DRUG", "I-DRUG"))
+    folder = shutil.copytree(folder, tmp_path / "own")
     (folder / "README.md").write_text("the card", encoding="utf8")
     nlp = make_nlp(folder)
     examples = make_examples(nlp)
