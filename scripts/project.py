@@ -168,8 +168,11 @@ def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
 def assemble(domain: str, size: str) -> None:
     """Make a pipeline round the catalogue's checkpoint for a domain, without training."""
     nlp = spacy.blank("en")
-    nlp.add_pipe("openmed_ner", config={"domain": domain, "size": size})
-    nlp.initialize()
+    try:
+        nlp.add_pipe("openmed_ner", config={"domain": domain, "size": size})
+        nlp.initialize()
+    except (OSError, ValueError) as err:
+        msg.fail(str(err), exits=1)
     output = Path("training") / f"pretrained-{domain}"
     nlp.to_disk(output)
     labels = nlp.get_pipe("openmed_ner").labels  # type: ignore[attr-defined]
@@ -209,6 +212,9 @@ def package(
     shutil.rmtree(output, ignore_errors=True)
     prepared.mkdir(parents=True)
     nlp.to_disk(prepared)
+    licence = prepared / "openmed_ner" / "checkpoint" / "LICENSE"
+    if licence.is_file():
+        shutil.copy(licence, prepared)  # spacy package has a place for it
     options = ("--name", f"openmed_{name}", "--version", VERSION, "--build", "none", "--force")
     run("spacy", "package", prepared, output, *options)
     shutil.rmtree(prepared)

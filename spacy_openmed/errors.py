@@ -172,8 +172,8 @@ class Errors:
     )
     OM204 = "[OM204] '{path}' can't be read as text: it is not encoded in UTF-8."
     OM205 = (
-        "[OM205] There is no text file '{path}'. Give the path of a text file, the text itself, "
-        "or '-' for standard input."
+        "[OM205] There is no text file '{path}', or it is a folder. Give the path of a text file, "
+        "the text itself, or '-' for standard input."
     )
     OM206 = (
         "[OM206] The folder '{folder}' holds a checkpoint already. Choose another folder, or "

@@ -432,3 +432,10 @@ def test_token_of_white_space_is_counted(nlp, tmp_path):
     ((doc, counts),) = convert(nlp, tmp_path / "a.iob", "iob")
     assert [ent.text for ent in doc.ents] == ["Big toe"]
     assert counts[Change.BLANK] == 1
+
+
+def test_command_says_that_there_is_nothing_to_learn(tmp_path: Path):
+    path = tmp_path / "a.pubtator"
+    path.write_text(PUBTATOR, encoding="utf8")
+    args = ["convert", str(path), str(tmp_path / "out.spacy"), "--type", "Gene"]
+    assert "No mention was taken" in CliRunner().invoke(openmed_cli, args).stdout

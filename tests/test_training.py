@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -562,3 +563,12 @@ def test_gradient_is_that_of_the_loss(seed):
     assert (ahead - behind) / 2e-5 == pytest.approx((gradient * step).sum(), abs=1e-4)
     wanted = (softmax(logits) @ scheme.fold)[np.arange(4), targets]
     assert loss == pytest.approx(-np.log(wanted[targets != MISSING]).sum())
+
+
+def test_resume_config_goes_on_with_a_saved_pipeline(trained, tmp_path):
+    trained.to_disk(tmp_path)
+    path = Path(__file__).parent.parent / "configs" / "resume.cfg"
+    config = spacy.util.load_config(path, overrides={"paths.model": str(tmp_path)})
+    nlp = spacy.util.load_model_from_config(config, auto_fill=True)
+    assert nlp.evaluate(make_examples(nlp))["ents_f"] == 1.0
+    assert nlp.get_pipe("openmed_ner")._trained

@@ -66,6 +66,8 @@ def convert_cli(
         msg.fail(str(err), exits=1)
     msg.table([(name, f"{n:,}") for name, n in counts.items()], aligns=("l", "r"))
     msg.table([(name, f"{n:,}") for name, n in entities.most_common()], aligns=("l", "r"))
+    if not counts["mentions"]:
+        msg.warn("No mention was taken: there is nothing to learn from")
     if passed_over:
         names = ", ".join(str(file) for file in passed_over[:5])
         more = f" and {len(passed_over) - 5:,} more" if len(passed_over) > 5 else ""
