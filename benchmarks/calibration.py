@@ -10,23 +10,18 @@ in ten bins of equal width, weighted by their size.
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import numpy as np
 import typer
-from accuracy import annotate
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-from util import (
-    GOLD,
-    SPANS_KEY,
-    Text,
-    make_pipeline,
-    print_rows,
-    read_gold_tokens,
-)
+from util import GOLD, Text, make_pipeline, print_rows, read_gold_tokens
 
-from spacy_openmed.pipeline import OpenMedNER
+from spacy_openmed.alignment import Buffer
+from spacy_openmed.checkpoint import Head
+from spacy_openmed.pipeline import OpenMedNER, _make_buffer
 from spacy_openmed.training import cross_entropy
 
 HEADER = ("dataset", "entities", "temperature", "ECE, % before", "ECE, % after", "temperature now")
@@ -48,46 +43,56 @@ def main(
     for name in dataset:
         nlp = make_pipeline(checkpoint, {"dataset": name, "annotate": "spans"})
         component = cast(OpenMedNER, nlp.get_pipe("openmed_ner"))
-        texts = read_gold_tokens(name, split, nlp.vocab, limit=limit)
-        now = component.heads[0].temperature
-        best = now * fit_temperature(component, texts)
-        errors = []
-        for temperature in (1.0, best):
-            set_temperature(component, temperature)
-            for text in texts:  # or the group joins what it has with what is found now
-                text.doc.spans.pop(SPANS_KEY, None)
-            annotate(nlp, texts)
-            errors.append(100 * calibration_error(*entity_scores(texts)))
-        before, after = errors
-        rows.append((name, len(entity_scores(texts)[0]), round(best, 2), before, after, now))
+        (head,) = component.heads
+        batches = predict(component, head, read_gold_tokens(name, split, nlp.vocab, limit=limit))
+        best = fit_temperature(component, head, batches)
+        scores = [
+            entity_scores(component, replace(head, temperature=temperature), batches)
+            for temperature in (1.0, best)
+        ]
+        before, after = (100 * calibration_error(*found) for found in scores)
+        rows.append((name, len(scores[0][0]), best, before, after, head.temperature))
     print_rows(HEADER, rows, as_json)
     if not as_json:
         print("\nFor the rows of openmed.heads in config.json:")
         print(json.dumps([{"dataset": r[0], "temperature": r[2]} for r in rows if r[4] < r[3]]))
 
 
-def set_temperature(component: OpenMedNER, temperature: float) -> None:
-    """Set the temperature of the only head in use."""
-    checkpoint = component.shim.own()
-    rows: list[dict[str, Any]] = [
-        {**row, "temperature": temperature} if row["dataset"] == component.heads[0].dataset else row
-        for row in checkpoint.facts["heads"]
-    ]
-    checkpoint.set_facts({**checkpoint.facts, "heads": rows})
+@dataclass(frozen=True)
+class Batch:
+    """Texts, and what a head says of them.
+
+    texts (Sequence[Text]): The texts.
+    buffer (Buffer): Their tokens and pieces.
+    logits (Floats2d): (n_pieces, n_labels) The head's logits.
+    gold (Ints1d): (n_pieces,) State of each piece in its label scheme, -1 where none is asked for.
+    """
+
+    texts: Sequence[Text]
+    buffer: Buffer
+    logits: np.ndarray
+    gold: np.ndarray
 
 
-def fit_temperature(component: OpenMedNER, texts: Sequence[Text]) -> float:
-    """RETURNS (float): What to divide the logits by, on top of the head's own temperature."""
-    head = component.heads[0]
-    scheme = component._scheme(head)
-    found, wanted = [], []
+def predict(component: OpenMedNER, head: Head, texts: Sequence[Text]) -> list[Batch]:
+    """RETURNS (list[Batch]): The texts with the head's logits."""
+    batches = []
     for start in range(0, len(texts), 256):
-        examples = [to_example(text) for text in texts[start : start + 256]]
-        output = component.model.predict([eg.predicted for eg in examples])
-        found.append(output.logits[:, head.columns] / head.temperature)
-        wanted.append(component.gold_pieces(examples, output.pieces, head))
-    logits, targets = np.concatenate(found), np.concatenate(wanted)
-    losses = [cross_entropy(logits / t, targets, scheme)[0] for t in TEMPERATURES]
+        part = texts[start : start + 256]
+        docs = [text.doc for text in part]
+        output = component.model.predict(docs)
+        gold = component.gold_pieces([to_example(text) for text in part], output.pieces, head)
+        buffer = _make_buffer(docs, output.pieces)
+        batches.append(Batch(part, buffer, output.logits[:, head.columns], gold))
+    return batches
+
+
+def fit_temperature(component: OpenMedNER, head: Head, batches: Sequence[Batch]) -> float:
+    """RETURNS (float): What to divide the head's logits by."""
+    scheme = component._scheme(head)
+    logits = np.concatenate([batch.logits for batch in batches])
+    gold = np.concatenate([batch.gold for batch in batches])
+    losses = [cross_entropy(logits / t, gold, scheme)[0] for t in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
@@ -98,13 +103,18 @@ def to_example(text: Text) -> Example:
     return Example(text.doc, reference)
 
 
-def entity_scores(texts: Sequence[Text]) -> tuple[np.ndarray, np.ndarray]:
+def entity_scores(
+    component: OpenMedNER, head: Head, batches: Sequence[Batch]
+) -> tuple[np.ndarray, np.ndarray]:
     """RETURNS (tuple[Floats1d, Bools1d]): Scores of all entities found, and which are right."""
     scores, right = [], []
-    for text in texts:
-        group = text.doc.spans[SPANS_KEY]
-        scores += group.attrs["scores"]
-        right += [(span.start_char, span.end_char, span.label_) in text.gold for span in group]
+    for batch in batches:
+        for index, entity in component._predict_head(batch.buffer, batch.logits, head):
+            assert entity is not None  # they are whole tokens
+            text = batch.texts[index]
+            span = text.doc[entity.start : entity.end]
+            scores.append(entity.score)
+            right.append((span.start_char, span.end_char, entity.label) in text.gold)
     return np.array(scores), np.array(right, dtype=bool)
 
 
