@@ -24,7 +24,7 @@ from spacy_openmed.checkpoint import Head
 from spacy_openmed.pipeline import OpenMedNER, _make_buffer
 from spacy_openmed.training import cross_entropy
 
-HEADER = ("dataset", "entities", "temperature", "ECE, % before", "ECE, % after", "temperature now")
+HEADER = ("dataset", "entities", "temperature", "ECE, %", "best temperature", "ECE with it, %")
 DATASETS = [name for name, gold in GOLD.items() if not gold.heads]
 TEMPERATURES = np.round(np.arange(0.7, 2.51, 0.05), 2)
 
@@ -39,7 +39,7 @@ def main(
     """
     Measure the calibration of a checkpoint's heads (folder: OPENMED_CORPORA).
     """
-    rows: list[tuple[str, int, float, float, float, float]] = []
+    rows: list[tuple[str, int, float, float, float, float]] = []  # as in the header
     for name in dataset:
         nlp = make_pipeline(checkpoint, {"dataset": name, "annotate": "spans"})
         component = cast(OpenMedNER, nlp.get_pipe("openmed_ner"))
@@ -48,14 +48,14 @@ def main(
         best = fit_temperature(component, head, batches)
         scores = [
             entity_scores(component, replace(head, temperature=temperature), batches)
-            for temperature in (1.0, best)
+            for temperature in (head.temperature, best)
         ]
-        before, after = (100 * calibration_error(*found) for found in scores)
-        rows.append((name, len(scores[0][0]), best, before, after, head.temperature))
+        now, after = (100 * calibration_error(*found) for found in scores)
+        rows.append((name, len(scores[0][0]), head.temperature, now, best, after))
     print_rows(HEADER, rows, as_json)
     if not as_json:
         print("\nFor the rows of openmed.heads in config.json:")
-        print(json.dumps([{"dataset": r[0], "temperature": r[2]} for r in rows if r[4] < r[3]]))
+        print(json.dumps([{"dataset": r[0], "temperature": r[4]} for r in rows if r[5] < r[3]]))
 
 
 @dataclass(frozen=True)

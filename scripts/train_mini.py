@@ -324,11 +324,10 @@ def load_model(encoder: str, heads: Sequence[Head]) -> Any:
         label2id={label: i for i, label in enumerate(labels)},
         attention_probs_dropout_prob=0.0,  # dropout there halves the speed of CPU attention
         ignore_mismatched_sizes=True,
-        dtype=torch.float32,
-    )
+    ).float()
     known = AutoConfig.from_pretrained(encoder).id2label
     if hasattr(model.config, "openmed"):
-        trained = AutoModelForTokenClassification.from_pretrained(encoder, dtype=torch.float32)
+        trained = AutoModelForTokenClassification.from_pretrained(encoder).float()
         with torch.no_grad():
             for row, label in known.items():
                 if label in model.config.label2id:
