@@ -25,8 +25,7 @@ MINI = Path("spacy_openmed/mini")
 def average(checkpoints: Sequence[Path]) -> Any:
     """RETURNS (PreTrainedModel): The first one, with the mean of the weights of all."""
     module, *others = (
-        AutoModelForTokenClassification.from_pretrained(path).float()
-        for path in checkpoints
+        AutoModelForTokenClassification.from_pretrained(path).float() for path in checkpoints
     )
     states = [other.state_dict() for other in others]
     mean = {
