@@ -35,6 +35,7 @@ from wasabi import Printer
 
 from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.checkpoint import Source, load_checkpoint
+from spacy_openmed.engines import EngineSettings
 from spacy_openmed.labels import canonical_label
 
 DATASETS = ("ncbi_disease", "bc5cdr_chem", "bc5cdr_disease")
@@ -99,7 +100,7 @@ def count_long(texts: Sequence[Text], folder: Path) -> str:
     folder (Path): The checkpoint.
     RETURNS (str): A sentence.
     """
-    checkpoint = load_checkpoint(Source(str(folder)), device="cpu")
+    checkpoint = load_checkpoint(Source(str(folder)), EngineSettings(device="cpu"))
     special = len(checkpoint.prefix) + len(checkpoint.suffix)
     lengths = checkpoint.encode([text.doc.text for text in texts]).lengths + special
     long = int((lengths > checkpoint.limit).sum())

@@ -16,6 +16,7 @@ from spacy.vocab import Vocab
 
 from spacy_openmed.checkpoint import Head, Source, load_checkpoint
 from spacy_openmed.corpora import Sentence, read_documents, read_sentences
+from spacy_openmed.engines import EngineSettings
 from spacy_openmed.labels import canonical_label
 
 SPANS_KEY = "openmed"
@@ -204,7 +205,7 @@ def cut_head(checkpoint: str, dataset: str, output: Path) -> Path:
     import torch
     from transformers import AutoTokenizer
 
-    loaded = load_checkpoint(Source(checkpoint), device="cpu", precision="fp32")
+    loaded = load_checkpoint(Source(checkpoint), EngineSettings(device="cpu", precision="fp32"))
     head = find_head(loaded.heads, dataset)
     module = copy.deepcopy(loaded.module)
     linear = module.classifier

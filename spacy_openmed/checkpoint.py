@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from shutil import copymode
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ import numpy as np
 import srsly
 
 from .decoding import split_tag
-from .engines import Engine
+from .engines import Engine, EngineSettings, make_engine
 from .errors import Errors
 from .windows import Pieces
 
@@ -97,8 +98,8 @@ class Checkpoint:
     to be trained is a `copy` of its own. A bare encoder has no heads, and can only be trained.
     """
 
+    settings: EngineSettings
     device: Any
-    engine: Engine
 
     def __init__(
         self,
@@ -140,15 +141,15 @@ class Checkpoint:
 
     def copy(self) -> "Checkpoint":
         """RETURNS (Checkpoint): One that nobody else uses, to be trained: in fp32, in which it
-        is saved too. The model card is that of what it was before, and is called so.
+        runs and is saved too. The model card is that of what it was before, and is called so.
         RAISES (ValueError): If it has no classifier of its own to train."""
         import torch
-
-        from .engines.torch import TorchEngine
 
         if not isinstance(getattr(self.module, "classifier", None), torch.nn.Linear):
             raise ValueError(Errors.OM025.format(name=self.name))
         copied = copy.copy(self)
+        copied.forget_engine()
+        copied.settings = EngineSettings(device=str(self.device), precision="fp32")
         copied.module = copy.deepcopy(self.module)
         if self._stored is not None:
             copied.module.float().load_state_dict(self._stored)
@@ -158,7 +159,6 @@ class Checkpoint:
         if card := copied.files.pop("README.md", None):
             copied.files.setdefault(BASE_CARD, card)
         copied.is_changed = True
-        copied.engine = TorchEngine(copied.module, self.pad)
         copied.set_facts(copy.deepcopy(self.facts))
         return copied
 
@@ -188,6 +188,7 @@ class Checkpoint:
                 new.weight[after] = old.weight[before]
                 new.bias[after] = old.bias[before] if old.bias is not None else 0.0
         self.module.classifier, self.module.num_labels = new, len(names)
+        self.forget_engine()
         config.id2label = dict(enumerate(names))
         config.label2id = {name: i for i, name in enumerate(names)}
         self.set_facts({**self.facts, "heads": heads})
@@ -227,23 +228,35 @@ class Checkpoint:
             lengths,
         )
 
-    def use(self, device: Any, dtype: Any) -> None:
+    def use(self, settings: EngineSettings) -> None:
         """Move the weights to a device, in a number format.
 
-        device (torch.device): The device.
-        dtype (torch.dtype): The format. Where it can't hold what the stored one does, the
-            weights are kept as stored too, so that saving does not round them.
+        settings (EngineSettings): Say which. Where the format can't hold what the stored one
+            does, the weights are kept as stored too, so that saving does not round them.
+        RAISES (ValueError): If there is no such device, or the engine can't have it so.
         """
         import torch
 
-        from .engines.torch import TorchEngine
+        from .engines.torch import resolve_device, resolve_precision
 
+        self.settings = settings
+        self.device = resolve_device(settings.device)
+        dtype = resolve_precision(settings.precision, self.device)
         if dtype not in (torch.float32, self.stored_dtype):
             self._stored = self._state()
         for weights in self.module.parameters():  # not the buffers: rotary frequencies stay fp32
             weights.data = weights.data.to(dtype)
-        self.device = device
-        self.engine = TorchEngine(self.module.to(device), self.pad)
+        self.module.to(self.device)
+        self.forget_engine()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """RETURNS (Engine): What runs the module, made when it is first asked for."""
+        return make_engine(self.module, self.pad, self.settings)
+
+    def forget_engine(self) -> None:
+        """Make a new engine before the next prediction: the weights are others now."""
+        self.__dict__.pop("engine", None)
 
     def _state(self) -> dict[str, Any]:
         """A copy of the weights in the format that they are stored in."""
@@ -365,20 +378,20 @@ _LOADED: "WeakValueDictionary[tuple, Checkpoint]" = WeakValueDictionary()
 _LOCK = threading.Lock()
 
 
-def load_checkpoint(source: Source, *, device: str = "auto", precision: str = "auto") -> Checkpoint:
+def load_checkpoint(source: Source, settings: EngineSettings | None = None) -> Checkpoint:
     """Load a checkpoint, or take the one that another component has loaded already.
 
     source (Source): Where it is from.
-    device (str): Where it shall run; see `engines.torch.resolve_device`.
-    precision (str): Number format of its weights; see `engines.torch.resolve_precision`.
+    settings (EngineSettings | None): How it shall run. None: as is best here.
     RETURNS (Checkpoint): The checkpoint.
     RAISES (OSError): If it is not there.
     RAISES (ValueError): If it is there but can't be used.
     """
     from .engines.torch import resolve_device, resolve_precision
 
-    target = resolve_device(device)
-    dtype = resolve_precision(precision, target)
+    settings = settings or EngineSettings()
+    target = resolve_device(settings.device)
+    dtype = resolve_precision(settings.precision, target)
     folder = Path(source.name).resolve() if source.is_folder else None
     stamp = (folder / WEIGHTS).stat().st_mtime_ns if folder and (folder / WEIGHTS).is_file() else 0
     key = (str(folder or source.name), source.revision, stamp, target, dtype)
@@ -386,7 +399,7 @@ def load_checkpoint(source: Source, *, device: str = "auto", precision: str = "a
         checkpoint = _LOADED.get(key)
         if checkpoint is None:
             checkpoint = _load(source)
-            checkpoint.use(target, dtype)
+            checkpoint.use(settings)
             _LOADED[key] = checkpoint
     return checkpoint
 

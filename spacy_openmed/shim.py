@@ -14,6 +14,7 @@ from thinc.types import FloatsXd
 
 from .catalogue import lookup
 from .checkpoint import Checkpoint, Head, Source, describe, load_checkpoint, read_heads
+from .engines import EngineSettings
 from .errors import Errors
 
 
@@ -57,9 +58,8 @@ class CheckpointShim(PyTorchShim):
         if self._checkpoint is None:
             if self.source is None:
                 raise ValueError(Errors.OM015)
-            self._checkpoint = load_checkpoint(
-                self.source, device=self.device_name, precision=self.precision
-            )
+            settings = EngineSettings(device=self.device_name, precision=self.precision)
+            self._checkpoint = load_checkpoint(self.source, settings)
             self._model = self._checkpoint.module
         return self._checkpoint
 
@@ -116,6 +116,7 @@ class CheckpointShim(PyTorchShim):
                     data.copy_(xp2torch(new, device=data.device))
                 weights.grad = None
         checkpoint.module.zero_grad(set_to_none=True)
+        checkpoint.forget_engine()
         self._grad_scaler.update()
 
     def _key(self, name: str, part: slice) -> tuple[int, str]:
@@ -134,19 +135,23 @@ class CheckpointShim(PyTorchShim):
         thinc's own method looks for keys that its optimizer does not write, so that averages
         were kept and never used.
         """
-        module = self._checkpoint.module if self._owned and self._checkpoint else None
-        own = dict(module.named_parameters()) if module is not None else {}
+        checkpoint = self._checkpoint if self._owned else None
+        own = dict(checkpoint.module.named_parameters()) if checkpoint is not None else {}
         backup = []
         for name, weights in own.items():
             for part in self._parts(name):
                 if (key := self._key(name, part)) in params:
                     backup.append((weights, part, weights.data[part].clone()))
                     weights.data[part] = xp2torch(params[key], device=weights.device)
+        if checkpoint is not None:
+            checkpoint.forget_engine()
         try:
             yield
         finally:
             for weights, part, data in backup:
                 weights.data[part] = data
+            if checkpoint is not None:
+                checkpoint.forget_engine()
 
     @property
     def name(self) -> str:
@@ -231,11 +236,8 @@ class CheckpointShim(PyTorchShim):
         loaded = self._checkpoint
         gone = loaded is not None and loaded.is_local and not Path(loaded.name).is_dir()
         if loaded is not None and (loaded.is_changed or gone):  # not to be loaded again
-            from .engines.torch import resolve_device
-
             own = self.own()
-            own.device = resolve_device(self.device_name)
-            own.module.to(own.device)
+            own.use(replace(own.settings, device=self.device_name))
         elif loaded is not None:
             self._checkpoint = None
             self.load()

@@ -12,13 +12,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from spacy_openmed.checkpoint import Checkpoint, Source, load_checkpoint
+from spacy_openmed.engines import EngineSettings
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 OTHER_SHA = "89abcdef0123456789abcdef0123456789abcdef"
 
 
 def load(name: object, **settings) -> Checkpoint:
-    return load_checkpoint(Source(str(name), **settings), device="cpu")
+    return load_checkpoint(Source(str(name), **settings), EngineSettings(device="cpu"))
 
 
 def without(folder: Path, copy: Path, *patterns: str) -> Path:
@@ -97,7 +98,7 @@ def test_same_name_is_loaded_once(make_checkpoint: Callable[..., Path]):
     first = load(folder)
     assert load(folder) is first
     assert load(folder / ".." / folder.name) is first
-    assert load_checkpoint(Source(str(folder)), device="cpu", precision="bf16") is not first
+    assert load_checkpoint(Source(str(folder)), EngineSettings("cpu", "bf16")) is not first
 
 
 def test_changed_weights_are_loaded_again(bert: Path):

@@ -1,7 +1,8 @@
 """Engines run the forward pass. They are given batches and know no texts, tokens or labels."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,3 +18,31 @@ class Engine(Protocol):
         RAISES (MemoryError): If the batch does not fit into the device's memory.
         """
         ...
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How a checkpoint runs.
+
+    device (str): See `engines.torch.resolve_device`.
+    precision (str): See `engines.torch.resolve_precision`.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+
+
+def make_engine(module: Any, pad: int, settings: EngineSettings) -> Engine:
+    """Make the engine for a checkpoint.
+
+    module (PreTrainedModel): The token classifier, on its device and in its number format.
+    pad (int): Vocabulary id that fills up shorter windows.
+    settings (EngineSettings): How it shall run.
+    RETURNS (Engine): The engine.
+    """
+    from .packed import PackedEngine, is_packable
+    from .torch import TorchEngine
+
+    if is_packable(module):
+        return PackedEngine(module)
+    return TorchEngine(module, pad)
