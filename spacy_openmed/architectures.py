@@ -11,6 +11,7 @@ from spacy.util import registry
 from thinc.api import Model
 
 from .checkpoint import Checkpoint, Source
+from .engines import EngineSettings
 from .errors import Errors, Warnings
 from .shim import CheckpointShim
 from .windows import Pieces, plan_batches, plan_span_windows, plan_windows
@@ -42,8 +43,10 @@ def TokenClassifier(
     name: str | None = None,
     revision: str | None = None,
     local_files_only: bool = False,
+    engine: Literal["torch", "openvino", "onnx"] = "torch",
     device: str = "auto",
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto",
+    calibration: str | None = None,
     window: int | None = None,
     stride: int | None = None,
     max_batch_tokens: int | None = None,
@@ -55,8 +58,11 @@ def TokenClassifier(
     name (str | None): A folder or an id on the Hugging Face hub. None: the component's choice.
     revision (str | None): Branch, tag or commit on the hub.
     local_files_only (bool): Never download, only take what is in the local cache.
+    engine (str): What predicts: "torch", or "openvino" or "onnx" on a CPU.
     device (str): "auto", "cpu", "cuda", "cuda:N" or "mps".
-    precision (str): "fp32", "bf16", "fp16", or "auto": fp32, on CUDA bf16 (fp16 without it).
+    precision (str): "fp32", "bf16", "fp16", "int8" (on a CPU), or "auto": fp32, on CUDA bf16
+        (fp16 without it).
+    calibration (str | None): A file with sample texts for int8, one a line. None: the package's.
     window (int | None): Pieces of a window, special ones counted. None: what the
         checkpoint recommends, else as many as it takes, up to 512.
     stride (int | None): Pieces that neighbouring windows share. None: a quarter of the
@@ -84,7 +90,11 @@ def TokenClassifier(
             "dropout_rate": 0.0,  # spaCy sets it before every update
         },
         shims=[
-            CheckpointShim(source, device=device, precision=precision, frozen_layers=frozen_layers)
+            CheckpointShim(
+                source,
+                EngineSettings(engine, device, precision, calibration),
+                frozen_layers=frozen_layers,
+            )
         ],
     )
 

@@ -4,7 +4,7 @@ import copy
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from shutil import copymode
@@ -18,9 +18,10 @@ import srsly
 from .decoding import split_tag
 from .engines import Engine, EngineSettings, make_engine
 from .errors import Errors
-from .windows import Pieces
+from .windows import Pieces, plan_batches, plan_windows
 
 WEIGHTS = "model.safetensors"
+DATA_PATH = Path(__file__).parent / "data"
 # Files that make up a tokenizer, and those that say whose the weights are. Saved as they are.
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -34,6 +35,7 @@ VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 BASE_CARD = "BASE_README.md"  # the model card of what a trained checkpoint was before
 NOTICES = ("LICENSE", "NOTICE", "README.md", BASE_CARD)
 # All files that a checkpoint may be loaded from: never pickles, never code.
+ONNX_FILES = ("*.onnx", "onnx/*.onnx")
 CHECKPOINT_FILES = (
     "config.json",
     "*.safetensors",
@@ -110,9 +112,11 @@ class Checkpoint:
         facts: dict[str, Any],
         source: Source,
         stored_dtype: Any,
+        folder: Path | None,
     ) -> None:
         self.module = module
         self.name = source.name
+        self.folder = folder
         self.is_local = source.is_folder
         self.is_changed = False  # a copy to be trained: no longer what the source is
         self.files = files
@@ -136,6 +140,11 @@ class Checkpoint:
         self.window: int | None = facts.get("window")
 
     @property
+    def has_no_weights(self) -> bool:
+        """RETURNS (bool): Whether it is an ONNX file, and cannot be trained."""
+        return self.module.device.type == "meta"
+
+    @property
     def n_labels(self) -> int:
         return self.module.config.num_labels
 
@@ -145,11 +154,14 @@ class Checkpoint:
         RAISES (ValueError): If it has no classifier of its own to train."""
         import torch
 
+        if self.has_no_weights:
+            raise ValueError(Errors.OM005.format(name=self.name))
         if not isinstance(getattr(self.module, "classifier", None), torch.nn.Linear):
             raise ValueError(Errors.OM025.format(name=self.name))
         copied = copy.copy(self)
         copied.forget_engine()
         copied.settings = EngineSettings(device=str(self.device), precision="fp32")
+        copied.folder = None
         copied.module = copy.deepcopy(self.module)
         if self._stored is not None:
             copied.module.float().load_state_dict(self._stored)
@@ -241,7 +253,11 @@ class Checkpoint:
 
         self.settings = settings
         self.device = resolve_device(settings.device)
-        dtype = resolve_precision(settings.precision, self.device)
+        # The other engines make their own formats of fp32.
+        is_torch = settings.name == "torch"
+        dtype = resolve_precision(settings.precision, self.device) if is_torch else torch.float32
+        if self.has_no_weights:
+            return
         if dtype not in (torch.float32, self.stored_dtype):
             self._stored = self._state()
         for weights in self.module.parameters():  # not the buffers: rotary frequencies stay fp32
@@ -252,7 +268,30 @@ class Checkpoint:
     @cached_property
     def engine(self) -> Engine:
         """RETURNS (Engine): What runs the module, made when it is first asked for."""
-        return make_engine(self.module, self.pad, self.settings)
+        return make_engine(self)
+
+    def sample_batches(self) -> list[list[np.ndarray]]:
+        """Make windows of sample texts, to see the ranges of what the layers read.
+
+        RETURNS (list[list[Ints1d]]): Batches of the windows' vocabulary ids, special ones added.
+        RAISES (ValueError): If the file that the settings name can't be read.
+        """
+        path = Path(self.settings.calibration or DATA_PATH / "calibration.txt")
+        try:
+            texts = [line for line in path.read_text(encoding="utf8").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(Errors.OM029.format(path=path)) from error
+        if not texts:
+            raise ValueError(Errors.OM029.format(path=path))
+        pieces = self.encode(texts)
+        size = (self.window or min(self.limit, 512)) - len(self.prefix) - len(self.suffix)
+        windows = plan_windows(pieces.lengths, size, 0)
+        rows = [
+            np.concatenate([self.prefix, pieces.ids[start:end], self.suffix])
+            for start, end in zip(windows.starts, windows.ends, strict=True)
+        ]
+        lengths = np.array([len(row) for row in rows])
+        return [[rows[i] for i in batch] for batch in plan_batches(lengths, 1024)]
 
     def forget_engine(self) -> None:
         """Make a new engine before the next prediction: the weights are others now."""
@@ -274,7 +313,10 @@ class Checkpoint:
         """
         folder.mkdir(parents=True, exist_ok=True)
         with _quiet():
-            self.module.save_pretrained(folder, state_dict=self._stored or self._state())
+            if self.has_no_weights:
+                self.module.config.save_pretrained(folder)
+            else:
+                self.module.save_pretrained(folder, state_dict=self._stored or self._state())
         # transformers writes down the engine's number format, which is not that of the files.
         config = srsly.read_json(folder / "config.json")
         for key in config.keys() & {"dtype", "torch_dtype"}:
@@ -284,6 +326,8 @@ class Checkpoint:
             copymode(folder / "config.json", path)  # safetensors lets only the owner read them
         for file, content in self.files.items():
             (folder / file).write_bytes(content)
+        if self.settings.name != "torch" or self.settings.precision == "int8":
+            self.engine.save(folder)
 
 
 def describe(config: dict[str, Any], source: Source) -> dict[str, Any]:
@@ -387,21 +431,38 @@ def load_checkpoint(source: Source, settings: EngineSettings | None = None) -> C
     RAISES (OSError): If it is not there.
     RAISES (ValueError): If it is there but can't be used.
     """
-    from .engines.torch import resolve_device, resolve_precision
-
-    settings = settings or EngineSettings()
-    target = resolve_device(settings.device)
-    dtype = resolve_precision(settings.precision, target)
+    settings = resolve_settings(settings or EngineSettings())
     folder = Path(source.name).resolve() if source.is_folder else None
     stamp = (folder / WEIGHTS).stat().st_mtime_ns if folder and (folder / WEIGHTS).is_file() else 0
-    key = (str(folder or source.name), source.revision, stamp, target, dtype)
+    key = (str(folder or source.name), source.revision, stamp, settings)
     with _LOCK:
         checkpoint = _LOADED.get(key)
         if checkpoint is None:
-            checkpoint = _load(source)
+            checkpoint = _load(source, settings)
             checkpoint.use(settings)
             _LOADED[key] = checkpoint
     return checkpoint
+
+
+def resolve_settings(settings: EngineSettings) -> EngineSettings:
+    """Say which device and which precision "auto" is here.
+
+    settings (EngineSettings): The settings.
+    RETURNS (EngineSettings): The same without "auto".
+    RAISES (ValueError): If there is no such device, or the engine does not run on it.
+    """
+    from .engines.torch import DTYPES, resolve_device, resolve_precision
+
+    is_torch = settings.name == "torch"
+    device = resolve_device(
+        "cpu" if settings.device == "auto" and not is_torch else settings.device
+    )
+    if device.type != "cpu" and not is_torch:
+        raise ValueError(Errors.OM030.format(engine=settings.name, device=device))
+    dtype, precision = resolve_precision(settings.precision, device), settings.precision
+    if precision == "auto":
+        precision = next(name for name, known in DTYPES.items() if known == dtype)
+    return replace(settings, device=str(device), precision=precision)
 
 
 def find_folder(source: Source) -> Path:
@@ -444,16 +505,17 @@ def find_folder(source: Source) -> Path:
     raise OSError(Errors.OM001.format(name=source.name, revision=revision, why=why))
 
 
-def _load(source: Source) -> Checkpoint:
+def _load(source: Source, settings: EngineSettings) -> Checkpoint:
     import transformers
-    from transformers import AutoModelForTokenClassification
+    from transformers import AutoConfig, AutoModelForTokenClassification
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     name = source.name
     folder = find_folder(source)
     if not (folder / "config.json").is_file():
         raise OSError(Errors.OM010.format(name=folder, file="config.json"))
-    if not _has(folder, "*.safetensors"):
+    is_onnx = settings.name == "onnx" and _has(folder, *ONNX_FILES)
+    if not is_onnx and not _has(folder, "*.safetensors"):
         raise OSError(Errors.OM005.format(name=name))
     with _reading(name):
         architecture = srsly.read_json(folder / "config.json").get("model_type")
@@ -461,6 +523,22 @@ def _load(source: Source) -> Checkpoint:
         version = transformers.__version__
         raise ValueError(Errors.OM002.format(name=name, architecture=architecture, version=version))
     tokenizer = _load_tokenizer(folder, name)
+    files = _files_to_keep(folder, tokenizer)
+    if is_onnx and not _has(folder, "*.safetensors"):
+        import torch
+
+        with _reading(name), torch.device("meta"):  # a module that has no weights
+            module = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(folder))
+        facts = describe(module.config.to_dict(), source)
+        return Checkpoint(
+            module,
+            tokenizer,
+            files,
+            facts=facts,
+            source=source,
+            stored_dtype=torch.float32,
+            folder=folder,
+        )
     with _reading(name):
         stored_dtype = _stored_dtype(folder)
         module, info = AutoModelForTokenClassification.from_pretrained(
@@ -478,10 +556,11 @@ def _load(source: Source) -> Checkpoint:
     return Checkpoint(
         module,
         tokenizer,
-        _files_to_keep(folder, tokenizer),
+        files,
         facts=facts,
         source=source,
         stored_dtype=stored_dtype,
+        folder=folder,
     )
 
 

@@ -95,6 +95,22 @@ class Errors:
         "[OM025] '{name}' can't be trained: its head is not one linear layer called 'classifier', "
         "as those of BERT, RoBERTa, DeBERTa, DistilBERT and ModernBERT are."
     )
+    OM026 = (
+        '[OM026] {what} can\'t run in this model.precision. "fp32" runs everywhere; see the README '
+        "for what each engine can do."
+    )
+    OM027 = (
+        "[OM027] The engine '{engine}' needs the package '{package}', which is not installed: "
+        'pip install "spacy-openmed[{engine}]".'
+    )
+    OM028 = (
+        "[OM028] The engine '{engine}' can't convert checkpoints of the architecture "
+        "'{architecture}' with the versions installed. Use model.engine = \"torch\"."
+    )
+    OM029 = (
+        "[OM029] Can't read sample texts from '{path}': it has to be a text file, one text a line."
+    )
+    OM030 = "[OM030] The engine '{engine}' runs on a CPU, not on '{device}'."
 
     # Corpora
     OM040 = (

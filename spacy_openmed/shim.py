@@ -22,18 +22,17 @@ class CheckpointShim(PyTorchShim):
     """thinc's hold on a checkpoint, which is loaded when it is first needed.
 
     source (Source | None): Where to load it from. None until the component has chosen.
-    device, precision (str): Settings of the engine.
+    settings (EngineSettings): How it shall run.
     frozen_layers (int): How many of the encoder's layers are not trained, from the embeddings
         up; -1: the whole encoder.
     """
 
     def __init__(
-        self, source: Source | None, *, device: str, precision: str, frozen_layers: int = 0
+        self, source: Source | None, settings: EngineSettings, *, frozen_layers: int = 0
     ) -> None:
         super().__init__(None)
         self.source = source
-        self.device_name = device
-        self.precision = precision
+        self.settings = settings
         self.frozen_layers = frozen_layers
         self.trained: list[str] | None = None
         self._checkpoint: Checkpoint | None = None
@@ -58,8 +57,7 @@ class CheckpointShim(PyTorchShim):
         if self._checkpoint is None:
             if self.source is None:
                 raise ValueError(Errors.OM015)
-            settings = EngineSettings(device=self.device_name, precision=self.precision)
-            self._checkpoint = load_checkpoint(self.source, settings)
+            self._checkpoint = load_checkpoint(self.source, self.settings)
             self._model = self._checkpoint.module
         return self._checkpoint
 
@@ -90,7 +88,12 @@ class CheckpointShim(PyTorchShim):
         checkpoint = self.own()
         set_trainable(checkpoint.module, self.frozen_layers)
         return begin_update(
-            checkpoint.module, windows, checkpoint.pad, drop, self.precision, self._grad_scaler
+            checkpoint.module,
+            windows,
+            checkpoint.pad,
+            drop,
+            self.settings.precision,
+            self._grad_scaler,
         )
 
     def finish_update(self, optimizer: Optimizer) -> None:
@@ -232,12 +235,13 @@ class CheckpointShim(PyTorchShim):
 
     def to_device(self, device_type: str, device_id: int) -> None:
         """Obey thinc's request for a device, e.g. after `spacy.require_gpu()`."""
-        self.device_name = "cpu" if device_type == "cpu" else f"cuda:{device_id}"
+        device = "cpu" if device_type == "cpu" else f"cuda:{device_id}"
+        self.settings = replace(self.settings, device=device)
         loaded = self._checkpoint
         gone = loaded is not None and loaded.is_local and not Path(loaded.name).is_dir()
         if loaded is not None and (loaded.is_changed or gone):  # not to be loaded again
             own = self.own()
-            own.use(replace(own.settings, device=self.device_name))
+            own.use(replace(own.settings, device=device))
         elif loaded is not None:
             self._checkpoint = None
             self.load()

@@ -98,7 +98,10 @@ def test_same_name_is_loaded_once(make_checkpoint: Callable[..., Path]):
     first = load(folder)
     assert load(folder) is first
     assert load(folder / ".." / folder.name) is first
-    assert load_checkpoint(Source(str(folder)), EngineSettings("cpu", "bf16")) is not first
+    assert (
+        load_checkpoint(Source(str(folder)), EngineSettings(device="cpu", precision="bf16"))
+        is not first
+    )
 
 
 def test_changed_weights_are_loaded_again(bert: Path):

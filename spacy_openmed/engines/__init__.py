@@ -1,10 +1,17 @@
 """Engines run the forward pass. They are given batches and know no texts, tokens or labels."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from ..errors import Errors
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoint
 
 
 class Engine(Protocol):
@@ -19,30 +26,66 @@ class Engine(Protocol):
         """
         ...
 
+    def save(self, folder: Path) -> None:
+        """Write what took long to make, next to the weights that it was made of.
+
+        folder (Path): The checkpoint's folder.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class EngineSettings:
     """How a checkpoint runs.
 
+    name (str): "torch", "openvino" or "onnx".
     device (str): See `engines.torch.resolve_device`.
-    precision (str): See `engines.torch.resolve_precision`.
+    precision (str): "auto", "fp32", "bf16", "fp16" or "int8".
+    calibration (str | None): A file with sample texts for int8, one a line. None: our own.
     """
 
+    name: str = "torch"
     device: str = "auto"
     precision: str = "auto"
+    calibration: str | None = None
 
 
-def make_engine(module: Any, pad: int, settings: EngineSettings) -> Engine:
+def make_engine(checkpoint: "Checkpoint") -> Engine:
     """Make the engine for a checkpoint.
 
-    module (PreTrainedModel): The token classifier, on its device and in its number format.
-    pad (int): Vocabulary id that fills up shorter windows.
-    settings (EngineSettings): How it shall run.
-    RETURNS (Engine): The engine.
+    checkpoint (Checkpoint): The checkpoint, on its device and in its number format.
+    RETURNS (Engine): The engine that its settings name.
+    RAISES (ImportError): If the engine's packages are not installed.
+    RAISES (ValueError): If the engine can't run this checkpoint, or not in this precision.
     """
+    settings, module = checkpoint.settings, checkpoint.module
+    if settings.name == "openvino":
+        from .openvino import make_openvino_engine
+
+        return make_openvino_engine(checkpoint)
+    if settings.name == "onnx":
+        from .onnx import make_onnx_engine
+
+        return make_onnx_engine(checkpoint)
     from .packed import PackedEngine, is_packable
     from .torch import TorchEngine
 
-    if is_packable(module):
-        return PackedEngine(module)
-    return TorchEngine(module, pad)
+    if settings.precision == "int8":
+        from .int8 import make_int8_engine
+
+        return make_int8_engine(checkpoint)
+    return PackedEngine(module) if is_packable(module) else TorchEngine(module, checkpoint.pad)
+
+
+def missing_extra(engine: str, error: ImportError) -> ImportError:
+    """RETURNS (ImportError): The error for an engine whose packages are not installed."""
+    return ImportError(Errors.OM027.format(engine=engine, package=error.name))
+
+
+def fingerprint(module: Any) -> str:
+    """RETURNS (str): A hash of all weights of a module, whatever format they are stored in."""
+    digest = hashlib.blake2b(digest_size=16)
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(key.encode("utf8"))
+        digest.update(np.ascontiguousarray(value.detach().float().cpu().numpy()).data)
+    return digest.hexdigest()

@@ -7,34 +7,93 @@ are put into the weights, half of each range on either side (Xiao et al. 2023, "
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from .packed import OneDnnLinear, PackedEngine, join
+from ..errors import Errors
+from . import fingerprint
+from .packed import OneDnnLinear, PackedEngine, is_packable, join
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoint
 
 ZERO = 128  # of activations that go both ways from zero
+RANGES = "int8_ranges.npz"  # in the checkpoint's folder
 
 
-def quantize(engine: PackedEngine, batches: Iterable[Sequence[np.ndarray]]) -> None:
-    """Put 8-bit layers in the place of an engine's fp32 ones.
+def make_int8_engine(checkpoint: "Checkpoint") -> "Int8Engine":
+    """Make the engine, with the ranges that are stored with the checkpoint, or new ones.
 
-    engine (PackedEngine): The engine.
-    batches (Iterable[Sequence[Ints1d]]): Windows of typical texts.
+    checkpoint (Checkpoint): The checkpoint.
+    RETURNS (Int8Engine): The engine.
+    RAISES (ValueError): If the processor or the architecture can't.
     """
-    names = ("project", "mix", "up", "down")
-    observers = [{name: Observer(getattr(x, name)) for name in names} for x in engine.layers]
-    for layer, observed in zip(engine.layers, observers, strict=True):
-        for name, observer in observed.items():
+    module = checkpoint.module
+    if not getattr(torch.cpu, "_is_vnni_supported", lambda: False)():
+        raise ValueError(Errors.OM026.format(what="this processor, which has no AVX512-VNNI,"))
+    if not is_packable(module):
+        raise ValueError(Errors.OM026.format(what=f"the architecture {module.config.model_type}"))
+    weights = fingerprint(module)
+    stored = checkpoint.folder / RANGES if checkpoint.folder is not None else None
+    if stored is not None and stored.is_file() and checkpoint.settings.calibration is None:
+        with np.load(stored, allow_pickle=False) as file:
+            if file["fingerprint"].tobytes() == weights.encode("ascii"):
+                return Int8Engine(module, {k: file[k] for k in file.files if k != "fingerprint"})
+    ranges = find_ranges(PackedEngine(module), checkpoint.sample_batches())
+    return Int8Engine(module, ranges)
+
+
+class Int8Engine(PackedEngine):
+    """Run a token classifier of BERT's kind on a CPU, its encoder's linear layers in int8.
+
+    module (PreTrainedModel): The token classifier, in fp32.
+    ranges (dict[str, Floats1d]): What the layers read at most on typical texts; see `find_ranges`.
+    """
+
+    def __init__(self, module: Any, ranges: dict[str, np.ndarray]) -> None:
+        super().__init__(module)
+        self.module, self.ranges = module, ranges
+        with torch.inference_mode():
+            for i, layer in enumerate(self.layers):
+                for name in ("project", "mix"):
+                    own = torch.from_numpy(ranges[f"{i}.{name}"])
+                    setattr(layer, name, Int8Linear(getattr(layer, name), own))
+                down = Int8Linear(layer.down, torch.from_numpy(ranges[f"{i}.down"]))
+                up = Int8Linear(layer.up, torch.from_numpy(ranges[f"{i}.up"]), output=down)
+                layer.up, layer.down = up, down
+
+    def save(self, folder: Path) -> None:
+        weights = np.frombuffer(fingerprint(self.module).encode("ascii"), dtype="uint8")
+        arrays: dict[str, Any] = {"fingerprint": weights, **self.ranges}
+        np.savez(folder / RANGES, **arrays)
+
+
+def find_ranges(
+    engine: PackedEngine, batches: Iterable[Sequence[np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Find out what the layers of an engine read.
+
+    engine (PackedEngine): The engine; its layers are changed, so that it is of no more use.
+    batches (Iterable[Sequence[Ints1d]]): Windows of typical texts.
+    RETURNS (dict[str, Floats1d]): By number and name of the layers: the largest magnitude of each
+        of their inputs; for those after a GELU, smallest and largest value of all.
+    """
+    observers: dict[str, Observer] = {}
+    for i, layer in enumerate(engine.layers):
+        for name in ("project", "mix", "up", "down"):
+            observer = observers[f"{i}.{name}"] = Observer(getattr(layer, name))
             setattr(layer, name, observer)
     for batch in batches:
         engine(batch)
-    with torch.inference_mode():
-        for layer, observed in zip(engine.layers, observers, strict=True):
-            for name in ("project", "mix", "down"):
-                setattr(layer, name, Int8Linear(observed[name], is_quantized=name == "down"))
-            layer.up = Int8Linear(observed["up"], output=layer.down)
+    return {
+        key: np.array([x.least.min(), x.most.max()])
+        if key.endswith("down")
+        else torch.maximum(-x.least, x.most).numpy()
+        for key, x in observers.items()
+    }
 
 
 class Observer:
@@ -58,28 +117,24 @@ class Int8Linear:
     """Linear layers of 8-bit integers. They read and give fp32, but for those between which a
     GELU lies: what they pass on stays in 8 bits.
 
-    observer (Observer): The layers, and the ranges of what they read.
-    is_quantized (bool): Whether what they read is in 8 bits already.
-    output (Int8Linear | None): The layer that reads theirs in 8 bits.
+    linear (OneDnnLinear): The layers in fp32.
+    range_ (torch.Tensor): (n_inputs,) Largest magnitude of each input; (2,) if they read 8 bits:
+        smallest and largest value of all.
+    output (Int8Linear | None): The layers that read their output in 8 bits.
     """
 
     def __init__(
-        self,
-        observer: Observer,
-        *,
-        is_quantized: bool = False,
-        output: "Int8Linear | None" = None,
+        self, linear: Any, range_: torch.Tensor, *, output: "Int8Linear | None" = None
     ) -> None:
-        weight, bias = join(observer.linear.layers)
+        weight, bias = join(linear.layers)
         n_outputs, n_inputs = weight.shape
-        self.factor = None
-        self.zero = ZERO
-        if is_quantized:
-            least, most = observer.least.min(), observer.most.max()
-            self.scale = max((most - least).item(), 1e-6) / 255
-            self.zero = round(-least.item() / self.scale)
+        self.factor, self.zero, self.output = None, ZERO, output
+        if len(range_) == 2:
+            least, most = range_.tolist()
+            self.scale = max(most - least, 1e-6) / 255
+            self.zero = round(-least / self.scale)
         else:
-            range_ = torch.maximum(-observer.least, observer.most).clamp(min=1e-5)
+            range_ = range_.clamp(min=1e-5)
             smooth = (range_ / weight.abs().amax(0).clamp(min=1e-5)).sqrt()
             self.scale = (range_ / smooth).amax().item() / 127
             self.factor = 1 / (smooth * self.scale)
@@ -91,7 +146,6 @@ class Int8Linear:
         self.bias = -shift if bias is None else bias - shift
         self.weight_zero = torch.zeros(n_outputs, dtype=torch.int32)
         self.weight = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), [1024, n_inputs])
-        self.output = output
 
     def __call__(
         self, x: torch.Tensor, *, gelu: bool = False, add: torch.Tensor | None = None

@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,22 +42,40 @@ class TorchEngine:
             raise MemoryError from error
         return [values[row, :length] for row, length in enumerate(lengths)]
 
+    def save(self, folder: Path) -> None:
+        pass
 
-def _to_tensors(
-    module: nn.Module, windows: Sequence[np.ndarray], pad: int
-) -> dict[str, torch.Tensor | None]:
-    """A padded batch: ids and mask, (n_windows, length) each."""
+
+def pad_windows(windows: Sequence[np.ndarray], pad: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fill windows up to the same length.
+
+    windows (Sequence[Ints1d]): (n_pieces,) each: the vocabulary ids.
+    pad (int): Vocabulary id that fills up shorter windows.
+    RETURNS (tuple[Ints2d, Ints2d]): (n_windows, length) Ids, and 1 where they are pieces.
+    """
     ids = np.full((len(windows), max(map(len, windows))), pad, dtype="int64")
     mask = np.zeros_like(ids)
     for row, window in enumerate(windows):
         ids[row, : len(window)] = window
         mask[row, : len(window)] = 1
+    return ids, mask
+
+
+def _to_tensors(
+    module: nn.Module, windows: Sequence[np.ndarray], pad: int
+) -> dict[str, torch.Tensor | None]:
+    """A padded batch: ids and mask, (n_windows, length) each."""
+    ids, mask = pad_windows(windows, pad)
     device = next(module.parameters()).device
-    return {
-        "input_ids": torch.from_numpy(ids).to(device),
-        # Full windows need no mask, and attention is faster without one.
-        "attention_mask": None if mask.all() else torch.from_numpy(mask).to(device),
-    }
+
+    def move(array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(array)
+        if device.type == "cuda":  # from pinned memory it need not be waited for
+            tensor = tensor.pin_memory()
+        return tensor.to(device, non_blocking=True)
+
+    # Full windows need no mask, and attention is faster without one.
+    return {"input_ids": move(ids), "attention_mask": None if mask.all() else move(mask)}
 
 
 def begin_update(
@@ -175,10 +194,15 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """Find the number format of the weights that a setting means.
 
     precision (str): "fp32", "bf16", "fp16", or "auto": fp32 on a CPU or an Apple GPU, on CUDA
-        bf16 where it has that, else fp16.
+        bf16 where it has that, else fp16. "int8" is made of fp32 by the engine.
     device (torch.device): The device.
     RETURNS (torch.dtype): The format.
+    RAISES (ValueError): If that device has no engine for it.
     """
+    if precision == "int8":
+        if device.type != "cpu":
+            raise ValueError(Errors.OM026.format(what=f"the device {device.type}"))
+        return torch.float32
     if precision == "auto":
         if device.type != "cuda":
             return torch.float32

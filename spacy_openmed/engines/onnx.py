@@ -1,0 +1,132 @@
+"""ONNX Runtime: an engine for published ONNX files, and for our own, of the extra [onnx]."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..errors import Errors
+from . import missing_extra
+from .torch import pad_windows
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoint
+
+try:
+    import onnxruntime
+except ImportError as error:
+    raise missing_extra("onnx", error) from error
+
+# Names that optimum and the hub's own exporter give, best first.
+FILES = {
+    "fp32": ("model.onnx",),
+    "int8": ("model_int8.onnx", "model_quantized.onnx", "model_uint8.onnx"),
+}
+FOLDERS = (".", "onnx")
+
+
+def find_onnx(folder: Path | None, precision: str) -> Path | None:
+    """Find the ONNX file of a checkpoint.
+
+    folder (Path | None): The checkpoint's folder.
+    precision (str): "fp32" or "int8".
+    RETURNS (Path | None): The file, if there is one.
+    """
+    if folder is None:
+        return None
+    paths = [folder / part / name for part in FOLDERS for name in FILES[precision]]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def make_onnx_engine(checkpoint: "Checkpoint") -> "OnnxEngine":
+    """Make the engine: of the checkpoint's ONNX file, or of one made of its weights.
+
+    checkpoint (Checkpoint): The checkpoint.
+    RETURNS (OnnxEngine): The engine.
+    RAISES (ValueError): If it can't have that precision, or can't convert the checkpoint.
+    """
+    precision = checkpoint.settings.precision
+    if precision not in FILES:
+        raise ValueError(Errors.OM026.format(what="the engine onnx"))
+    path = find_onnx(checkpoint.folder, precision)
+    if path is not None:
+        return OnnxEngine(path.read_bytes(), checkpoint.pad, path.name)
+    with TemporaryDirectory() as temporary:
+        full = find_onnx(checkpoint.folder, "fp32")
+        if full is None:
+            full = Path(temporary) / FILES["fp32"][0]
+            convert(checkpoint.module, full)
+        if precision == "int8":
+            full = quantize(full, Path(temporary) / FILES["int8"][0])
+        return OnnxEngine(full.read_bytes(), checkpoint.pad, full.name)
+
+
+def convert(module: Any, path: Path) -> None:
+    """Write a token classifier as an ONNX file.
+
+    module (PreTrainedModel): The token classifier, in fp32.
+    path (Path): The file.
+    RAISES (ValueError): If that does not go.
+    """
+    ids = torch.ones(2, 8, dtype=torch.int64)
+    axes = {0: "batch", 1: "length"}
+    names = ["input_ids", "attention_mask"]
+    try:
+        torch.onnx.export(
+            module.eval(),
+            (ids, ids),
+            str(path),
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes=dict.fromkeys([*names, "logits"], axes),
+            dynamo=False,
+        )
+    except Exception as error:
+        raise ValueError(
+            Errors.OM028.format(engine="onnx", architecture=module.config.model_type)
+        ) from error
+
+
+def quantize(path: Path, output: Path) -> Path:
+    """Quantise the linear layers of an ONNX file to 8-bit integers, activations as they come.
+
+    path (Path): The file.
+    output (Path): The file to write.
+    RETURNS (Path): That file.
+    """
+    try:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError as error:
+        raise missing_extra("onnx", error) from error
+    quantize_dynamic(path, output, weight_type=QuantType.QInt8, per_channel=True)
+    return output
+
+
+class OnnxEngine:
+    """Run an ONNX file on a CPU.
+
+    content (bytes): The file.
+    pad (int): Vocabulary id that fills up shorter windows.
+    file (str): Its name where it is saved.
+    """
+
+    def __init__(self, content: bytes, pad: int, file: str) -> None:
+        self.content, self.pad, self.file = content, pad, file
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+        self.inputs = {node.name for node in self.session.get_inputs()}
+
+    def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        ids, mask = pad_windows(windows, self.pad)
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        (logits,) = self.session.run(None, {k: v for k, v in given.items() if k in self.inputs})
+        return [logits[row, : len(window)] for row, window in enumerate(windows)]
+
+    def save(self, folder: Path) -> None:
+        (folder / self.file).write_bytes(self.content)

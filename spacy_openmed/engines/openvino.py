@@ -1,0 +1,164 @@
+"""OpenVINO: an engine for Intel's and AMD's processors, of the extra [openvino]."""
+
+import io
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import Errors
+from . import fingerprint, missing_extra
+from .torch import pad_windows
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoint
+
+# Without it openvino and nncf use stubs, and tell nobody that they were used. They would by
+# default, and it is none of their business where texts are patients'.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+try:
+    import openvino
+except ImportError as error:
+    raise missing_extra("openvino", error) from error
+
+MODEL = "openvino.xml"  # in the checkpoint's folder, its weights in openvino.bin
+FACTS = ["openmed", "made_of"]  # where the model says what it was made of
+
+
+def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
+    """Make the engine: of what is stored with the checkpoint or in the cache, or converted.
+
+    checkpoint (Checkpoint): The checkpoint.
+    RETURNS (OpenVINOEngine): The engine.
+    RAISES (ValueError): If it can't have that precision, or can't convert the checkpoint.
+    """
+    settings = checkpoint.settings
+    if settings.precision == "fp16":
+        raise ValueError(Errors.OM026.format(what="the engine openvino"))
+    is_int8 = settings.precision == "int8"
+    made_of = f"{'int8' if is_int8 else 'fp32'}-{fingerprint(checkpoint.module)}"
+    cache = cache_folder() / made_of
+    folders = [cache] if checkpoint.folder is None else [checkpoint.folder, cache]
+    if settings.calibration is None:
+        for folder in folders:
+            if (model := _read(folder, made_of)) is not None:
+                return OpenVINOEngine(model, checkpoint.pad, settings.precision)
+    model = convert(checkpoint.module)
+    if is_int8:
+        model = quantize(model, checkpoint.sample_batches(), checkpoint.pad)
+    model.set_rt_info(made_of, FACTS)
+    if settings.calibration is None:
+        _write(model, cache)
+    return OpenVINOEngine(model, checkpoint.pad, settings.precision)
+
+
+def cache_folder() -> Path:
+    """RETURNS (Path): Where converted models are kept; `XDG_CACHE_HOME` moves it."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "spacy-openmed"
+
+
+def _read(folder: Path, made_of: str) -> Any:
+    path = folder / MODEL
+    if not path.is_file():
+        return None
+    model = openvino.Core().read_model(path)
+    return model if _made_of(model) == made_of else None
+
+
+def _made_of(model: Any) -> str:
+    return model.get_rt_info(FACTS).astype(str) if model.has_rt_info(FACTS) else ""
+
+
+def _write(model: Any, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    openvino.save_model(model, folder / MODEL, compress_to_fp16=False)
+
+
+class _Logits(nn.Module):
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return self.module(input_ids=input_ids, attention_mask=attention_mask).logits
+
+
+def convert(module: Any) -> Any:
+    """Convert a token classifier.
+
+    module (PreTrainedModel): The token classifier, in fp32.
+    RETURNS (openvino.Model): Ids and mask in, logits out, for any number and length of windows.
+    RAISES (ValueError): If that does not go.
+    """
+    example = torch.ones(2, 8, dtype=torch.int64)
+    shape = ([-1, -1], openvino.Type.i64)
+    try:
+        return openvino.convert_model(
+            _Logits(module.eval()), example_input=(example, example), input=[shape, shape]
+        )
+    except Exception as error:
+        raise ValueError(
+            Errors.OM028.format(engine="openvino", architecture=module.config.model_type)
+        ) from error
+
+
+def quantize(model: Any, batches: Iterable[Sequence[np.ndarray]], pad: int) -> Any:
+    """Quantise a model's linear layers and attention to 8-bit integers.
+
+    model (openvino.Model): The model.
+    batches (Iterable[Sequence[Ints1d]]): Windows of typical texts.
+    pad (int): Vocabulary id that fills up shorter windows.
+    RETURNS (openvino.Model): The quantised model.
+    """
+    try:
+        import nncf
+    except ImportError as error:
+        raise missing_extra("openvino", error) from error
+    data = [list(pad_windows(batch, pad)) for batch in batches]
+    with redirect_stdout(io.StringIO()):  # its progress bars
+        return nncf.quantize(
+            model,
+            nncf.Dataset(data),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(data),
+        )
+
+
+class OpenVINOEngine:
+    """Run a converted token classifier on a CPU.
+
+    model (openvino.Model): The model.
+    pad (int): Vocabulary id that fills up shorter windows.
+    precision (str): "bf16" computes in that where the processor can.
+    """
+
+    def __init__(self, model: Any, pad: int, precision: str) -> None:
+        self.model, self.pad = model, pad
+        hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
+        compiled = openvino.Core().compile_model(
+            model,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": hint,
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            },
+        )
+        self.request = compiled.create_infer_request()
+
+    def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        inputs = list(pad_windows(windows, self.pad))
+        logits = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0]
+        return [logits[row, : len(window)].copy() for row, window in enumerate(windows)]
+
+    def save(self, folder: Path) -> None:
+        _write(self.model, folder)
