@@ -10,9 +10,10 @@ TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 PYTEST_ARGS ?= --numprocesses 2 --quiet
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
 PYTEST_453 := $(TEST_ENV) $(VENV_453)/bin/python -m pytest $(PYTEST_ARGS)
+COMPONENT_TESTS := $(addprefix tests/test_, chaining.py pipeline.py serialize.py spans.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-corpora test-transformers-4.53 lint format wheel clean
+.PHONY: help demo test test-slow test-corpora test-engines test-transformers-4.53 lint format wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +29,10 @@ test-slow: $(VENV)/.installed ## Run the slow tests
 
 test-corpora: $(VENV)/.installed ## Run the tests that need the benchmark corpora
 	$(PYTEST) -m corpora
+
+test-engines: $(VENV)/.installed ## Run the component's tests with the other engines
+	OPENMED_TEST_ENGINE=openvino $(PYTEST) $(COMPONENT_TESTS)
+	OPENMED_TEST_ENGINE=onnx $(PYTEST) $(COMPONENT_TESTS)
 
 test-transformers-4.53: $(VENV_453)/.installed ## Run the tests with transformers 4.53 and spacy-transformers
 	$(PYTEST_453)

@@ -123,6 +123,7 @@ class Plan:
         special = len(checkpoint.prefix) + len(checkpoint.suffix)
         self.checkpoint = checkpoint
         self.pieces = checkpoint.encode([doc.text for doc in docs])
+        self._check_ids()
         capacity = size - special
         if model.attrs["get_spans"] is None:
             self.windows = plan_windows(self.pieces.lengths, capacity, stride)
@@ -131,6 +132,14 @@ class Plan:
             self.windows = plan_span_windows(self.pieces.lengths, spans, capacity, stride)
         self.lengths = self.windows.ends - self.windows.starts + special
         self.batches = plan_batches(self.lengths, self.max_tokens)
+
+    def _check_ids(self) -> None:
+        """Some engines make something up for ids that the weights lack, and CUDA does not
+        survive them."""
+        n_known = self.checkpoint.module.get_input_embeddings().num_embeddings
+        if len(self.pieces.ids) and (most := int(self.pieces.ids.max())) >= n_known:
+            name = self.checkpoint.name
+            raise IndexError(Errors.OM031.format(name=name, id=most, n_known=n_known))
 
     def rows(self, batch: np.ndarray) -> list[np.ndarray]:
         """RETURNS (list[Ints1d]): Vocabulary ids of the batch's windows, special ones added."""

@@ -16,7 +16,7 @@ import numpy as np
 import srsly
 
 from .decoding import split_tag
-from .engines import Engine, EngineSettings, make_engine
+from .engines import Engine, EngineSettings, make_engine, quiet_transformers
 from .errors import Errors
 from .windows import Pieces, plan_batches, plan_windows
 
@@ -312,7 +312,7 @@ class Checkpoint:
         folder (Path): The folder; made if it is not there.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with _quiet():
+        with quiet_transformers():
             if self.has_no_weights:
                 self.module.config.save_pretrained(folder)
             else:
@@ -326,8 +326,11 @@ class Checkpoint:
             copymode(folder / "config.json", path)  # safetensors lets only the owner read them
         for file, content in self.files.items():
             (folder / file).write_bytes(content)
-        if self.settings.name != "torch" or self.settings.precision == "int8":
-            self.engine.save(folder)
+        settings = self.settings
+        # An ONNX file does not say of which weights it is, so it must not lie beside others.
+        if settings.name == "openvino" or settings.precision == "int8" or self.has_no_weights:
+            if settings.name != "onnx" or self.has_no_weights:
+                self.engine.save(folder)
 
 
 def describe(config: dict[str, Any], source: Source) -> dict[str, Any]:
@@ -612,24 +615,7 @@ def _files_to_keep(folder: Path, tokenizer: Any) -> dict[str, bytes]:
 def _reading(name: str) -> Iterator[None]:
     """Say which checkpoint it was that transformers could not read."""
     try:
-        with _quiet():
+        with quiet_transformers():
             yield
     except Exception as error:
         raise OSError(Errors.OM013.format(name=name, error=error)) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and loading reports off the user's screen. What they
-    warn of (a missing head) is an error here."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()

@@ -111,6 +111,10 @@ class Errors:
         "[OM029] Can't read sample texts from '{path}': it has to be a text file, one text a line."
     )
     OM030 = "[OM030] The engine '{engine}' runs on a CPU, not on '{device}'."
+    OM031 = (
+        "[OM031] The tokenizer of '{name}' gives the piece {id}, and its weights know {n_known} "
+        "pieces: the two do not belong together."
+    )
 
     # Corpora
     OM040 = (

@@ -21,6 +21,9 @@ from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc
 
+# The engine of every component that the tests make, for `make test-engines`.
+ENGINE = os.environ.get("OPENMED_TEST_ENGINE", "torch")
+
 KEYWORDS = {
     "aspirin": "CHEM",
     "ibu##profen": "CHEM",
@@ -74,7 +77,9 @@ def add_openmed(
 
     model (dict | None): Further settings of the model.
     """
-    source = {} if checkpoint is None else {"name": str(checkpoint)}
+    source = (
+        {"engine": ENGINE} if checkpoint is None else {"engine": ENGINE, "name": str(checkpoint)}
+    )
     config = {**settings, "model": {**source, **(model or {})}}
     return nlp.add_pipe("openmed_ner", name=name, after=after, config=config)
 

@@ -1,7 +1,9 @@
 """Engines run the forward pass. They are given batches and know no texts, tokens or labels."""
 
 import hashlib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,6 +77,41 @@ def make_engine(checkpoint: "Checkpoint") -> Engine:
 
         return make_int8_engine(checkpoint)
     return PackedEngine(module) if is_packable(module) else TorchEngine(module, checkpoint.pad)
+
+
+@contextmanager
+def converting(module: Any, engine: str) -> Iterator[None]:
+    """Say which engine could not convert a checkpoint; what tracing warns of is kept quiet.
+
+    module (PreTrainedModel): The token classifier.
+    engine (str): The engine.
+    RAISES (ValueError): If what is done inside fails.
+    """
+    module.eval()
+    try:
+        with warnings.catch_warnings(), quiet_transformers():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        architecture = module.config.model_type
+        raise ValueError(Errors.OM028.format(engine=engine, architecture=architecture)) from error
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' progress bars and loading reports off the user's screen. What they
+    warn of (a missing head) is an error here."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def missing_extra(engine: str, error: ImportError) -> ImportError:

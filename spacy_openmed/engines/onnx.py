@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import Errors
-from . import missing_extra
+from . import converting, missing_extra
 from .torch import pad_windows
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def convert(module: Any, path: Path) -> None:
     ids = torch.ones(2, 8, dtype=torch.int64)
     axes = {0: "batch", 1: "length"}
     names = ["input_ids", "attention_mask"]
-    try:
+    with converting(module, "onnx"):
         torch.onnx.export(
-            module.eval(),
+            module,
             (ids, ids),
             str(path),
             input_names=names,
@@ -84,10 +84,6 @@ def convert(module: Any, path: Path) -> None:
             dynamic_axes=dict.fromkeys([*names, "logits"], axes),
             dynamo=False,
         )
-    except Exception as error:
-        raise ValueError(
-            Errors.OM028.format(engine="onnx", architecture=module.config.model_type)
-        ) from error
 
 
 def quantize(path: Path, output: Path) -> Path:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from ..errors import Errors
-from . import fingerprint, missing_extra
+from . import converting, fingerprint, missing_extra
 from .torch import pad_windows
 
 if TYPE_CHECKING:
@@ -78,8 +79,12 @@ def _made_of(model: Any) -> str:
 
 
 def _write(model: Any, folder: Path) -> None:
+    """Write a model beside an older one and then in its place: that may be mapped to memory."""
     folder.mkdir(parents=True, exist_ok=True)
-    openvino.save_model(model, folder / MODEL, compress_to_fp16=False)
+    with TemporaryDirectory(dir=folder) as temporary:
+        openvino.save_model(model, Path(temporary) / MODEL, compress_to_fp16=False)
+        for path in sorted(Path(temporary).iterdir()):  # the weights before what says it all
+            path.replace(folder / path.name)
 
 
 class _Logits(nn.Module):
@@ -100,14 +105,10 @@ def convert(module: Any) -> Any:
     """
     example = torch.ones(2, 8, dtype=torch.int64)
     shape = ([-1, -1], openvino.Type.i64)
-    try:
+    with converting(module, "openvino"):
         return openvino.convert_model(
-            _Logits(module.eval()), example_input=(example, example), input=[shape, shape]
+            _Logits(module), example_input=(example, example), input=[shape, shape]
         )
-    except Exception as error:
-        raise ValueError(
-            Errors.OM028.format(engine="openvino", architecture=module.config.model_type)
-        ) from error
 
 
 def quantize(model: Any, batches: Iterable[Sequence[np.ndarray]], pad: int) -> Any:

@@ -1,0 +1,360 @@
+"""Every engine in every precision gives the logits of fp32, as near as the precision allows."""
+
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+import torch
+from checkpoints import SENTENCES
+from conftest import found, make_nlp
+from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+from spacy_openmed.catalogue import MINI_PATH
+from spacy_openmed.checkpoint import Checkpoint, Source, load_checkpoint
+from spacy_openmed.engines import EngineSettings, fingerprint, int8
+from spacy_openmed.engines.packed import ARCHITECTURES, PackedEngine, _round_up
+from spacy_openmed.engines.torch import TorchEngine, begin_update
+
+# How far logits of the bundled checkpoint may be from transformers' own; they go from -5 to 12.
+LIMITS = {"fp32": 1e-4, "bf16": 1.0, "int8": 8.0}
+# How many of 100 labels of pieces may be others.
+CHANGED = {"fp32": 0.0, "bf16": 0.5, "int8": 2.0}
+has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+has_vnni = torch.cpu._is_vnni_supported()
+ENGINES = {
+    "torch-fp32": True,
+    "torch-bf16": has_bf16,
+    "torch-int8": has_vnni,
+    "openvino-fp32": find_spec("openvino"),
+    "openvino-bf16": find_spec("openvino") and has_bf16,
+    "openvino-int8": find_spec("nncf"),
+    "onnx-fp32": find_spec("onnxruntime") and find_spec("onnx"),
+    "onnx-int8": find_spec("onnxruntime") and find_spec("onnx"),
+}
+AVAILABLE = [
+    pytest.param(*name.split("-"), marks=() if there else pytest.mark.skip("not to be had here"))
+    for name, there in ENGINES.items()
+]
+every_engine = pytest.mark.parametrize(("engine", "precision"), AVAILABLE)
+needs_vnni = pytest.mark.skipif(not has_vnni, reason="the processor has no AVX512-VNNI")
+needs_openvino = pytest.mark.skipif(not find_spec("nncf"), reason="needs openvino and nncf")
+needs_onnx = pytest.mark.skipif(
+    not (find_spec("onnxruntime") and find_spec("onnx")), reason="needs onnxruntime and onnx"
+)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Converted models are made anew for every test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def load(folder: Path, engine: str = "torch", precision: str = "fp32", **settings) -> Checkpoint:
+    return load_checkpoint(
+        Source(str(folder)), EngineSettings(engine, "cpu", precision, **settings)
+    )
+
+
+def windows(folder: Path, texts: list[str]) -> list[np.ndarray]:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return [np.array(tokenizer(text)["input_ids"]) for text in texts]
+
+
+def plain_logits(folder: Path, rows: list[np.ndarray]) -> list[np.ndarray]:
+    module = AutoModelForTokenClassification.from_pretrained(folder).float().eval()
+    with torch.inference_mode():
+        return [module(torch.from_numpy(row)[None]).logits[0].numpy() for row in rows]
+
+
+TEXTS = [*SENTENCES, "aspirin", SENTENCES[0], " ".join(SENTENCES)]
+
+
+@every_engine
+def test_logits_are_those_of_transformers(engine: str, precision: str):
+    checkpoint = load(MINI_PATH, engine, precision)
+    rows = windows(MINI_PATH, TEXTS)
+    logits, expected = checkpoint.engine(rows), plain_logits(MINI_PATH, rows)
+    n_changed = 0.0
+    for ours, theirs in zip(logits, expected, strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_allclose(ours, theirs, atol=LIMITS[precision])
+        parts = [head.columns for head in checkpoint.heads]
+        n_changed += sum(
+            int((ours[:, part].argmax(1) != theirs[:, part].argmax(1)).sum()) for part in parts
+        ) / len(parts)
+    assert n_changed <= CHANGED[precision] / 100 * sum(map(len, rows))
+
+
+@every_engine
+def test_entities_of_every_engine(engine: str, precision: str):
+    nlp = make_nlp(None, domain="disease", model={"engine": engine, "precision": precision})
+    texts = ["Metformin for type 2 diabetes mellitus.", "", "He was treated for asthma."]
+    assert [found(doc) for doc in nlp.pipe(texts)] == [
+        [("type 2 diabetes mellitus", "DISEASE")],
+        [],
+        [("asthma", "DISEASE")],
+    ]
+
+
+# Without padding
+
+
+def test_architectures_that_need_no_padding(checkpoint: Path):
+    loaded = load(checkpoint)
+    packable = loaded.module.config.model_type in ARCHITECTURES
+    assert isinstance(loaded.engine, PackedEngine if packable else TorchEngine)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 2, 4, 0, 1], [0, 4], [3]])
+def test_row_of_windows_is_what_they_are_alone(checkpoint: Path, order: list[int]):
+    rows = windows(checkpoint, [*SENTENCES[:3], "aspirin", SENTENCES[0]])
+    expected = plain_logits(checkpoint, rows)
+    logits = load(checkpoint).engine([rows[i] for i in order])
+    for i, ours in zip(order, logits, strict=True):
+        np.testing.assert_allclose(ours, expected[i], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"hidden_act": "relu"}, {"is_decoder": True}], ids=["relu", "decoder"]
+)
+def test_other_layers_are_padded(make_checkpoint: Callable, tmp_path: Path, settings: dict):
+    folder = shutil.copytree(make_checkpoint(), tmp_path / "copy")
+    module = AutoModelForTokenClassification.from_pretrained(folder, **settings)
+    module.save_pretrained(folder)
+    engine = load(folder).engine
+    assert isinstance(engine, TorchEngine)
+    rows = windows(folder, SENTENCES[:2])
+    for ours, theirs in zip(engine(rows), plain_logits(folder, rows), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_embeddings_narrower_than_the_layers(tmp_path: Path, make_checkpoint: Callable):
+    from transformers import ElectraConfig, ElectraForTokenClassification
+
+    folder = shutil.copytree(make_checkpoint(), tmp_path / "electra")
+    (folder / "model.safetensors").unlink()
+    n_pieces = len(AutoTokenizer.from_pretrained(folder))
+    config = ElectraConfig(
+        vocab_size=n_pieces,
+        embedding_size=16,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+    )
+    ElectraForTokenClassification(config).save_pretrained(folder)
+    engine = load(folder).engine
+    assert isinstance(engine, PackedEngine)
+    rows = windows(folder, SENTENCES)
+    for ours, theirs in zip(engine(rows), plain_logits(folder, rows), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_sizes_repeat_and_waste_little():
+    sizes = [_round_up(n) for n in range(1, 4097)]
+    assert all(size >= n and size - n <= n / 31 for n, size in enumerate(sizes, 1))
+    assert len(set(sizes)) < 300
+
+
+def test_weights_that_change_are_used(make_checkpoint: Callable):
+    checkpoint = load(make_checkpoint()).copy()
+    rows = windows(make_checkpoint(), SENTENCES[:1])
+    before = checkpoint.engine(rows)[0]
+    with torch.no_grad():
+        checkpoint.module.classifier.bias += 1
+    checkpoint.forget_engine()
+    np.testing.assert_allclose(checkpoint.engine(rows)[0], before + 1, atol=1e-4)
+
+
+# 8-bit integers
+
+
+@needs_vnni
+def test_ranges_are_saved_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    nlp = make_nlp(None, domain="disease", model={"precision": "int8"})
+    doc = nlp(SENTENCES[0])
+    nlp.to_disk(tmp_path / "saved")
+    monkeypatch.setattr(int8, "find_ranges", None)
+    loaded = spacy.load(tmp_path / "saved")
+    np.testing.assert_array_equal(*(logits(n, SENTENCES[0]) for n in (nlp, loaded)))
+    assert found(loaded(SENTENCES[0])) == found(doc)
+
+
+def logits(nlp: spacy.Language, text: str) -> np.ndarray:
+    return nlp.get_pipe("openmed_ner").model.predict([nlp.make_doc(text)]).logits
+
+
+@needs_vnni
+def test_ranges_of_other_weights_are_not_used(make_checkpoint: Callable, tmp_path: Path):
+    load(MINI_PATH, precision="int8").save(tmp_path)
+    stored = np.load(tmp_path / int8.RANGES)
+    module = AutoModelForTokenClassification.from_pretrained(tmp_path)
+    with torch.no_grad():
+        module.bert.encoder.layer[0].intermediate.dense.weight *= 2
+    module.save_pretrained(tmp_path)
+    engine = load(tmp_path, precision="int8").engine
+    assert (engine.ranges["0.down"] > 1.2 * np.abs(stored["0.down"])).any()
+
+
+@needs_vnni
+def test_own_sample_texts(tmp_path: Path):
+    sample = tmp_path / "sample.txt"
+    sample.write_text("Aspirin for asthma.\n\nNo fever.\n", encoding="utf8")
+    own = load(MINI_PATH, precision="int8", calibration=str(sample)).engine
+    ours = load(MINI_PATH, precision="int8").engine
+    assert (own.ranges["0.mix"] <= ours.ranges["0.mix"]).mean() > 0.9
+    assert not np.array_equal(own.ranges["0.mix"], ours.ranges["0.mix"])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n \n", b"\xff\xfe"])
+def test_sample_that_can_not_be_read(tmp_path: Path, content: bytes | None):
+    sample = tmp_path / "sample.txt"
+    if content is not None:
+        sample.write_bytes(content)
+    checkpoint = load(MINI_PATH, calibration=str(sample))
+    with pytest.raises(ValueError, match="OM029"):
+        checkpoint.sample_batches()
+
+
+def test_processor_without_int8(keyword_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    with pytest.raises(ValueError, match="OM026.*VNNI"):
+        load(keyword_checkpoint, precision="int8").engine  # noqa: B018
+
+
+@needs_vnni
+def test_architecture_without_int8(make_checkpoint: Callable):
+    with pytest.raises(ValueError, match="OM026.*deberta"):
+        load(make_checkpoint("deberta-v2"), precision="int8").engine  # noqa: B018
+
+
+def test_training_is_in_fp32(make_checkpoint: Callable):
+    checkpoint = load(make_checkpoint()).copy()
+    from thinc.shims.pytorch_grad_scaler import PyTorchGradScaler
+
+    rows = windows(make_checkpoint(), SENTENCES[:1])
+    trained, _ = begin_update(checkpoint.module, rows, 0, 0.0, "int8", PyTorchGradScaler())
+    np.testing.assert_allclose(trained[0], checkpoint.engine(rows)[0], atol=1e-4)
+
+
+# OpenVINO
+
+
+@needs_openvino
+def test_converted_model_is_saved_in_the_pipeline(
+    keyword_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_cache: Path
+):
+    from spacy_openmed.engines import openvino
+
+    nlp = make_nlp(keyword_checkpoint, model={"engine": "openvino"})
+    text = "aspirin for asthma"
+    expected = found(nlp(text))
+    nlp.to_disk(tmp_path / "saved")
+    shutil.rmtree(empty_cache)
+    monkeypatch.setattr(openvino, "convert", None)
+    loaded = spacy.load(tmp_path / "saved")
+    assert found(loaded(text)) == expected == [("aspirin", "CHEMICAL"), ("asthma", "DISEASE")]
+    loaded.to_disk(tmp_path / "saved")  # over the file that it has in use
+    assert found(loaded(text)) == expected
+
+
+@needs_openvino
+def test_converted_model_is_cached(
+    keyword_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from spacy_openmed.engines import openvino
+
+    folder = shutil.copytree(keyword_checkpoint, tmp_path / "copy")
+    load(folder, "openvino").engine  # noqa: B018
+    monkeypatch.setattr(openvino, "convert", None)
+    folder = shutil.copytree(keyword_checkpoint, tmp_path / "another")
+    assert load(folder, "openvino").engine(windows(folder, ["aspirin"]))[0].shape[1] == 5
+
+
+@needs_openvino
+def test_nobody_is_told(run_python: Callable):
+    code = (
+        "import spacy_openmed.engines.openvino, nncf.telemetry.wrapper as wrapper, unittest.mock\n"
+        "import openvino.tools.ovc.telemetry_utils as utils\n"
+        "print(isinstance(wrapper.telemetry, unittest.mock.MagicMock), utils.tm.__name__)"
+    )
+    assert run_python(code).split() == ["True", "openvino.tools.ovc.telemetry_stub"]
+
+
+# ONNX
+
+
+@needs_onnx
+def test_checkpoint_that_is_only_an_onnx_file(
+    keyword_checkpoint: Path, tmp_path: Path, empty_cache: Path
+):
+    from spacy_openmed.engines import onnx
+
+    folder = shutil.copytree(keyword_checkpoint, tmp_path / "published")
+    (folder / "onnx").mkdir()
+    onnx.convert(load(keyword_checkpoint).module, folder / "onnx" / "model.onnx")
+    (folder / "model.safetensors").unlink()
+    nlp = make_nlp(folder, model={"engine": "onnx"})
+    text = "aspirin for asthma"
+    assert found(nlp(text)) == found(make_nlp(keyword_checkpoint)(text)) != []
+    nlp.to_disk(tmp_path / "saved")
+    shutil.rmtree(folder)
+    loaded = spacy.load(tmp_path / "saved")
+    assert found(loaded(text)) == found(nlp(text))
+    with pytest.raises(ValueError, match="OM005"):
+        loaded.get_pipe("openmed_ner").shim.own()
+
+
+# What can't be had
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision"),
+    [
+        pytest.param("openvino", "fp16", marks=needs_openvino),
+        pytest.param("onnx", "bf16", marks=needs_onnx),
+        pytest.param("onnx", "fp16", marks=needs_onnx),
+    ],
+)
+def test_precision_that_an_engine_lacks(keyword_checkpoint: Path, engine: str, precision: str):
+    with pytest.raises(ValueError, match=f"OM026.*{engine}"):
+        load(keyword_checkpoint, engine, precision).engine  # noqa: B018
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnx"])
+def test_engine_that_is_not_installed(run_python: Callable, engine: str):
+    module = {"openvino": "openvino", "onnx": "onnxruntime"}[engine]
+    code = (
+        "import sys, spacy\n"
+        f"sys.modules['{module}'] = None\n"
+        "nlp = spacy.blank('en')\n"
+        f"config = {{'domain': 'disease', 'model': {{'engine': '{engine}'}}}}\n"
+        "nlp.add_pipe('openmed_ner', config=config)\n"
+        "try: nlp('No asthma.')\n"
+        "except ImportError as error: print(error)"
+    )
+    printed = run_python(code)
+    assert "OM027" in printed
+    assert f"spacy-openmed[{engine}]" in printed
+
+
+def test_other_engines_run_on_a_cpu(keyword_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    from spacy_openmed.engines import torch as engine
+
+    monkeypatch.setattr(engine, "resolve_device", lambda name: torch.device("cuda", 1))
+    with pytest.raises(ValueError, match="OM030.*onnx.*cuda:1"):
+        load_checkpoint(Source(str(keyword_checkpoint)), EngineSettings("onnx", "cuda:1"))
+
+
+def test_fingerprint_is_of_the_values(make_checkpoint: Callable):
+    module = AutoModelForTokenClassification.from_pretrained(make_checkpoint())
+    before = fingerprint(module)
+    with torch.no_grad():
+        module.classifier.bias[0] += 1e-3
+    assert fingerprint(module) != before
+    assert len(before) == 32
