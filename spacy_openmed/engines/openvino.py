@@ -57,6 +57,7 @@ def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
     model.set_rt_info(made_of, FACTS)
     if settings.calibration is None:
         _write(model, cache)
+        model = _read(cache, made_of)  # the very one that is read later
     return OpenVINOEngine(model, checkpoint.pad, settings.precision)
 
 
