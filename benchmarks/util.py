@@ -174,9 +174,10 @@ def make_pipeline(checkpoint: str | None, config: dict[str, Any]) -> Language:
     RETURNS (Language): The pipeline.
     """
     nlp = spacy.blank("en")
-    model = {"model": {"name": checkpoint}} if checkpoint else {}
+    config = dict(config)
+    model = {"name": checkpoint, **config.pop("model", {})}
     settings = {"annotate_spans_key": SPANS_KEY, "label_scheme": "canonical"}
-    nlp.add_pipe("openmed_ner", config={**settings, **config, **model})
+    nlp.add_pipe("openmed_ner", config={**settings, **config, "model": model})
     return nlp
 
 

@@ -41,9 +41,9 @@ class Windows:
 def plan_windows(lengths: np.ndarray, capacity: int, stride: int) -> Windows:
     """Cut texts into windows. A text that fits is one window; an empty one has none.
 
-    Neighbouring windows share `stride` pieces, the last two of a text maybe more, as the last
-    window is as full as the others. The middle of the shared part is where one window takes
-    over from the other (as in edsnlp's transformer component).
+    A long text gets as few as it takes, all of the same length. Neighbours share `stride`
+    pieces, the last two of a text maybe a few more. The middle of the shared part is where one
+    window takes over from the other (as in edsnlp's transformer component).
 
     lengths (Ints1d): (n_texts,) Number of pieces of each text.
     capacity (int): Most pieces in a window, special ones not counted.
@@ -51,15 +51,19 @@ def plan_windows(lengths: np.ndarray, capacity: int, stride: int) -> Windows:
     RETURNS (Windows): The windows, in the order of the texts.
     """
     lengths = np.asarray(lengths, dtype="int64")
-    step = capacity - stride
-    counts = np.where(lengths > capacity, -((stride - lengths) // step), np.minimum(lengths, 1))
+    is_long = lengths > capacity
+    counts = np.where(is_long, -((stride - lengths) // (capacity - stride)), 1)
+    sizes = -(-(lengths + stride * (counts - 1)) // counts)
+    # Rounded up, they may take fewer.
+    steps = np.maximum(sizes - stride, 1)
+    counts = np.where(is_long, -((stride - lengths) // steps), np.minimum(lengths, 1))
     text = np.repeat(np.arange(len(lengths)), counts)
     first = np.cumsum(counts) - counts
     index = np.arange(len(text)) - first[text]
     base = (np.cumsum(lengths) - lengths)[text]
-    length = lengths[text]
-    starts = np.minimum(index * step, np.maximum(length - capacity, 0))
-    ends = np.minimum(starts + capacity, length)
+    length, size = lengths[text], sizes[text]
+    starts = np.minimum(index * steps[text], length - size)
+    ends = starts + size
     own_starts = np.zeros_like(starts)
     follows = np.flatnonzero(index > 0)
     own_starts[follows] = (starts[follows] + ends[follows - 1]) // 2

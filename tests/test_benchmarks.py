@@ -8,6 +8,7 @@ import accuracy
 import alignment
 import calibration
 import checkpoints as ckpt
+import engines
 import numpy as np
 import privacy
 import pytest
@@ -281,10 +282,14 @@ def test_peer_is_given_what_its_own_factory_would_find(keyword_checkpoint: Path)
 
 
 def test_rates_are_medians_and_ratios_those_of_the_rounds():
-    seconds = {"openmed_ner": [1.0, 2.0, 4.0], "peer": [4.0, 4.0, 4.0]}
-    ours, peer = speed.summarize(seconds, n_texts=100, n_pieces=3000)
-    assert ours == ("openmed_ner", 50.0, 25.0, 100.0, 1500, 1.0)
-    assert peer == ("peer", 25.0, 25.0, 25.0, 750, 0.5)
+    seconds = {
+        "torch-fp32": [1.0, 2.0, 4.0],
+        "hf_token_pipe": [4.0, 4.0, 4.0],
+        "limit fp32": [5 * 1.024] * 3,  # five times 1,024 pieces: 1,000 a second
+    }
+    ours, peer = speed.summarize("sentences", seconds, n_texts=100, n_pieces=1000)
+    assert ours == ("sentences", "torch-fp32", 50.0, 25.0, 100.0, 500, 2.0, 50.0)
+    assert peer == ("sentences", "hf_token_pipe", 25.0, 25.0, 25.0, 250, 1.0, None)
 
 
 def test_rounds_are_interleaved_after_one_that_is_not_timed():
@@ -294,24 +299,39 @@ def test_rounds_are_interleaved_after_one_that_is_not_timed():
     assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
 
 
-def test_sentences_are_repeated_if_there_are_too_few():
-    assert speed.take_sentences(["One here. Two here.\n", " Three."], 5) == [
-        "One here.",
-        "Two here.",
-        "Three.",
-        "One here.",
-        "Two here.",
-    ]
+def test_sentences():
+    texts = ["One here. Two here.\n", " Three."]
+    assert speed.split_sentences(texts) == ["One here.", "Two here.", "Three."]
+
+
+@pytest.mark.parametrize("name", ["sentences", "abstracts", "articles"])
+def test_texts_are_repeated_if_there_are_too_few(
+    name: str, keyword_checkpoint: Path, made_up_corpora: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(speed, "ARTICLE_PIECES", 1000)
+    nlp = util.make_pipeline(str(keyword_checkpoint), {})
+    texts = speed.take_texts(name, 200, nlp)
+    assert 200 < sum(speed.count_pieces(nlp, texts)) < 240
+    assert set(texts) == {"\n\n".join(TEXTS)} if name == "articles" else set(TEXTS)
 
 
 def test_speed(multi_head_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENMED_CORPORA", str(tmp_path / "none"))
-    rows = run(speed.main, "--checkpoint", multi_head_checkpoint, "--sentences", 2, "--rounds", 1)
-    names = [row["component"] for row in rows]
-    peers = ["hf_token_pipe"] if alignment.has_peer() else []
-    batches = [f"transformers, batch {size}" for size in speed.BATCH_SIZES]
-    assert names == ["openmed_ner", *peers, *batches]
+    args = ["--set", "sentences", "--pieces", 50, "--rounds", 1, "-e", "torch-fp32"]
+    peers = ["transformers, batch 1", "transformers, batch 16", "en_core_web_sm ner"]
+    args += [part for peer in peers for part in ("--peer", peer)]
+    rows = run(speed.main, "--checkpoint", multi_head_checkpoint, *args)
+    assert [row["component"] for row in rows] == ["torch-fp32", *peers]
     assert all(row["docs/s"] > 0 and row["pieces/s"] > 0 for row in rows)
+    assert rows[0]["% of limit"] > 0
+
+
+def test_engines_are_held_against_the_first(keyword_checkpoint: Path, made_up_corpora: Path):
+    args = ["-d", "bc5cdr_chem", "-e", "torch-fp32", "-e", "torch-fp32"]
+    first, second = run(engines.main, "--checkpoint", keyword_checkpoint, *args)
+    assert first["F1"] > 0
+    assert {**second, "engine": ""} == {**first, "engine": ""}
+    assert (second["difference"], second["changed, %"]) == (0.0, 0.0)
 
 
 def test_tables_are_markdown():

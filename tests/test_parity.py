@@ -1,5 +1,6 @@
 """The component gives what plain transformers gives."""
 
+import math
 import random
 import warnings
 from collections.abc import Callable
@@ -44,8 +45,10 @@ class Plain:
     def predict_long(self, text: str, window: int, stride: int) -> np.ndarray:
         """Each piece as predicted in the window that it is deepest inside."""
         ids = self.encode(text)
-        size = window - len(self.prefix) - len(self.suffix)
-        starts = [*range(0, len(ids) - size, size - stride), len(ids) - size]
+        capacity = window - len(self.prefix) - len(self.suffix)
+        count = math.ceil((len(ids) - stride) / (capacity - stride))
+        size = math.ceil((len(ids) + stride * (count - 1)) / count)
+        starts = [min(i * (size - stride), len(ids) - size) for i in range(count)]
         rows = [self.prefix + ids[start : start + size] + self.suffix for start in starts]
         logits = self.logits(rows)[:, len(self.prefix) :]
 

@@ -1,0 +1,53 @@
+"""Accuracy of every engine and precision beside that of fp32: what speed costs.
+
+    python benchmarks/engines.py [--split dev] [-d ncbi_disease -d ...] [-e torch-int8 -e ...]
+
+Strict F1 on the corpora's own tokens, a sentence at a time, and how many of the entities that
+fp32 finds are others or gone. The corpora are looked for in OPENMED_CORPORA.
+"""
+
+from typing import Literal
+
+import typer
+from util import GOLD, get_mentions, make_pipeline, print_rows, read_gold_tokens, strict_score
+
+ENGINES = ("torch-fp32", "torch-bf16", "torch-int8", "openvino-int8")
+DATASETS = [name for name, gold in GOLD.items() if not gold.heads]
+HEADER = ("dataset", "engine", "F1", "difference", "entities", "changed, %")
+
+
+def main(
+    dataset: list[str] = typer.Option(DATASETS, "--dataset", "-d", help="Repeatable"),
+    engine: list[str] = typer.Option(
+        ENGINES, "--engine", "-e", help="ENGINE-PRECISION; repeatable"
+    ),
+    checkpoint: str | None = typer.Option(None, help="Folder or hub id (default: mini)"),
+    split: Literal["test", "dev"] = typer.Option("dev", help="Split to measure on"),
+    limit: int | None = typer.Option(None, help="Use the first documents only"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+) -> None:
+    """
+    Measure what engines and precisions change; the first one is what the others are held against.
+    """
+    rows: list[tuple[object, ...]] = []
+    for name in dataset:
+        base_f, base = 0.0, list[set]()
+        for i, setting in enumerate(engine):
+            kind, _, precision = setting.partition("-")
+            model = {"engine": kind, "precision": precision, "device": "cpu"}
+            nlp = make_pipeline(checkpoint, {"dataset": name, "model": model, "annotate": "spans"})
+            texts = read_gold_tokens(name, split, nlp.vocab, limit=limit)
+            found = [get_mentions(doc) for doc in nlp.pipe([text.doc for text in texts])]
+            score = strict_score(found, [text.gold for text in texts])
+            if i == 0:
+                base_f, base = score.fscore, found
+            changed = sum(len(a ^ b) for a, b in zip(found, base, strict=True))
+            n_entities = sum(map(len, base))
+            share = 100 * changed / max(n_entities, 1)
+            difference = 100 * (score.fscore - base_f)
+            rows.append((name, setting, 100 * score.fscore, difference, n_entities, share))
+    print_rows(HEADER, rows, as_json)
+
+
+if __name__ == "__main__":
+    typer.run(main)
