@@ -96,12 +96,12 @@ def _run_pipeline(nlp: Any, texts: Sequence[str]) -> None:
         pass
 
 
-def make_engines(folder: Path, engines: Sequence[str]) -> dict[str, Any]:
+def make_engines(checkpoint: Path | str, engines: Sequence[str]) -> dict[str, Any]:
     """RETURNS (dict[str, Language]): A pipeline for each engine that can be had here."""
     pipelines = {}
     for name in engines:
         kind, _, precision = name.partition("-")
-        model = {"name": str(folder), "device": "cpu", "engine": kind, "precision": precision}
+        model = {"name": str(checkpoint), "device": "cpu", "engine": kind, "precision": precision}
         nlp = make_pipeline(None, {"model": model})
         try:
             with warnings.catch_warnings():

@@ -1,0 +1,114 @@
+"""How cost grows with the length of a document and with the number of texts.
+
+    python benchmarks/scaling.py length [--engine torch-fp32]
+    python benchmarks/scaling.py number [--sizes 1000 --sizes 100000]
+
+`length`: time a word piece, and entities found, in documents of 100 to 100,000 pieces, in
+interleaved rounds. `number`: sentences a second and peak memory of a process each.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import cycle, islice
+from statistics import median
+
+import numpy as np
+import typer
+from speed import count_pieces, find_documents, make_engines, split_sentences
+from util import print_rows
+
+from spacy_openmed.catalogue import MINI_PATH
+
+LENGTHS = (100, 500, 1000, 5000, 10_000, 50_000, 100_000)
+SIZES = (1000, 10_000, 100_000)
+
+app = typer.Typer(help=__doc__)
+
+
+@app.command()
+def length(
+    engine: str = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION"),
+    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    lengths: list[int] = typer.Option(LENGTHS, help="Word pieces of a document; repeatable"),
+    rounds: int = typer.Option(3, min=1, help="Rounds"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+) -> None:
+    """
+    Time a word piece by the length of the document.
+    """
+    nlp = make_engines(checkpoint, [engine])[engine]
+    texts = find_documents()
+    ends = np.cumsum(list(islice(cycle(count_pieces(nlp, texts)), 10_000)))
+    documents = {
+        n: "\n\n".join(islice(cycle(texts), int(np.searchsorted(ends, n)) + 1)) for n in lengths
+    }
+    pieces = {n: count_pieces(nlp, [text])[0] for n, text in documents.items()}
+    seconds: dict[int, list[float]] = {n: [] for n in lengths}
+    entities: dict[int, int] = {}
+    for turn in range(rounds + 1):
+        for n, text in documents.items():
+            repeats = max(1, 5000 // n)
+            start = time.perf_counter()
+            for _ in range(repeats):
+                entities[n] = len(nlp(text).ents)
+            if turn:
+                seconds[n].append((time.perf_counter() - start) / repeats)
+    base = median(seconds[lengths[0]]) / pieces[lengths[0]]
+    rows = [
+        (
+            pieces[n],
+            1e6 * median(seconds[n]) / pieces[n],
+            median(seconds[n]) / pieces[n] / base,
+            1000 * entities[n] / pieces[n],
+        )
+        for n in lengths
+    ]
+    header = ("pieces", "microseconds a piece", "ratio to the first", "entities a 1,000 pieces")
+    print_rows(header, rows, as_json)
+
+
+@app.command()
+def number(
+    engine: str = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION"),
+    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    sizes: list[int] = typer.Option(SIZES, help="Sentences; repeatable"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+) -> None:
+    """
+    Measure peak memory and speed by the number of sentences, each in a process of its own.
+    """
+    rows: list[tuple[float, ...]] = []
+    for size in sizes:
+        command = [sys.executable, __file__, "stream", engine, checkpoint, str(size)]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        seconds, megabytes = json.loads(printed.splitlines()[-1])
+        rows.append((size, size / seconds, megabytes))
+    rows = [(*row, row[2] / rows[0][2]) for row in rows]
+    header = ("sentences", "sentences/s", "peak memory, MB", "ratio to the first")
+    print_rows(header, rows, as_json)
+
+
+@app.command(hidden=True)
+def stream(engine: str, checkpoint: str, size: int) -> None:
+    """
+    Run so many sentences, none of which is kept, and print seconds and peak memory.
+    """
+    nlp = make_engines(checkpoint, [engine])[engine]
+    sentences = split_sentences(find_documents())
+
+    def texts() -> Iterator[str]:
+        yield from islice(cycle(sentences), size)
+
+    start = time.perf_counter()
+    for _ in nlp.pipe(texts()):
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps([time.perf_counter() - start, peak]))
+
+
+if __name__ == "__main__":
+    app()
