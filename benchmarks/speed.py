@@ -44,6 +44,7 @@ Run = Callable[[], Any]
 def main(
     checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
     dataset: str = typer.Option("ncbi_disease", "--dataset", "-d", help="The head to run"),
+    base: bool = typer.Option(False, "--base", help="Random weights of BERT-base's size instead"),
     set_: list[str] = typer.Option(
         ["sentences", "abstracts", "articles"], "--set", help="Texts to run on; repeatable"
     ),
@@ -70,6 +71,8 @@ def main(
     msg = Printer(no_print=as_json)
     with TemporaryDirectory() as temporary:
         folder = cut_head(checkpoint, dataset, Path(temporary) / dataset)
+        if base:
+            make_base(folder)
         pipelines = make_engines(folder, engine)
         others = make_peers(folder, peer)
         for name in set_:
@@ -89,6 +92,21 @@ def main(
             )
             rows += summarize(name, seconds, len(texts), n_pieces)
     print_rows(HEADER, rows, as_json)
+
+
+def make_base(folder: Path) -> None:
+    """Put weights of BERT-base's size in the place of a checkpoint's; they are random.
+
+    folder (Path): The checkpoint.
+    """
+    from transformers import AutoModelForTokenClassification, BertConfig
+
+    known = AutoModelForTokenClassification.from_pretrained(folder).config
+    config = BertConfig(  # the sizes are its defaults
+        vocab_size=known.vocab_size, id2label=known.id2label, label2id=known.label2id
+    )
+    config.openmed = {**known.openmed, "window": 512}
+    AutoModelForTokenClassification.from_config(config).save_pretrained(folder)
 
 
 def _run_pipeline(nlp: Any, texts: Sequence[str]) -> None:

@@ -216,7 +216,7 @@ def cut_head(checkpoint: str, dataset: str, output: Path) -> Path:
     module.config.id2label = dict(enumerate(head.labels))
     module.config.label2id = {label: i for i, label in enumerate(head.labels)}
     row = {"dataset": dataset, "start": 0, "labels": list(head.labels)}
-    module.config.openmed = {"heads": [row], "aggregation_strategy": loaded.strategy}
+    module.config.openmed = {**loaded.facts, "heads": [row]}
     module.save_pretrained(output)
     for file, content in loaded.files.items():
         (output / file).write_bytes(content)

@@ -66,7 +66,7 @@ def TokenClassifier(
     window (int | None): Pieces of a window, special ones counted. None: what the
         checkpoint recommends, else as many as it takes, up to 512.
     stride (int | None): Pieces that neighbouring windows share. None: a quarter of the
-        window, up to 96.
+        window, up to 32.
     max_batch_tokens (int | None): Pieces of a forward pass, padding counted. None: 1,024
         on a CPU, 16,384 on a GPU.
     frozen_layers (int): How many of the encoder's layers training leaves as they are, from the
@@ -269,7 +269,7 @@ def resolve_sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:
     require("window", window, special + 1, checkpoint.limit)
     stride = model.attrs["stride"]
     if stride is None:
-        stride = min(96, (window - special) // 4)
+        stride = min(32, (window - special) // 4)
     require("stride", stride, 0, window - special - 1)
     max_tokens = model.attrs["max_batch_tokens"]
     if max_tokens is None:

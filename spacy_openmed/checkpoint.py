@@ -326,11 +326,10 @@ class Checkpoint:
             copymode(folder / "config.json", path)  # safetensors lets only the owner read them
         for file, content in self.files.items():
             (folder / file).write_bytes(content)
-        settings = self.settings
-        # An ONNX file does not say of which weights it is, so it must not lie beside others.
-        if settings.name == "openvino" or settings.precision == "int8" or self.has_no_weights:
-            if settings.name != "onnx" or self.has_no_weights:
-                self.engine.save(folder)
+        engine, precision = self.settings.name, self.settings.precision
+        # No ONNX file beside weights: it does not say which weights it was made of.
+        if engine == "openvino" or (engine, precision) == ("torch", "int8") or self.has_no_weights:
+            self.engine.save(folder)
 
 
 def describe(config: dict[str, Any], source: Source) -> dict[str, Any]:

@@ -211,6 +211,22 @@ def test_own_sample_texts(tmp_path: Path):
     assert not np.array_equal(own.ranges["0.mix"], ours.ranges["0.mix"])
 
 
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param("torch", marks=needs_vnni), pytest.param("openvino", marks=needs_openvino)],
+)
+def test_own_sample_texts_are_not_needed_again(tmp_path: Path, engine: str):
+    sample = tmp_path / "sample.txt"
+    sample.write_text("Aspirin for asthma.\nNo fever.\n", encoding="utf8")
+    model = {"engine": engine, "precision": "int8", "calibration": str(sample)}
+    nlp = make_nlp(None, domain="disease", model=model)
+    expected = logits(nlp, SENTENCES[0])
+    nlp.to_disk(tmp_path / "saved")
+    sample.unlink()
+    loaded = spacy.load(tmp_path / "saved")
+    np.testing.assert_allclose(logits(loaded, SENTENCES[0]), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n \n", b"\xff\xfe"])
 def test_sample_that_can_not_be_read(tmp_path: Path, content: bytes | None):
     sample = tmp_path / "sample.txt"

@@ -119,6 +119,15 @@ def missing_extra(engine: str, error: ImportError) -> ImportError:
     return ImportError(Errors.OM027.format(engine=engine, package=error.name))
 
 
+def made_of(checkpoint: "Checkpoint") -> str:
+    """RETURNS (str): What a converted or calibrated checkpoint says it was made of: the weights
+    and, for int8, whose sample texts. It is used again only where that is the same."""
+    settings = checkpoint.settings
+    sample = "own-" if settings.calibration is not None else ""
+    kind = f"int8-{sample}" if settings.precision == "int8" else "fp32-"
+    return kind + fingerprint(checkpoint.module)
+
+
 def fingerprint(module: Any) -> str:
     """RETURNS (str): A hash of all weights of a module, whatever format they are stored in."""
     digest = hashlib.blake2b(digest_size=16)

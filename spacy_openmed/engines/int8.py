@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..errors import Errors
-from . import fingerprint
+from . import made_of
 from .packed import OneDnnLinear, PackedEngine, is_packable, join
 
 if TYPE_CHECKING:
@@ -36,14 +36,15 @@ def make_int8_engine(checkpoint: "Checkpoint") -> "Int8Engine":
         raise ValueError(Errors.OM026.format(what="this processor, which has no AVX512-VNNI,"))
     if not is_packable(module):
         raise ValueError(Errors.OM026.format(what=f"the architecture {module.config.model_type}"))
-    weights = fingerprint(module)
-    stored = checkpoint.folder / RANGES if checkpoint.folder is not None else None
-    if stored is not None and stored.is_file() and checkpoint.settings.calibration is None:
+    source = made_of(checkpoint)
+    stored = None if checkpoint.folder is None else checkpoint.folder / RANGES
+    if stored is not None and stored.is_file():
         with np.load(stored, allow_pickle=False) as file:
-            if file["fingerprint"].tobytes() == weights.encode("ascii"):
-                return Int8Engine(module, {k: file[k] for k in file.files if k != "fingerprint"})
+            if file["made_of"].tobytes() == source.encode("ascii"):
+                ranges = {key: file[key] for key in file.files if key != "made_of"}
+                return Int8Engine(module, ranges, source)
     ranges = find_ranges(PackedEngine(module), checkpoint.sample_batches())
-    return Int8Engine(module, ranges)
+    return Int8Engine(module, ranges, source)
 
 
 class Int8Engine(PackedEngine):
@@ -51,11 +52,12 @@ class Int8Engine(PackedEngine):
 
     module (PreTrainedModel): The token classifier, in fp32.
     ranges (dict[str, Floats1d]): What the layers read at most on typical texts; see `find_ranges`.
+    source (str): What they were made of; see `engines.made_of`.
     """
 
-    def __init__(self, module: Any, ranges: dict[str, np.ndarray]) -> None:
+    def __init__(self, module: Any, ranges: dict[str, np.ndarray], source: str) -> None:
         super().__init__(module)
-        self.module, self.ranges = module, ranges
+        self.ranges, self.source = ranges, source
         with torch.inference_mode():
             for i, layer in enumerate(self.layers):
                 for name in ("project", "mix"):
@@ -66,8 +68,8 @@ class Int8Engine(PackedEngine):
                 layer.up, layer.down = up, down
 
     def save(self, folder: Path) -> None:
-        weights = np.frombuffer(fingerprint(self.module).encode("ascii"), dtype="uint8")
-        arrays: dict[str, Any] = {"fingerprint": weights, **self.ranges}
+        source = np.frombuffer(self.source.encode("ascii"), dtype="uint8")
+        arrays: dict[str, Any] = {"made_of": source, **self.ranges}
         np.savez(folder / RANGES, **arrays)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..errors import Errors
-from . import converting, fingerprint, missing_extra
+from . import converting, made_of, missing_extra
 from .torch import pad_windows
 
 if TYPE_CHECKING:
@@ -43,21 +43,21 @@ def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
     settings = checkpoint.settings
     if settings.precision == "fp16":
         raise ValueError(Errors.OM026.format(what="the engine openvino"))
-    is_int8 = settings.precision == "int8"
-    made_of = f"{'int8' if is_int8 else 'fp32'}-{fingerprint(checkpoint.module)}"
-    cache = cache_folder() / made_of
-    folders = [cache] if checkpoint.folder is None else [checkpoint.folder, cache]
-    if settings.calibration is None:
-        for folder in folders:
-            if (model := _read(folder, made_of)) is not None:
-                return OpenVINOEngine(model, checkpoint.pad, settings.precision)
+    source = made_of(checkpoint)
+    cache = cache_folder() / source
+    folders = [] if checkpoint.folder is None else [checkpoint.folder]
+    if settings.calibration is None:  # the user's own sample texts are of no use to others
+        folders.append(cache)
+    for folder in folders:
+        if (model := _read(folder, source)) is not None:
+            return OpenVINOEngine(model, checkpoint.pad, settings.precision)
     model = convert(checkpoint.module)
-    if is_int8:
+    if settings.precision == "int8":
         model = quantize(model, checkpoint.sample_batches(), checkpoint.pad)
-    model.set_rt_info(made_of, FACTS)
-    if settings.calibration is None:
+    model.set_rt_info(source, FACTS)
+    if cache in folders:
         _write(model, cache)
-        model = _read(cache, made_of)  # the very one that is read later
+        model = _read(cache, source)  # the very one that is read later
     return OpenVINOEngine(model, checkpoint.pad, settings.precision)
 
 
@@ -67,16 +67,13 @@ def cache_folder() -> Path:
     return Path(home) / "spacy-openmed"
 
 
-def _read(folder: Path, made_of: str) -> Any:
+def _read(folder: Path, source: str) -> Any:
     path = folder / MODEL
     if not path.is_file():
         return None
     model = openvino.Core().read_model(path)
-    return model if _made_of(model) == made_of else None
-
-
-def _made_of(model: Any) -> str:
-    return model.get_rt_info(FACTS).astype(str) if model.has_rt_info(FACTS) else ""
+    is_it = model.has_rt_info(FACTS) and model.get_rt_info(FACTS).astype(str) == source
+    return model if is_it else None
 
 
 def _write(model: Any, folder: Path) -> None:
