@@ -23,8 +23,9 @@ from spacy_openmed.engines.torch import TorchEngine, begin_update
 LIMITS = {"fp32": 1e-4, "bf16": 1.0, "int8": 8.0}
 # How many of 100 labels of pieces may be others.
 CHANGED = {"fp32": 0.0, "bf16": 0.5, "int8": 2.0}
-has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-has_vnni = torch.cpu._is_vnni_supported()
+has_onednn = torch.backends.mkldnn.is_available()
+has_bf16 = has_onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+has_vnni = has_onednn and torch.cpu._is_vnni_supported()
 ENGINES = {
     "torch-fp32": True,
     "torch-bf16": has_bf16,

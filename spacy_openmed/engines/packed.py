@@ -28,6 +28,7 @@ def is_packable(module: Any) -> bool:
     config = module.config
     return (
         torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and module.device.type == "cpu"
         and _is_fast(module.dtype)
         and config.model_type in ARCHITECTURES
