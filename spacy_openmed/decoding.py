@@ -130,6 +130,7 @@ def viterbi(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.nd
     """
     states = greedy(probs)
     n_types = len(begins)
+    lengths = _cut_apart(probs, lengths, begins)
     text = np.repeat(np.arange(len(lengths)), lengths)
     # Where the likeliest states already make a valid sequence, it is the likeliest sequence.
     kind = (states - 1) % max(n_types, 1)
@@ -146,6 +147,21 @@ def viterbi(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.nd
         used = np.arange(size.max()) < size[:, None]
         states[at[used]] = paths[used]
     return states
+
+
+def _cut_apart(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """Cut texts where no entity of the likeliest sequence goes on, to decode the parts alone.
+
+    If one did from unit s to s + 1, O at s and its beginning at s + 1 would be as valid. So where
+    that is likelier, for every type, none does.
+    """
+    n_types = len(begins)
+    begin, cont = probs[:, 1 : 1 + n_types], probs[:, 1 + n_types :]
+    apart = probs[:-1, :1] * begin[1:] > np.maximum(begin, cont)[:-1] * cont[1:]
+    starts = np.ones(len(probs), dtype=bool)
+    starts[1:] = (apart | ~begins).all(axis=1)
+    starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+    return np.diff(np.append(np.flatnonzero(starts), len(probs)))
 
 
 def _alike(texts: np.ndarray, lengths: np.ndarray, most: int = 50_000) -> list[np.ndarray]:

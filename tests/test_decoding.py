@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_openmed import decoding
 from spacy_openmed.decoding import (
     LabelScheme,
     begin_as_first,
@@ -271,3 +272,19 @@ def test_begin_as_first_leaves_single_pieces_as_they_are(case):
 def test_begin_as_first_where_the_first_piece_knows_nothing_of_the_type():
     pooled, first = np.array([[0.5, 0.2, 0.3]]), np.array([[1.0, 0.0, 0.0]])
     np.testing.assert_allclose(begin_as_first(pooled, first), [[0.5, 0.0, 0.5]])
+
+
+@pytest.mark.parametrize("begins", [[True, True, True], [True, False, True]])
+def test_texts_decoded_in_parts_are_what_they_are_whole(begins: list[bool]):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(scale=2.0, size=(4000, 7)) + [4, 0, 0, 0, 1, 1, 1]
+    probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    lengths, rule = np.array([1500, 0, 2500]), np.array(begins)
+    parts = decoding._cut_apart(probs, lengths, rule)
+    assert parts.sum() == 4000
+    assert len(parts) > 500
+    whole = [
+        decoding._best_paths(text[None], np.array([len(text)]), rule)[0]
+        for text in (probs[:1500], probs[1500:])
+    ]
+    np.testing.assert_array_equal(viterbi(probs, lengths, rule), np.concatenate(whole))
