@@ -136,7 +136,7 @@ class Plan:
     def _check_ids(self) -> None:
         """Some engines make something up for ids that the weights lack, and CUDA does not
         survive them."""
-        n_known = self.checkpoint.module.get_input_embeddings().num_embeddings
+        n_known = self.checkpoint.module.get_input_embeddings().weight.shape[0]
         if len(self.pieces.ids) and (most := int(self.pieces.ids.max())) >= n_known:
             name = self.checkpoint.name
             raise IndexError(Errors.OM031.format(name=name, id=most, n_known=n_known))

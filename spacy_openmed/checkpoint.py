@@ -34,8 +34,8 @@ TOKENIZER_FILES = (
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 BASE_CARD = "BASE_README.md"  # the model card of what a trained checkpoint was before
 NOTICES = ("LICENSE", "NOTICE", "README.md", BASE_CARD)
-# All files that a checkpoint may be loaded from: never pickles, never code.
 ONNX_FILES = ("*.onnx", "onnx/*.onnx")
+# All files that a checkpoint may be loaded from: never pickles, never code.
 CHECKPOINT_FILES = (
     "config.json",
     "*.safetensors",
@@ -143,6 +143,14 @@ class Checkpoint:
     def has_no_weights(self) -> bool:
         """RETURNS (bool): Whether it is an ONNX file, and cannot be trained."""
         return self.module.device.type == "meta"
+
+    @property
+    def has_engine_files(self) -> bool:
+        """RETURNS (bool): Whether its engine is saved with it. No ONNX file is beside weights: it
+        does not say which weights it was made of."""
+        engine, precision = self.settings.name, self.settings.precision
+        is_made = engine == "openvino" or (engine, precision) == ("torch", "int8")
+        return is_made or self.has_no_weights
 
     @property
     def n_labels(self) -> int:
@@ -268,7 +276,8 @@ class Checkpoint:
     @cached_property
     def engine(self) -> Engine:
         """RETURNS (Engine): What runs the module, made when it is first asked for."""
-        return make_engine(self)
+        with _LOCK:
+            return make_engine(self)
 
     def sample_batches(self) -> list[list[np.ndarray]]:
         """Make windows of sample texts, to see the ranges of what the layers read.
@@ -326,9 +335,7 @@ class Checkpoint:
             copymode(folder / "config.json", path)  # safetensors lets only the owner read them
         for file, content in self.files.items():
             (folder / file).write_bytes(content)
-        engine, precision = self.settings.name, self.settings.precision
-        # No ONNX file beside weights: it does not say which weights it was made of.
-        if engine == "openvino" or (engine, precision) == ("torch", "int8") or self.has_no_weights:
+        if self.has_engine_files:
             self.engine.save(folder)
 
 
@@ -421,7 +428,7 @@ def _position_limit(config: Any, tokenizer: Any) -> int:
 
 
 _LOADED: "WeakValueDictionary[tuple, Checkpoint]" = WeakValueDictionary()
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()
 
 
 def load_checkpoint(source: Source, settings: EngineSettings | None = None) -> Checkpoint:

@@ -206,6 +206,8 @@ class CheckpointShim(PyTorchShim):
             for file, content in srsly.msgpack_loads(bytes_data).items():
                 (Path(folder) / Path(file).name).write_bytes(content)
             self.from_disk(folder)
+            if self._checkpoint is not None and self._checkpoint.has_engine_files:
+                self._checkpoint.engine  # noqa: B018 - its files are about to be gone
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "CheckpointShim":

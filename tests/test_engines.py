@@ -375,3 +375,37 @@ def test_fingerprint_is_of_the_values(make_checkpoint: Callable):
         module.classifier.bias[0] += 1e-3
     assert fingerprint(module) != before
     assert len(before) == 32
+
+
+def test_filler_is_no_longer_than_the_windows(keyword_checkpoint: Path):
+    rows = windows(keyword_checkpoint, ["aspirin"] * 4097 + ["asthma"])
+    logits = load(keyword_checkpoint).engine(rows)
+    np.testing.assert_allclose(
+        logits[-1], plain_logits(keyword_checkpoint, rows[-1:])[0], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param("torch", marks=needs_vnni), pytest.param("openvino", marks=needs_openvino)],
+)
+def test_bytes_carry_the_engine(tmp_path: Path, engine: str):
+    sample = tmp_path / "sample.txt"
+    sample.write_text("Aspirin for asthma.\n", encoding="utf8")
+    model = {"engine": engine, "precision": "int8", "calibration": str(sample)}
+    nlp = make_nlp(None, domain="disease", model=model)
+    expected = logits(nlp, SENTENCES[0])
+    data = nlp.to_bytes()
+    sample.unlink()
+    loaded = spacy.util.load_model_from_config(nlp.config).from_bytes(data)
+    np.testing.assert_allclose(logits(loaded, SENTENCES[0]), expected, atol=1e-5)
+
+
+@needs_openvino
+def test_cache_that_can_not_be_written(
+    keyword_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    folder = shutil.copytree(keyword_checkpoint, tmp_path / "copy")
+    assert len(load(folder, "openvino").engine(windows(folder, ["aspirin"]))) == 1

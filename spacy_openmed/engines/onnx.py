@@ -54,6 +54,9 @@ def make_onnx_engine(checkpoint: "Checkpoint") -> "OnnxEngine":
     path = find_onnx(checkpoint.folder, precision)
     if path is not None:
         return OnnxEngine(path.read_bytes(), checkpoint.pad, path.name)
+    if checkpoint.has_no_weights:
+        files = " or ".join(FILES[precision])
+        raise OSError(Errors.OM010.format(name=checkpoint.name, file=files))
     with TemporaryDirectory() as temporary:
         full = find_onnx(checkpoint.folder, "fp32")
         if full is None:
@@ -121,7 +124,8 @@ class OnnxEngine:
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         ids, mask = pad_windows(windows, self.pad)
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        (logits,) = self.session.run(None, {k: v for k, v in given.items() if k in self.inputs})
+        given = {name: value for name, value in given.items() if name in self.inputs}
+        logits = self.session.run(["logits"], given)[0].astype("float32", copy=False)
         return [logits[row, : len(window)] for row, window in enumerate(windows)]
 
     def save(self, folder: Path) -> None:

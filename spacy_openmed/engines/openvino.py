@@ -3,8 +3,9 @@
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterable, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
     source = made_of(checkpoint)
     cache = cache_folder() / source
     folders = [] if checkpoint.folder is None else [checkpoint.folder]
-    if settings.calibration is None:  # the user's own sample texts are of no use to others
+    if "own" not in source:  # the user's own sample texts are of no use to others
         folders.append(cache)
     for folder in folders:
         if (model := _read(folder, source)) is not None:
@@ -56,14 +57,15 @@ def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
         model = quantize(model, checkpoint.sample_batches(), checkpoint.pad)
     model.set_rt_info(source, FACTS)
     if cache in folders:
-        _write(model, cache)
-        model = _read(cache, source)  # the very one that is read later
+        with suppress(OSError):  # where nothing can be written, it is made anew every time
+            _write(model, cache)
+            model = _read(cache, source)  # the very one that is read later
     return OpenVINOEngine(model, checkpoint.pad, settings.precision)
 
 
 def cache_folder() -> Path:
     """RETURNS (Path): Where converted models are kept; `XDG_CACHE_HOME` moves it."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(home) / "spacy-openmed"
 
 
@@ -153,11 +155,13 @@ class OpenVINOEngine:
             },
         )
         self.request = compiled.create_infer_request()
+        self.lock = threading.Lock()  # components in other threads may share it
 
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         inputs = list(pad_windows(windows, self.pad))
-        logits = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0]
-        return [logits[row, : len(window)].copy() for row, window in enumerate(windows)]
+        with self.lock:
+            logits = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0]
+            return [logits[row, : len(window)].copy() for row, window in enumerate(windows)]
 
     def save(self, folder: Path) -> None:
         _write(self.model, folder)

@@ -70,9 +70,11 @@ class PackedEngine:
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         n_windows = len(windows)
         lengths = [len(window) for window in windows]
-        if n_filler := _round_up(sum(lengths)) - sum(lengths):
-            windows = [*windows, np.zeros(n_filler, dtype="int64")]
-            lengths.append(n_filler)
+        longest, n_filler = max(lengths), _round_up(sum(lengths)) - sum(lengths)
+        while n_filler > 0:
+            windows = [*windows, np.zeros(min(n_filler, longest), dtype="int64")]
+            lengths.append(len(windows[-1]))
+            n_filler -= longest
         runs = [(len(list(group)), length) for length, group in groupby(lengths)]
         try:
             with torch.inference_mode():
