@@ -36,6 +36,7 @@ PEERS = (
 )
 BASE = "hf_token_pipe"
 HEADER = ("texts", "component", "docs/s", "slowest", "fastest", "pieces/s", "ratio", "% of limit")
+LIMIT_PIECES, LIMIT_TURNS = 1024, 5  # of a run of the linear layers alone
 ARTICLE_PIECES = 5000  # of a text of the set "articles"; for other checkpoints about as many
 
 Run = Callable[[], Any]
@@ -249,7 +250,7 @@ def make_limits(nlp: Any, pipelines: Mapping[str, Any]) -> dict[str, Run]:
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         linears: list[tuple[Any, torch.Tensor]] = []
         for layer in layers:
-            x = torch.randn(1024, layer.in_features).to(dtype)
+            x = torch.randn(LIMIT_PIECES, layer.in_features).to(dtype)
             linear: Any = OneDnnLinear(layer if dtype == torch.float32 else _to(layer, dtype))
             if precision == "int8":
                 linear, x = Int8Linear(linear, torch.tensor([-1.0, 1.0])), x.to(torch.uint8)
@@ -268,7 +269,7 @@ def _run_linears(linears: Sequence[tuple[Any, Any]]) -> None:
     import torch
 
     with torch.inference_mode():
-        for _ in range(5):
+        for _ in range(LIMIT_TURNS):
             for linear, x in linears:
                 linear(x)
 
@@ -313,7 +314,7 @@ def summarize(
         ratios = [theirs / own for theirs, own in zip(base, times, strict=True)]
         rate = n_pieces / median(times)
         limit = seconds.get(f"limit {key.partition('-')[2]}")
-        share = None if limit is None else 100 * rate * median(limit) / (5 * 1024)
+        share = None if limit is None else 100 * rate * median(limit) / (LIMIT_TURNS * LIMIT_PIECES)
         rows.append(
             (
                 name,

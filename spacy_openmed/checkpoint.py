@@ -516,15 +516,14 @@ def find_folder(source: Source) -> Path:
 
 def _load(source: Source, settings: EngineSettings) -> Checkpoint:
     import transformers
-    from transformers import AutoConfig, AutoModelForTokenClassification
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     name = source.name
     folder = find_folder(source)
     if not (folder / "config.json").is_file():
         raise OSError(Errors.OM010.format(name=folder, file="config.json"))
-    is_onnx = settings.name == "onnx" and _has(folder, *ONNX_FILES)
-    if not is_onnx and not _has(folder, "*.safetensors"):
+    has_weights = _has(folder, "*.safetensors")
+    if not has_weights and not (settings.name == "onnx" and _has(folder, *ONNX_FILES)):
         raise OSError(Errors.OM005.format(name=name))
     with _reading(name):
         architecture = srsly.read_json(folder / "config.json").get("model_type")
@@ -532,23 +531,25 @@ def _load(source: Source, settings: EngineSettings) -> Checkpoint:
         version = transformers.__version__
         raise ValueError(Errors.OM002.format(name=name, architecture=architecture, version=version))
     tokenizer = _load_tokenizer(folder, name)
-    files = _files_to_keep(folder, tokenizer)
-    if is_onnx and not _has(folder, "*.safetensors"):
-        import torch
+    load = _load_module if has_weights else _make_module
+    module, facts, stored_dtype = load(folder, source)
+    return Checkpoint(
+        module,
+        tokenizer,
+        _files_to_keep(folder, tokenizer),
+        facts=facts,
+        source=source,
+        stored_dtype=stored_dtype,
+        folder=folder,
+    )
 
-        with _reading(name), torch.device("meta"):  # a module that has no weights
-            module = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(folder))
-        facts = describe(module.config.to_dict(), source)
-        return Checkpoint(
-            module,
-            tokenizer,
-            files,
-            facts=facts,
-            source=source,
-            stored_dtype=torch.float32,
-            folder=folder,
-        )
-    with _reading(name):
+
+def _load_module(folder: Path, source: Source) -> tuple[Any, dict[str, Any], Any]:
+    """A folder's token classifier, what its logits mean, and the format that it is stored in."""
+    import transformers
+    from transformers import AutoModelForTokenClassification
+
+    with _reading(source.name):
         stored_dtype = _stored_dtype(folder)
         module, info = AutoModelForTokenClassification.from_pretrained(
             folder,
@@ -559,18 +560,20 @@ def _load(source: Source, settings: EngineSettings) -> Checkpoint:
             **{"torch_dtype" if transformers.__version__ < "5" else "dtype": stored_dtype},
         )
     missing = sorted(key for key in info["missing_keys"] if "position_ids" not in key)
-    facts = {"heads": []} if missing else describe(module.config.to_dict(), source)
     if any(key.startswith(f"{module.base_model_prefix}.") for key in missing):
-        raise ValueError(Errors.OM003.format(name=name, missing=", ".join(missing)))
-    return Checkpoint(
-        module,
-        tokenizer,
-        files,
-        facts=facts,
-        source=source,
-        stored_dtype=stored_dtype,
-        folder=folder,
-    )
+        raise ValueError(Errors.OM003.format(name=source.name, missing=", ".join(missing)))
+    facts = {"heads": []} if missing else describe(module.config.to_dict(), source)
+    return module, facts, stored_dtype
+
+
+def _make_module(folder: Path, source: Source) -> tuple[Any, dict[str, Any], Any]:
+    """The same of a folder that has only an ONNX file: the module has no weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForTokenClassification
+
+    with _reading(source.name), torch.device("meta"):
+        module = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(folder))
+    return module, describe(module.config.to_dict(), source), torch.float32
 
 
 def _load_tokenizer(folder: Path, name: str) -> Any:
