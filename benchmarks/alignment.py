@@ -190,6 +190,8 @@ def run_ours(
     settings = {"aggregation_strategy": strategy, "decoding": decoding}
     nlp = make_pipeline(str(folder), settings)
     component: Any = nlp.get_pipe("openmed_ner")
+    # The others read as much at once as the checkpoint takes.
+    component.model.attrs["window"] = min(component.shim.checkpoint.limit, 512)
     docs = [nlp.make_doc(text.doc.text) for text in texts]
     found = component.predict(docs)
     component.set_annotations(docs, found)
