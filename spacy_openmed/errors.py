@@ -200,6 +200,17 @@ class Errors:
         "delete this one."
     )
 
+    # Clinical context and coding support
+    OM320 = (
+        "[OM320] '{name}' needs the package '{package}', which is not installed: "
+        'pip install "spacy-openmed[{extra}]".'
+    )
+    OM321 = "[OM321] termsets has no '{axis}'. There are: {known}."
+    OM322 = (
+        "[OM322] termsets['{axis}'] has to hold lists of phrases by the names {known}; '{key}' is "
+        "no such list."
+    )
+
 
 class Warnings:
     OM900 = (
@@ -218,3 +229,8 @@ class Warnings:
         "[OM903] No head of '{name}' that learns knows these labels of the data: {labels}. Their "
         "tokens are learned as outside of entities. add_label adds them."
     )
+
+
+def missing_extra(extra: str, name: str, error: ImportError) -> ImportError:
+    """RETURNS (ImportError): The error for what needs an extra that is not installed."""
+    return ImportError(Errors.OM320.format(extra=extra, name=name, package=error.name))
