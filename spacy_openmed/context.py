@@ -34,7 +34,6 @@ HEADING = re.compile(
     r"^[ \t]*(?:\d+[.)]|[#*-]+)?[ \t]*([A-Za-z][^:\n]{0,40}?)[ \t]*(?:(:)[ \t]*(\S)?|$)",
     re.MULTILINE,
 )
-BLANK_LINE = re.compile(r"\n[ \t]*$")
 
 Termset = Mapping[str, Sequence[str]]
 
@@ -161,8 +160,9 @@ def find_sections(
         heading = _normalise(match[1])
         axis = headings.get(heading)
         is_known = axis is not None or heading in others
+        line_before = text[text.rfind("\n", 0, max(match.start() - 1, 0)) + 1 : match.start()]
         looks_like_one = match[2] and (
-            match[1].isupper() or not match[3] or BLANK_LINE.search(text, 0, match.start())
+            match[1].isupper() or not match[3] or not line_before.strip()
         )
         if is_known or looks_like_one:
             yield match.start(), axis

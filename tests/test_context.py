@@ -1,0 +1,250 @@
+"""`openmed_context`: what is said of an entity, on spans and groups, in every kind of note."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import spacy
+from negspacy.termsets import termset
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span
+
+from spacy_openmed.context import AXES, TRIGGERS, load_termsets
+from spacy_openmed.sentences import set_sentence_starts
+
+DISEASES = (
+    *("asthma", "pneumonia", "fever", "COPD", "CHF", "HTN", "E. coli sepsis", "breast cancer"),
+    *(
+        "family history of colon cancer",
+        "anemia due to GI bleed",
+        "heart attack",
+        "lupus",
+        "stroke",
+    ),
+)
+
+
+def make_nlp(**config) -> Language:
+    nlp = spacy.blank("en")
+    ruler = nlp.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
+    ruler.add_patterns([{"label": "DISEASE", "pattern": text} for text in DISEASES])
+    nlp.add_pipe("openmed_context", config=config)
+    return nlp
+
+
+@pytest.fixture(scope="module")
+def nlp() -> Language:
+    return make_nlp()
+
+
+def axes(doc: Doc) -> list[tuple[str, ...]]:
+    """What is said of each entity, in order."""
+    return [tuple(a for a, name in AXES.items() if ent._.get(name)) for ent in doc.ents]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Asthma.", [()]),
+        ("No evidence of pneumonia.", [("negated",)]),
+        ("She denies asthma, fever or pneumonia.", [("negated",)] * 3),
+        ("Pneumonia was ruled out.", [("negated",)]),
+        ("No fever, but pneumonia on the film.", [("negated",), ()]),
+        ("No increase in COPD symptoms.", [()]),
+        ("No fever; pneumonia is seen.", [("negated",), ()]),
+        ("History of breast cancer.", [("historical",)]),
+        ("She had a stroke in the past.", [("historical",)]),
+        ("History of asthma, presents with fever.", [("historical",), ()]),
+        ("A 60-year-old man with a two-day history of fever.", [()]),
+        ("Return if you have fever.", [("hypothetical",)]),
+        ("Chest film to rule out pneumonia.", [("hypothetical",)]),
+        ("Possible lupus.", [("hypothetical",)]),
+        ("His mother had lupus.", [("family",)]),
+        ("Her sister died of a stroke, but the patient has asthma.", [("family",), ()]),
+        ("Brought in by his wife with fever.", [()]),
+        ("Family history of stroke, no lupus.", [("family",), ("negated", "family")]),
+        ("No history of asthma.", [("negated", "historical")]),
+    ],
+)
+def test_what_is_said_of_entities(nlp: Language, text: str, expected: list[tuple[str, ...]]):
+    assert axes(nlp(text)) == expected
+
+
+# An entity that crosses a termination word or a sentence start gets no result from negspacy.
+@pytest.mark.parametrize("text", ["No anemia due to GI bleed.", "No E. coli sepsis."])
+def test_entity_over_the_end_of_a_scope(nlp: Language, text: str):
+    doc = nlp.make_doc(text)
+    for token in doc:
+        token.is_sent_start = token.i in (0, 3)
+    for _, component in nlp.pipeline:
+        doc = component(doc)
+    assert len(doc.ents) == 1
+    assert axes(doc) == [("negated",)]
+
+
+def test_entity_that_begins_with_a_trigger(nlp: Language):
+    assert axes(nlp("Family history of colon cancer.")) == [("family",)]
+
+
+def test_trigger_over_several_spaces(nlp: Language):
+    assert axes(nlp("There is no   evidence  of   asthma.")) == [("negated",)]
+
+
+def test_line_that_goes_on(nlp: Language):
+    text = "The patient says that she never had any kind of\nasthma. Now she has\nfever."
+    doc = nlp(text)
+    assert axes(doc) == [("negated",), ()]
+    assert [sent.text for sent in doc.sents][0].endswith("of\nasthma.")
+
+
+def test_lines_of_a_list_are_sentences(nlp: Language):
+    doc = nlp("no asthma\nCOPD\nno fever\nstroke\n")
+    assert axes(doc) == [("negated",), (), ("negated",), ()]
+
+
+def test_sentences_that_are_there_are_kept(nlp: Language):
+    doc = nlp.make_doc("No asthma. COPD")
+    for token in doc:
+        token.is_sent_start = token.i == 0
+    set_sentence_starts(doc)
+    assert len(list(doc.sents)) == 1
+
+
+def test_empty_documents(nlp: Language):
+    for text in ("", " ", "\n\n", "no entity here"):
+        assert nlp(text).text == text
+
+
+SECTIONS = """HISTORY OF PRESENT ILLNESS: Asthma.
+
+Past Medical History:
+1. COPD
+2. HTN
+
+Family History
+Significant for breast cancer.
+Father: heart attack at 60
+
+ASSESSMENT AND PLAN: CHF. No fever.
+"""
+
+
+def test_headings_hold_for_their_section(nlp: Language):
+    assert axes(nlp(SECTIONS)) == [
+        (),
+        ("historical",),
+        ("historical",),
+        ("family",),
+        ("family",),
+        (),
+        ("negated",),
+    ]
+
+
+@pytest.mark.parametrize("heading", ["CARDIAC: CHF", "Cardiac:\nCHF", "\nCardiac: CHF"])
+def test_headings_that_are_not_known_end_a_section(nlp: Language, heading: str):
+    assert axes(nlp(f"Family history: lupus\n{heading}")) == [("family",), ()]
+
+
+def test_words_before_a_colon_do_not(nlp: Language):
+    assert axes(nlp("Family history: lupus\nOn his side: CHF")) == [("family",), ("family",)]
+
+
+def test_span_groups(nlp: Language):
+    other = make_nlp(span_keys=["openmed", "absent"])
+    doc = other.make_doc("No asthma. COPD.")
+    doc.spans["openmed"] = [Span(doc, 1, 2, "X"), Span(doc, 3, 4, "X")]
+    doc.spans["elsewhere"] = [Span(doc, 0, 2, "X")]
+    doc = other.get_pipe("openmed_context")(doc)
+    assert [span._.is_negated for span in doc.spans["openmed"]] == [True, False]
+    assert not doc.spans["elsewhere"][0]._.is_negated
+
+
+def test_a_second_run_takes_back_the_first(nlp: Language):
+    doc = nlp("No asthma.")
+    make_nlp(termsets={"negated": {}}).get_pipe("openmed_context")(doc)
+    assert axes(doc) == [()]
+
+
+def test_own_lists(nlp: Language):
+    other = make_nlp(termsets={"family": {"preceding_negations": ["the neighbour has"]}})
+    assert axes(other("The neighbour has asthma. His mother had no lupus.")) == [
+        ("family",),
+        ("negated",),
+    ]
+
+
+def test_lists_of_negspacy():
+    other = make_nlp(termsets={"negated": termset("en_clinical").get_patterns()})
+    assert axes(other("Patient denies asthma.")) == [("negated",)]
+
+
+@pytest.mark.parametrize(
+    ("termsets", "code"),
+    [
+        ({"negation": {}}, "OM321.*negated"),
+        ({"negated": {"preceding": ["no"]}}, "OM322.*preceding_negations"),
+    ],
+)
+def test_lists_that_are_none(termsets: dict, code: str):
+    with pytest.raises(ValueError, match=code):
+        make_nlp(termsets=termsets)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_our_lists_are_clean(axis: str):
+    lists = load_termsets()[axis]
+    assert {*lists} == {*TRIGGERS, "headings"}
+    for phrases in lists.values():
+        assert len(phrases) == len({*phrases})
+        assert all(phrase == " ".join(phrase.lower().split()) for phrase in phrases)
+    kinds = [{*lists[key]} for key in ("pseudo_negations", "termination")]
+    triggers = {*lists["preceding_negations"], *lists["following_negations"]}
+    assert not any(kind & triggers for kind in kinds)
+
+
+def test_round_trip(nlp: Language, tmp_path: Path):
+    config = {"termsets": {"family": {"preceding_negations": ["the neighbour has"]}}}
+    make_nlp(**config).to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    assert axes(loaded("The neighbour has asthma.")) == [("family",)]
+    assert axes(pickle.loads(pickle.dumps(loaded))("No asthma.")) == [("negated",)]
+
+
+def test_flags_survive_a_docbin(nlp: Language):
+    data = DocBin(store_user_data=True)
+    data.add(nlp("No asthma. COPD."))
+    (doc,) = DocBin(store_user_data=True).from_bytes(data.to_bytes()).get_docs(nlp.vocab)
+    assert axes(doc) == [("negated",), ()]
+
+
+@pytest.mark.slow
+def test_processes(nlp: Language):
+    docs = nlp.pipe(["No asthma.", "His mother has COPD."] * 4, n_process=2, batch_size=2)
+    assert [axes(doc) for doc in docs] == [[("negated",)], [("family",)]] * 4
+
+
+@pytest.mark.slow
+def test_fresh_process(nlp: Language, tmp_path: Path, run_python: Callable[..., str]):
+    nlp.to_disk(tmp_path / "pipeline")
+    code = (
+        "import sys, spacy\n"
+        "doc = spacy.load(sys.argv[1])('No asthma.')\n"
+        "print(doc.ents[0]._.is_negated)"
+    )
+    assert run_python(code, tmp_path / "pipeline") == "True\n"
+
+
+@pytest.mark.slow
+def test_extra_that_is_not_installed(run_python: Callable[..., str]):
+    code = (
+        "import sys, spacy\n"
+        "sys.modules['negspacy'] = None\n"
+        "nlp = spacy.blank('en')\n"
+        "try: nlp.add_pipe('openmed_context')\n"
+        "except ImportError as error: print(error)"
+    )
+    printed = run_python(code)
+    assert "OM320" in printed
+    assert "spacy-openmed[clinical]" in printed
