@@ -115,6 +115,14 @@ class Errors:
         "[OM031] The tokenizer of '{name}' gives the piece {id}, and its weights know {n_known} "
         "pieces: the two do not belong together."
     )
+    OM032 = (
+        "[OM032] torch.compile failed (on a CPU it needs a C++ compiler, such as g++). Leave "
+        "model.compile out."
+    )
+    OM033 = (
+        "[OM033] model.compile is for the engine torch in fp32, bf16 or fp16, not for '{engine}' "
+        "in {precision}."
+    )
 
     # Corpora
     OM040 = (
