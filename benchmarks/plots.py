@@ -27,6 +27,9 @@ def main(
     """
     Draw tables of speed.py and scaling.py.
     """
+    import matplotlib
+
+    matplotlib.rcParams["svg.fonttype"] = "none"  # letters, not outlines
     output.mkdir(parents=True, exist_ok=True)
     for path in tables:
         rows = json.loads(path.read_text(encoding="utf8"))

@@ -359,8 +359,8 @@ def test_plots(tmp_path: Path):
     plots.main(paths, tmp_path / "made")
     drawn = {path.name: path.read_text("utf8") for path in (tmp_path / "made").iterdir()}
     assert set(drawn) == {"speed.svg", "length.svg"}
-    assert "<!-- openmed_ner, torch-fp32 -->" in drawn["speed.svg"]
-    assert "<!-- microseconds a piece -->" in drawn["length.svg"]
+    assert ">openmed_ner, torch-fp32<" in drawn["speed.svg"]
+    assert ">microseconds a piece<" in drawn["length.svg"]
 
 
 def test_tables_are_markdown():
