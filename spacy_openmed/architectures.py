@@ -109,6 +109,7 @@ def forward(
     plan = Plan(model, shim.own() if is_train else shim.checkpoint, docs)
     if is_train:
         return _begin_update(plan, shim, model.attrs["dropout_rate"])
+    shim.n_pieces += len(plan.pieces.ids)
     return _predict(plan, model), lambda d_output: docs
 
 
