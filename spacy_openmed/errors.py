@@ -147,7 +147,7 @@ class Errors:
         "--force to begin anew."
     )
     OM516 = "[OM516] '{path}' holds other files than the output of such a run. Give another folder."
-    OM517 = "[OM517] Row {row}: {error} (--strict stops here.)"
+    OM517 = "[OM517] Among rows {first} to {last}: {error} (--strict stops here.)"
     OM519 = "[OM519] '{format}' is none of the forms of output: {formats}."
     OM520 = (
         "[OM520] '{path}' holds the output of another run, and standard input can't be taken up "

@@ -135,7 +135,9 @@ def run(job: Job, *, force: bool = False, tick: Tick = lambda rows, pieces: None
                 parts: list[Any] = []
                 for part in map_(shard):
                     if job.strict and part.counts.errors:
-                        raise ValueError(Errors.OM517.format(error=next(iter(part.counts.errors))))
+                        first = summary.rows + counts.rows
+                        last, error = first + part.counts.rows - 1, next(iter(part.counts.errors))
+                        raise ValueError(Errors.OM517.format(first=first, last=last, error=error))
                     parts.append(part.content)
                     counts.add(part.counts)
                     tick(part.counts.rows, part.n_pieces)
