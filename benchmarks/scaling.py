@@ -2,9 +2,11 @@
 
     python benchmarks/scaling.py length [--engine torch-fp32]
     python benchmarks/scaling.py number [--sizes 1000 --sizes 100000]
+    python benchmarks/scaling.py buffer [--engine torch-int8]
 
 `length`: time a word piece, and entities found, in documents of 100 to 100,000 pieces, in
-interleaved rounds. `number`: sentences a second and peak memory of a process each.
+interleaved rounds. `number`: sentences a second and peak memory of a process each. `buffer`:
+sentences a second by how many documents are buffered (`batch_size`), in interleaved rounds.
 """
 
 import json
@@ -13,18 +15,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import cycle, islice
 from statistics import median
 
 import numpy as np
 import typer
-from speed import count_pieces, find_documents, make_engines, split_sentences
+from speed import count_pieces, find_documents, make_engines, measure, split_sentences
 from util import print_rows
 
 from spacy_openmed.catalogue import MINI_PATH
 
 LENGTHS = (100, 500, 1000, 5000, 10_000, 50_000, 100_000)
 SIZES = (1000, 10_000, 100_000)
+BUFFERS = (1, 4, 16, 64, 128, 512, 1000)
 
 app = typer.Typer(help=__doc__)
 
@@ -90,6 +94,34 @@ def number(
     rows = [(*row, row[2] / rows[0][2]) for row in rows]
     header = ("sentences", "sentences/s", "peak memory, MB", "ratio to the first")
     print_rows(header, rows, as_json)
+
+
+@app.command()
+def buffer(
+    engine: str = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION"),
+    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    sizes: list[int] = typer.Option(BUFFERS, help="Documents buffered; repeatable"),
+    number: int = typer.Option(1000, min=1, help="Sentences of a round"),
+    rounds: int = typer.Option(3, min=1, help="Rounds"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+) -> None:
+    """
+    Time sentences by how many are buffered.
+    """
+    nlp = make_engines(checkpoint, [engine])[engine]
+    texts = list(islice(cycle(split_sentences(find_documents())), number))
+
+    def run(size: int) -> None:
+        for _ in nlp.pipe(texts, batch_size=size):
+            pass
+
+    seconds = measure({str(size): partial(run, size) for size in sizes}, rounds)
+    base = median(seconds[str(sizes[0])])
+    rows = [
+        (size, number / median(times), base / median(times))
+        for size, times in zip(sizes, seconds.values(), strict=True)
+    ]
+    print_rows(("buffered", "sentences/s", "ratio to the first"), rows, as_json)
 
 
 @app.command(hidden=True)

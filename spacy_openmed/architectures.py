@@ -47,6 +47,7 @@ def TokenClassifier(
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto",
     calibration: str | None = None,
+    compile: bool = False,
     window: int | None = None,
     stride: int | None = None,
     max_batch_tokens: int | None = None,
@@ -63,6 +64,7 @@ def TokenClassifier(
     precision (str): "fp32", "bf16", "fp16", "int8" (on a CPU), or "auto": fp32, on CUDA bf16
         (fp16 without it).
     calibration (str | None): A file with sample texts for int8, one a line. None: the package's.
+    compile (bool): Compile the checkpoint with torch.compile, when it first predicts.
     window (int | None): Pieces of a window, special ones counted. None: what the
         checkpoint recommends, else as many as it takes, up to 512.
     stride (int | None): Pieces that neighbouring windows share. None: a quarter of the
@@ -92,7 +94,7 @@ def TokenClassifier(
         shims=[
             CheckpointShim(
                 source,
-                EngineSettings(engine, device, precision, calibration),
+                EngineSettings(engine, device, precision, calibration, compile),
                 frozen_layers=frozen_layers,
             )
         ],
@@ -107,6 +109,7 @@ def forward(
     plan = Plan(model, shim.own() if is_train else shim.checkpoint, docs)
     if is_train:
         return _begin_update(plan, shim, model.attrs["dropout_rate"])
+    shim.n_pieces += len(plan.pieces.ids)
     return _predict(plan, model), lambda d_output: docs
 
 

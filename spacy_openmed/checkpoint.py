@@ -321,6 +321,10 @@ class Checkpoint:
         folder (Path): The folder; made if it is not there.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        # What another checkpoint left there would be taken for this one's.
+        stale = ["*.safetensors"] if self.has_no_weights else ONNX_FILES
+        for path in [path for pattern in stale for path in folder.glob(pattern)]:
+            path.unlink()
         with quiet_transformers():
             if self.has_no_weights:
                 self.module.config.save_pretrained(folder)
@@ -458,7 +462,7 @@ def resolve_settings(settings: EngineSettings) -> EngineSettings:
 
     settings (EngineSettings): The settings.
     RETURNS (EngineSettings): The same without "auto".
-    RAISES (ValueError): If there is no such device, or the engine does not run on it.
+    RAISES (ValueError): If there is no such device, or the engine does not run on it or so.
     """
     from .engines.torch import DTYPES, resolve_device, resolve_precision
 
@@ -468,6 +472,8 @@ def resolve_settings(settings: EngineSettings) -> EngineSettings:
     )
     if device.type != "cpu" and not is_torch:
         raise ValueError(Errors.OM030.format(engine=settings.name, device=device))
+    if settings.compile and (not is_torch or settings.precision == "int8"):
+        raise ValueError(Errors.OM033.format(engine=settings.name, precision=settings.precision))
     dtype, precision = resolve_precision(settings.precision, device), settings.precision
     if precision == "auto":
         precision = next(name for name, known in DTYPES.items() if known == dtype)

@@ -115,6 +115,45 @@ class Errors:
         "[OM031] The tokenizer of '{name}' gives the piece {id}, and its weights know {n_known} "
         "pieces: the two do not belong together."
     )
+    OM032 = (
+        "[OM032] torch.compile failed (on a CPU it needs a C++ compiler, such as g++). Leave "
+        "model.compile out."
+    )
+    OM033 = (
+        "[OM033] model.compile is for the engine torch in fp32, bf16 or fp16, not for '{engine}' "
+        "in {precision}."
+    )
+
+    # Tables of texts
+    OM500 = "[OM500] The text is of type {kind}, not a string."
+    OM501 = "[OM501] The text is not encoded in UTF-8."
+    OM502 = "[OM502] The pipeline failed: {error}."
+    OM503 = "[OM503] There is no column {absent}. There are: {names}."
+    OM504 = "[OM504] The pipeline left the text out, and did not say why."
+    OM505 = (
+        "[OM505] This needs the package '{package}', which is not installed: "
+        'pip install "spacy-openmed[{extra}]".'
+    )
+    OM510 = "[OM510] There is no file or folder '{path}'."
+    OM511 = "[OM511] '{path}' has no files of texts. Forms that can be read: {formats}."
+    OM512 = (
+        "[OM512] '{path}' has files of several or unknown forms (endings: {endings}). Name one "
+        "with --format: {formats}."
+    )
+    OM513 = "[OM513] The line is no JSON object."
+    OM514 = "[OM514] Standard input can't be read as {format}: it is jsonl or txt."
+    OM515 = (
+        "[OM515] '{path}' holds the output of a run with another {what}. Give another folder, or "
+        "--force to begin anew."
+    )
+    OM516 = "[OM516] '{path}' holds other files than the output of such a run. Give another folder."
+    OM517 = "[OM517] Among rows {first} to {last}: {error} (--strict stops here.)"
+    OM519 = "[OM519] '{format}' is none of the forms of output: {formats}."
+    OM520 = (
+        "[OM520] '{path}' holds the output of another run, and standard input can't be taken up "
+        "again. Give another folder, or --force to begin anew."
+    )
+    OM518 = "[OM518] Name a pipeline, or a --domain, --dataset or --size, not both."
 
     # Corpora
     OM040 = (

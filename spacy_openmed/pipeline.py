@@ -42,6 +42,7 @@ engine = "torch"
 device = "auto"
 precision = "auto"
 calibration = null
+compile = false
 window = null
 stride = null
 max_batch_tokens = null

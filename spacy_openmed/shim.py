@@ -35,6 +35,7 @@ class CheckpointShim(PyTorchShim):
         self.settings = settings
         self.frozen_layers = frozen_layers
         self.trained: list[str] | None = None
+        self.n_pieces = 0  # predicted so far
         self._checkpoint: Checkpoint | None = None
         self._owned = False
 

@@ -10,8 +10,10 @@ import calibration
 import checkpoints as ckpt
 import engines
 import numpy as np
+import plots
 import privacy
 import pytest
+import scaling
 import spacy
 import speed
 import torch
@@ -332,6 +334,33 @@ def test_engines_are_held_against_the_first(keyword_checkpoint: Path, made_up_co
     assert first["F1"] > 0
     assert {**second, "engine": ""} == {**first, "engine": ""}
     assert (second["difference"], second["changed, %"]) == (0.0, 0.0)
+
+
+def test_time_by_the_size_of_the_buffer(keyword_checkpoint: Path, made_up_corpora: Path):
+    args = ["--checkpoint", keyword_checkpoint, "--number", 4, "--rounds", 1]
+    rows = run(scaling.buffer, *args, "--sizes", 1, "--sizes", 4)
+    assert [row["buffered"] for row in rows] == [1, 4]
+    assert rows[0]["ratio to the first"] == 1.0
+    assert all(row["sentences/s"] > 0 for row in rows)
+
+
+def test_plots(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    tables = {
+        "speed": [
+            {"texts": "sentences", "component": name, "ratio": ratio}
+            for name, ratio in (("torch-fp32", 3.5), ("hf_token_pipe", 1.0))
+        ],
+        "length": [{"pieces": n, "microseconds a piece": 90.0} for n in (100, 1000)],
+    }
+    paths = [tmp_path / f"{name}.json" for name in tables]
+    for path, rows in zip(paths, tables.values(), strict=True):
+        path.write_text(json.dumps(rows), encoding="utf8")
+    plots.main(paths, tmp_path / "made")
+    drawn = {path.name: path.read_text("utf8") for path in (tmp_path / "made").iterdir()}
+    assert set(drawn) == {"speed.svg", "length.svg"}
+    assert ">openmed_ner, torch-fp32<" in drawn["speed.svg"]
+    assert ">microseconds a piece<" in drawn["length.svg"]
 
 
 def test_tables_are_markdown():

@@ -172,6 +172,36 @@ def test_weights_that_change_are_used(make_checkpoint: Callable):
     np.testing.assert_allclose(checkpoint.engine(rows)[0], before + 1, atol=1e-4)
 
 
+# Compiled
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+@pytest.mark.parametrize("kind", ["bert", "deberta-v2"])
+def test_compiled_module_gives_the_same(make_checkpoint: Callable, kind: str):
+    folder = make_checkpoint(kind)
+    rows = windows(folder, TEXTS[:-1])
+    compiled = load(folder, compile=True).engine
+    for batch in (rows, rows[:1], rows[1:3]):
+        for ours, theirs in zip(compiled(batch), plain_logits(folder, batch), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_compiling_without_a_compiler(make_checkpoint: Callable, monkeypatch: pytest.MonkeyPatch):
+    config = pytest.importorskip("torch._inductor.config")
+    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(config, "fx_graph_cache", False)
+    engine = load(make_checkpoint(), compile=True).engine
+    with pytest.raises(ValueError, match="OM032"):
+        engine(windows(make_checkpoint(), SENTENCES[:1]))
+
+
+@pytest.mark.parametrize(("engine", "precision"), [("torch", "int8"), ("openvino", "fp32")])
+def test_what_can_not_be_compiled(keyword_checkpoint: Path, engine: str, precision: str):
+    with pytest.raises(ValueError, match="OM033"):
+        load(keyword_checkpoint, engine, precision, compile=True)
+
+
 # 8-bit integers
 
 
@@ -334,6 +364,21 @@ def test_checkpoint_that_is_only_an_onnx_file(
     assert found(loaded(text)) == found(nlp(text))
     with pytest.raises(ValueError, match="OM005"):
         loaded.get_pipe("openmed_ner").shim.own()
+
+
+@needs_onnx
+def test_saving_leaves_nothing_of_another_checkpoint(keyword_checkpoint: Path, tmp_path: Path):
+    from spacy_openmed.engines import onnx
+
+    load(keyword_checkpoint).save(tmp_path)
+    onnx.convert(load(keyword_checkpoint).module, tmp_path / "model.onnx")
+    (tmp_path / "model.safetensors").unlink()
+    file_only = load(tmp_path, "onnx")
+    assert file_only.engine  # has read its file
+    load(keyword_checkpoint).save(tmp_path)
+    assert [path.name for path in tmp_path.glob("model.*")] == ["model.safetensors"]
+    file_only.save(tmp_path)
+    assert [path.name for path in tmp_path.glob("model.*")] == ["model.onnx"]
 
 
 # What can't be had

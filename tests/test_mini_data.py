@@ -11,8 +11,8 @@ import pytest
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from privacy_data import SLOTS, TEMPLATES, TYPES, fill, to_sentence  # noqa: E402
-from train_mini import (  # noqa: E402
+from privacy_data import SLOTS, TEMPLATES, TYPES, fill, to_sentence
+from train_mini import (
     IGNORE,
     Data,
     Passage,
@@ -22,10 +22,10 @@ from train_mini import (  # noqa: E402
     sentence_key,
     swap_mentions,
 )
-from transformers import AutoTokenizer  # noqa: E402
+from transformers import AutoTokenizer
 
-from spacy_openmed.catalogue import MINI_PATH  # noqa: E402
-from spacy_openmed.corpora import Document  # noqa: E402
+from spacy_openmed.catalogue import MINI_PATH
+from spacy_openmed.corpora import Document
 
 
 @pytest.mark.parametrize("splits", [["train"], ["train", "dev"]])

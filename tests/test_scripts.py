@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import bundle_mini  # noqa: E402
-import project  # noqa: E402
-import train_mini  # noqa: E402
+import bundle_mini
+import project
+import train_mini
 
 HEADS = {
     "corpora": {"made-up": {"documents": True}},

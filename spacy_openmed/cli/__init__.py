@@ -8,6 +8,7 @@ from .download import download_cli
 from .info import info_cli
 from .models import models_cli
 from .ner import ner_cli
+from .process import process_cli
 
 HELP = "Find, inspect, download and try OpenMed's checkpoints for biomedical and clinical text."
 
@@ -17,4 +18,5 @@ openmed_cli.command("info")(info_cli)
 openmed_cli.command("download")(download_cli)
 openmed_cli.command("ner")(ner_cli)
 openmed_cli.command("convert")(convert_cli)
+openmed_cli.command("process")(process_cli)
 app.add_typer(openmed_cli)

@@ -44,12 +44,14 @@ class EngineSettings:
     device (str): See `engines.torch.resolve_device`.
     precision (str): "auto", "fp32", "bf16", "fp16" or "int8".
     calibration (str | None): A file with sample texts for int8, one a line. None: our own.
+    compile (bool): Whether torch compiles the module.
     """
 
     name: str = "torch"
     device: str = "auto"
     precision: str = "auto"
     calibration: str | None = None
+    compile: bool = False
 
 
 def make_engine(checkpoint: "Checkpoint") -> Engine:
@@ -76,7 +78,9 @@ def make_engine(checkpoint: "Checkpoint") -> Engine:
         from .int8 import make_int8_engine
 
         return make_int8_engine(checkpoint)
-    return PackedEngine(module) if is_packable(module) else TorchEngine(module, checkpoint.pad)
+    if is_packable(module) and not settings.compile:
+        return PackedEngine(module)
+    return TorchEngine(module, checkpoint.pad, compile=settings.compile)
 
 
 @contextmanager

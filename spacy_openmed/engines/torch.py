@@ -21,29 +21,39 @@ class TorchEngine:
 
     module (nn.Module): A token classifier, on its device and in its precision.
     pad (int): Vocabulary id that fills up shorter windows.
+    compile (bool): Whether to compile it, when it first runs.
     """
 
-    def __init__(self, module: nn.Module, pad: int) -> None:
+    def __init__(self, module: nn.Module, pad: int, *, compile: bool = False) -> None:
         self.module = module.eval()
         self.pad = pad
+        self.run = torch.compile(module, dynamic=True) if compile else module
 
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         lengths = [len(window) for window in windows]
         try:
             with torch.inference_mode():
-                logits = self.module(**_to_tensors(self.module, windows, self.pad)).logits
+                logits = self.run(**_to_tensors(self.module, windows, self.pad)).logits
                 values = logits.float().cpu().numpy()
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise MemoryError from error
         except RuntimeError as error:
-            if "can't allocate memory" not in str(error):
-                raise
-            raise MemoryError from error
+            if "can't allocate memory" in str(error):
+                raise MemoryError from error
+            if self.run is not self.module and _is_of_compiler(error):
+                raise ValueError(Errors.OM032) from error
+            raise
         return [values[row, :length] for row, length in enumerate(lengths)]
 
     def save(self, folder: Path) -> None:
         pass
+
+
+def _is_of_compiler(error: RuntimeError) -> bool:
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    return isinstance(error, BackendCompilerFailed)
 
 
 def pad_windows(windows: Sequence[np.ndarray], pad: int) -> tuple[np.ndarray, np.ndarray]:

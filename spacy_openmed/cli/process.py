@@ -1,0 +1,136 @@
+import json
+import os
+from typing import Any
+
+import typer
+from spacy.cli._util import Opt
+from wasabi import msg
+
+from .. import catalogue
+from ..errors import Errors
+
+SIZES = ", ".join(catalogue.SIZES)
+ROWS_WITH_ERRORS = 3  # exit code
+
+
+PATHS = (
+    "MODEL: a pipeline's path or package, left out where --domain, --dataset or --size is given. "
+    "IN: a file or a folder of Parquet, CSV, Arrow, JSONL, .spacy or .txt files, or '-' for "
+    "standard input (JSONL). OUT: a folder. IN and OUT may be URIs, such as s3://bucket/notes."
+)
+
+
+def process_cli(
+    # fmt: off
+    paths: list[str] = typer.Argument(..., metavar="[MODEL] IN OUT", help=PATHS),
+    domain: list[str] | None = Opt(None, "--domain", "-d", help="Name of a domain, repeatable"),
+    dataset: list[str] | None = Opt(None, "--dataset", "-D", help="Name of a dataset, repeatable"),
+    size: str | None = Opt(None, "--size", "-s", help=f"Size of the checkpoint: {SIZES}"),
+    precision: str = Opt("auto", "--precision", help="fp32, bf16, fp16 or int8, without MODEL"),
+    format: str | None = Opt(None, "--format", "-f", help="Form of IN, if no ending says it"),
+    to: str = Opt("parquet", "--to", "-t", help="Form of OUT: parquet, jsonl or spacy"),
+    text_column: str = Opt("text", "--text-column", "-tk", help="Column of the texts"),
+    id_column: str | None = Opt(
+        None, "--id-column", help="Column that says which row is which; else 'id', or numbers"
+    ),
+    columns: str = Opt("", "--columns", help="Other columns to keep: NAME,NAME"),
+    attributes: str = Opt("", "--attributes", help="Extension attributes of entities to add"),
+    limit: int | None = Opt(None, "--limit", min=1, help="Take so many rows only"),
+    batch_size: int = Opt(1000, "--batch-size", "-b", min=1, help="Rows annotated at once"),
+    shard_size: int = Opt(10_000, "--shard-size", min=1, help="Rows of a shard"),
+    n_process: int = Opt(1, "--n-process", "-n", min=1, help="Processes"),
+    gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
+    strict: bool = Opt(False, "--strict", help="Stop at the first row that can't be annotated"),
+    force: bool = Opt(False, "--force", "-F", help="Begin anew, whatever is in OUT"),
+    as_json: bool = Opt(False, "--json", "-j", help="Print the summary as JSON"),
+    # fmt: on
+) -> None:
+    """
+    Find the entities of any number of texts. A run that was cut off goes on where it was when the
+    same command is given again.
+
+    EXAMPLE: python -m spacy openmed process notes.parquet found --domain disease
+
+    Exit codes: 0 all done; 1 failed; 3 done, but some rows have an error in place of entities.
+    """
+    from tqdm import tqdm
+
+    try:
+        from ..batch import Annotator, to_model
+        from ..process import FORMATS, Job, run
+        from ..tables import count_rows, find_source
+
+        if to not in FORMATS:
+            raise ValueError(Errors.OM519.format(format=to, formats=", ".join(FORMATS)))
+        chosen = bool(domain or dataset or size)
+        if len(paths) != (2 if chosen else 3):
+            raise ValueError(Errors.OM518)
+        config: dict[str, Any] = {
+            "domain": domain or None,
+            "dataset": dataset or None,
+            "size": size or catalogue.MINI,
+            "model": {"precision": precision},
+        }
+        *model, given, output = paths
+        cores = os.cpu_count() or 1
+        job = Job(
+            Annotator(
+                to_model(model[0] if model else config),
+                text_column,
+                "id" if id_column is None else id_column,
+                _split(columns),
+                _split(attributes),
+                device=f"cuda:{gpu_id}" if gpu_id >= 0 else None,
+                threads=max(1, cores // n_process) if n_process > 1 else 0,
+            ),
+            find_source(given, format),
+            id_column,
+            output,
+            format=to,
+            shard_size=shard_size,
+            batch_size=batch_size,
+            limit=limit,
+            n_process=n_process,
+            strict=strict,
+        )
+        total = count_rows(job.source)
+        if limit is not None:
+            total = min(total, limit) if total is not None else None
+        with tqdm(total=total, unit="docs", disable=None) as bar:
+            n_pieces = 0
+
+            def tick(rows: int, pieces: int) -> None:
+                nonlocal n_pieces
+                n_pieces += pieces
+                bar.update(rows)
+                bar.set_postfix_str(
+                    f"{n_pieces / max(bar.format_dict['elapsed'], 1e-9):,.0f} pieces/s"
+                )
+
+            summary = run(job, force=force, tick=tick)
+    except (ImportError, OSError, ValueError) as err:
+        msg.fail(str(err), exits=1)
+    if as_json:
+        print(json.dumps(summary.to_dict()))
+    else:
+        print_summary(summary.rows, summary.entities, summary.errors)
+    if summary.errors:
+        raise typer.Exit(ROWS_WITH_ERRORS)
+
+
+def print_summary(rows: int, entities: dict[str, int], errors: dict[str, int]) -> None:
+    """Print what a run came to.
+
+    rows (int): Texts.
+    entities (dict[str, int]): Entities by label.
+    errors (dict[str, int]): Rows by what is wrong with them.
+    """
+    by_count = sorted(entities.items(), key=lambda item: (-item[1], item[0]))
+    msg.table([(label, f"{n:,}") for label, n in by_count], aligns=("l", "r"))
+    for error, n in errors.items():
+        msg.warn(f"{n:,} rows: {error}")
+    msg.good(f"{rows:,} rows, {sum(entities.values()):,} entities")
+
+
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())

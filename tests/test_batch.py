@@ -1,0 +1,179 @@
+"""Tables of texts: every row comes back, with its entities or with what is wrong with it."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+
+pa = pytest.importorskip("pyarrow")
+
+from conftest import make_nlp
+
+from spacy_openmed.batch import Annotator, annotate, load_pipeline, to_model
+
+
+@pytest.fixture(scope="session")
+def saved(keyword_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A saved pipeline that finds the `KEYWORDS`."""
+    folder = tmp_path_factory.mktemp("saved") / "pipeline"
+    make_nlp(keyword_checkpoint).to_disk(folder)
+    return str(folder)
+
+
+def entities(table: "pa.Table") -> list[list[str] | None]:
+    rows = table["entities"].to_pylist()
+    return [None if row is None else [entity["text"] for entity in row] for row in rows]
+
+
+def test_rows_come_back_in_their_order(saved: str):
+    texts = ["No asthma.", "Nothing here.", "", "Aspirin for renal failure"]
+    table = pa.table({"id": ["d", "c", "b", "a"], "ward": [4, 3, 2, 1], "text": texts})
+    result = annotate(table, saved, id_column="id", columns=("ward",))
+    assert result.column_names == ["id", "ward", "entities", "error"]
+    assert result["id"].to_pylist() == ["d", "c", "b", "a"]
+    assert result["ward"].to_pylist() == [4, 3, 2, 1]
+    assert entities(result) == [["asthma"], [], [], ["Aspirin", "renal failure"]]
+    assert result["error"].null_count == 4
+
+
+def test_what_is_known_of_an_entity(saved: str):
+    table = pa.table({"text": ["é 😀 asthma"]})
+    (entity,) = annotate(table, saved)["entities"].to_pylist()[0]
+    score = entity.pop("score")
+    assert 0.5 < score <= 1
+    assert entity.pop("dataset")
+    assert entity == {"start": 4, "end": 10, "label": "DISEASE", "text": "asthma"}
+
+
+def test_record_batches_and_bytes(saved: str):
+    batch = pa.record_batch({"text": pa.array([b"No asthma.", b"\xff\xfe", None])})
+    result = annotate(batch, saved)
+    assert entities(result) == [["asthma"], None, None]
+    assert [error and error[:7] for error in result["error"].to_pylist()] == [
+        None,
+        "[OM501]",
+        "[OM500]",
+    ]
+
+
+@pytest.mark.parametrize("values", [[1, 2], [True, None], [[1], []]], ids=str)
+def test_what_is_no_text_is_an_error_of_its_row(saved: str, values: list):
+    result = annotate(pa.table({"text": values}), saved)
+    assert entities(result) == [None, None]
+    assert all("OM500" in error for error in result["error"].to_pylist())
+
+
+def test_strings_that_are_no_utf8(saved: str):
+    broken = pa.array([b"asthma", b"\xc3\x28"], pa.binary()).view(pa.binary())
+    column = pa.Array.from_buffers(pa.string(), 2, broken.buffers())
+    result = annotate(pa.table({"text": column}), saved)
+    assert entities(result) == [["asthma"], None]
+
+
+def test_document_of_millions_of_characters(keyword_checkpoint: Path):
+    text = " " * 5_000_000 + "asthma"
+    config = {"model": {"name": str(keyword_checkpoint)}}
+    result = annotate(pa.table({"text": ["word", text]}), config)
+    assert entities(result) == [[], ["asthma"]]
+
+
+def test_document_that_is_too_long_for_a_pipeline(saved: str):
+    nlp = Annotator(saved).load()
+    long = "asthma " * (nlp.max_length // 7 + 1)
+    result = annotate(pa.table({"text": [long, "No asthma."]}), saved)
+    assert entities(result) == [None, ["asthma"]]
+    assert result["error"].to_pylist() == ["[OM502] The pipeline failed: ValueError [E088].", None]
+
+
+def test_a_document_that_fails_is_alone(impossible_checkpoint: Path):
+    config = {"model": {"name": str(impossible_checkpoint)}}
+    texts = ["No asthma.", "impossible asthma", "Aspirin."]
+    result = annotate(pa.table({"text": texts}), config)
+    assert entities(result) == [["asthma"], None, ["Aspirin"]]
+    (error,) = result["error"].drop_null().to_pylist()
+    assert "OM031" in error
+    assert "asthma" not in error
+
+
+class FailsByBatch:
+    """Gives up a whole batch if one of its documents fails, as spaCy's trainable pipes do."""
+
+    def __call__(self, doc: Doc) -> Doc:
+        return doc
+
+    def set_error_handler(self, handler: Callable) -> None:
+        self.handler = handler
+
+    def pipe(self, docs, batch_size: int):
+        docs = list(docs)
+        if any("fail" in doc.text for doc in docs):
+            self.handler("fails", self, docs, KeyError("the text of a patient"))
+        else:
+            yield from docs
+
+
+def test_a_batch_that_is_given_up_is_tried_again_one_by_one(keyword_checkpoint: Path):
+    annotator = Annotator(to_model({"model": {"name": str(keyword_checkpoint)}}))
+    Language.factory("fails_by_batch", func=lambda nlp, name: FailsByBatch())
+    annotator.load().add_pipe("fails_by_batch")
+    result = annotator(pa.table({"text": ["No asthma.", "fail", "Aspirin."]}))
+    load_pipeline.cache_clear()
+    assert entities(result) == [["asthma"], None, ["Aspirin"]]
+    assert result["error"].to_pylist()[1] == "[OM502] The pipeline failed: KeyError."
+
+
+def test_rows_with_an_error_keep_it(saved: str):
+    table = pa.table({"text": ["asthma", "asthma"], "error": ["unreadable", None]})
+    result = annotate(table, saved)
+    assert entities(result) == [None, ["asthma"]]
+    assert result["error"].to_pylist() == ["unreadable", None]
+
+
+def test_column_that_is_not_there(saved: str):
+    with pytest.raises(ValueError, match="OM503.*column note, ward.*are: text"):
+        annotate(pa.table({"text": ["a"]}), saved, id_column="note", columns=("ward",))
+
+
+def test_pipeline_with_other_entities(tmp_path: Path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "ROUTE", "pattern": "orally"}])
+    nlp.to_disk(tmp_path)
+    (row,) = annotate(pa.table({"text": ["Take orally."]}), tmp_path)["entities"].to_pylist()
+    expected = {"start": 5, "end": 11, "label": "ROUTE", "text": "orally"}
+    assert row == [{**expected, "score": None, "dataset": None}]
+
+
+def test_annotators_travel_without_their_pipeline(saved: str):
+    annotator = Annotator(saved, id_column="id")
+    annotator.load()
+    sent = pickle.dumps(annotator)
+    assert len(sent) < 1000
+    assert pickle.loads(sent) == annotator
+    assert hash(pickle.loads(sent)) == hash(annotator)
+
+
+def test_pipeline_is_loaded_once(saved: str):
+    assert Annotator(saved).load() is Annotator(saved, text_column="note").load()
+
+
+def test_strings_do_not_pile_up(saved: str):
+    annotator = Annotator(saved)
+    annotator(pa.table({"text": ["asthma"]}))
+    before = len(annotator.load().vocab.strings)
+    annotator(pa.table({"text": [" ".join(f"word{i}" for i in range(1000))]}))
+    assert len(annotator.load().vocab.strings) <= before + 10
+
+
+def test_package_that_is_not_installed(run_python: Callable):
+    printed = run_python(
+        "import sys\n"
+        "sys.modules['pyarrow'] = None\n"
+        "try: import spacy_openmed.batch\n"
+        "except ImportError as error: print(error)"
+    )
+    assert "OM505" in printed
+    assert "spacy-openmed[batch]" in printed
