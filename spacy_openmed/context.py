@@ -28,7 +28,6 @@ AXES = {
 TRIGGERS = ("pseudo_negations", "preceding_negations", "following_negations", "termination")
 HEADINGS = "headings"
 TARGETS = "targets"  # the span group that negspacy reads
-TARGETS = "targets"
 # What stands at the start of a line, up to a colon or the end of the line.
 HEADING = re.compile(
     r"^[ \t]*(?:\d+[.)]|[#*-]+)?[ \t]*([A-Za-z][^:\n]{0,40}?)[ \t]*(?:(:)[ \t]*(\S)?|$)",
