@@ -200,6 +200,22 @@ class Errors:
         "delete this one."
     )
 
+    # De-identification
+    OM300 = (
+        "[OM300] De-identification needs the package '{package}', which is not installed: "
+        'pip install "spacy-openmed[deid]" (on Python 3.11 or newer).'
+    )
+    OM301 = "[OM301] threshold has to be a number from 0 to 1, not {threshold}."
+    OM302 = (
+        "[OM302] The recogniser '{name}' is for '{label}', which is the label of no identifier: "
+        'see spacy_openmed.hipaa.IDENTIFIERS, and use "UNIQUE_ID" for any other.'
+    )
+    OM303 = (
+        "[OM303] Component '{name}' finds no doc.spans[\"{key}\"]: names, places and the like are "
+        "found by a model before it. Add openmed_ner with domain = \"privacy\" and annotate = "
+        '"spans" before it, or set spans_key to null to go by rules alone.'
+    )
+
 
 class Warnings:
     OM900 = (
