@@ -212,9 +212,24 @@ class Errors:
     )
     OM303 = (
         "[OM303] Component '{name}' finds no doc.spans[\"{key}\"]: names, places and the like are "
-        "found by a model before it. Add openmed_ner with domain = \"privacy\" and annotate = "
+        'found by a model before it. Add openmed_ner with domain = "privacy" and annotate = '
         '"spans" before it, or set spans_key to null to go by rules alone.'
     )
+    OM304 = "[OM304] There is no action '{action}'. There are: {known}."
+    OM305 = "[OM305] These actions need a key: {actions}. Make one with secrets.token_hex()."
+    OM306 = (
+        '[OM306] The document has no doc.spans["{key}"]: nothing has looked for identifiers. Add '
+        "openmed_phi to the pipeline, or set spans_key to the key it writes to."
+    )
+    OM307 = "[OM307] The key has {n_bytes} bytes; it takes {least} or more."
+    OM308 = (
+        "[OM308] The text can't be given back: some of its identifiers were not encrypted, but "
+        "treated so: {actions}."
+    )
+    OM309 = "[OM309] This is not the key that the text was encrypted with."
+    OM310 = "[OM310] The text can't be decrypted: it was changed, or it is not that of this audit."
+    OM311 = "[OM311] The new document's text is not the one that deidentify gave."
+    OM312 = "[OM312] This is no audit: it has to be what Deidentified.to_dict gave."
 
 
 class Warnings:

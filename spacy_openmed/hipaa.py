@@ -45,6 +45,7 @@ SMALL_ZIP3 = frozenset(
         *("823", "830", "831", "878", "879", "884", "890", "893"),
     )
 )
+_YEAR = re.compile(r"(?<!\d)(?:18|19|20)\d\d(?!\d)")
 OLDEST = 89  # Ages up to this may stay.
 
 
@@ -82,7 +83,16 @@ def generalise(label: str, text: str, *, this_year: int) -> str | None:
         return f"{'000' if area in SMALL_ZIP3 else area}**"
     if label == "AGE":
         return f"{OLDEST + 1}+"
-    years = re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", text)
-    if identifier_of(label) == "date" and len(years) == 1:
-        return years[0] if this_year - int(years[0]) <= OLDEST else None
-    return None
+    years = _YEAR.findall(text)
+    is_date = identifier_of(label) == "date" and len(years) == 1
+    return years[0] if is_date and not tells_old_age(text, this_year=this_year) else None
+
+
+def tells_old_age(text: str, *, this_year: int) -> bool:
+    """Say whether a date has a year that tells of an age over 89, be it somebody's birth.
+
+    text (str): The date.
+    this_year (int): The year to count from.
+    RETURNS (bool): Whether it does.
+    """
+    return any(this_year - int(year) > OLDEST for year in _YEAR.findall(text))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import srsly
@@ -18,7 +18,6 @@ from .labels import canonical_label
 from .spans import OFFSETS, SCORES
 
 IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"
-MODEL, RULE = "model", "rule"
 REPEATED = "RepeatedName"
 # Labels that say little: one that says more wins, if it is not a guess.
 COARSE = {"ADDRESS", "DATE", "DATE_TIME", "ID", "LOCATION", "ORGANIZATION", "PHONE", "UNIQUE_ID"}
@@ -79,6 +78,16 @@ class Candidate(NamedTuple):
     label: str
     score: float
     rule: str
+
+
+def expand_to_tokens(doc: Doc, start: int, end: int, label: str | int) -> Span:
+    """RETURNS (Span): The tokens that have any of these characters."""
+    return cast(Span, doc.char_span(start, end, label=label, alignment_mode="expand"))
+
+
+def source_of(candidate: Candidate) -> str:
+    """RETURNS (str): "rule" or "model"."""
+    return "rule" if candidate.rule else "model"
 
 
 class OpenMedPHI(Pipe):
@@ -159,23 +168,24 @@ class OpenMedPHI(Pipe):
         RETURNS (list[Candidate]): The identifiers in order. None overlaps another.
         RAISES (ValueError): If no component has written the spans that are to be read.
         """
-        from .recognizers import analyze, name_of
+        from .recognizers import analyze, rule_of
 
         spans, scores = self._get_model_spans(doc)
+        text = doc.text
         candidates = [
             Candidate(
                 result.start,
                 result.end,
                 result.entity_type,
                 round(float(result.score), 4),
-                "" if name_of(result) == MODEL else name_of(result),
+                rule_of(result),
             )
             for result in analyze(self.analyzer, doc, spans, scores)
-            if not may_stay(result.entity_type, doc.text[result.start : result.end])
+            if not may_stay(result.entity_type, text[result.start : result.end])
         ]
         if self.repeat_names:
             candidates += find_repeated(doc, candidates)
-        return resolve(doc.text, candidates)
+        return resolve(text, candidates)
 
     def _get_model_spans(self, doc: Doc) -> tuple[list[Span], list[float]]:
         if self.spans_key is None:
@@ -196,13 +206,11 @@ class OpenMedPHI(Pipe):
         doc (Doc): The document.
         found (Sequence[Candidate]): The identifiers.
         """
-        spans = [
-            doc.char_span(c.start, c.end, label=c.label, alignment_mode="expand") for c in found
-        ]
+        spans = [expand_to_tokens(doc, c.start, c.end, c.label) for c in found]
         attrs = {
             SCORES: [c.score for c in found],
             IDENTIFIERS: [identifier_of(c.label) for c in found],
-            SOURCES: [RULE if c.rule else MODEL for c in found],
+            SOURCES: [source_of(c) for c in found],
             RULES: [c.rule for c in found],
             OFFSETS: [[c.start, c.end] for c in found],
         }
@@ -272,7 +280,7 @@ def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
     for c in candidates:
         if identifier_of(c.label) != "name":
             continue
-        for token in doc.char_span(c.start, c.end, alignment_mode="expand") or ():
+        for token in expand_to_tokens(doc, c.start, c.end, c.label):
             if len(token) > 2 and token.is_alpha and not token.is_lower and not token.is_stop:
                 names[token.lower_] = max(c.score, names.get(token.lower_, 0.0))
     return [
@@ -299,7 +307,9 @@ def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
             joined[-1] = surer._replace(start=last.start, end=max(last.end, c.end))
         else:
             joined.append(c)
-    joined.sort(key=lambda c: (c.label not in COARSE and c.score >= GUESS, c.score, c.end - c.start))
+    joined.sort(
+        key=lambda c: (c.label not in COARSE and c.score >= GUESS, c.score, c.end - c.start)
+    )
     owners = np.zeros(len(text) + 1, dtype="int64")  # 0: nobody's; the last never has one
     for i, c in enumerate(joined, start=1):
         owners[c.start : c.end] = i
