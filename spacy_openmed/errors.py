@@ -230,6 +230,8 @@ class Errors:
     OM310 = "[OM310] The text can't be decrypted: it was changed, or it is not that of this audit."
     OM311 = "[OM311] The new document's text is not the one that deidentify gave."
     OM312 = "[OM312] This is no audit: it has to be what Deidentified.to_dict gave."
+    OM313 = "[OM313] --label takes LABEL=ACTION, not '{text}'."
+    OM314 = "[OM314] --decrypt needs the audit that was written (--audit) and the key (--key-file)."
 
 
 class Warnings:
