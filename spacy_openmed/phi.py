@@ -19,7 +19,7 @@ from .spans import OFFSETS, SCORES
 
 IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"
 REPEATED = "RepeatedName"
-# Labels that say little: one that says more wins, if it is not a guess.
+# Labels that say little, if they are a model's: one that says more wins, if it is not a guess.
 COARSE = {"ADDRESS", "DATE", "DATE_TIME", "ID", "LOCATION", "ORGANIZATION", "PHONE", "UNIQUE_ID"}
 GUESS = 0.5
 
@@ -307,9 +307,7 @@ def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
             joined[-1] = surer._replace(start=last.start, end=max(last.end, c.end))
         else:
             joined.append(c)
-    joined.sort(
-        key=lambda c: (c.label not in COARSE and c.score >= GUESS, c.score, c.end - c.start)
-    )
+    joined.sort(key=_rank)
     owners = np.zeros(len(text) + 1, dtype="int64")  # 0: nobody's; the last never has one
     for i, c in enumerate(joined, start=1):
         owners[c.start : c.end] = i
@@ -327,3 +325,8 @@ def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
             start, end = part[0], part[-1] + 1
         found.append(c._replace(start=start, end=end))
     return found
+
+
+def _rank(c: Candidate) -> tuple[bool, float, int]:
+    says_more = (bool(c.rule) or c.label not in COARSE) and c.score >= GUESS
+    return says_more, c.score, c.end - c.start

@@ -1,7 +1,6 @@
 """Presidio on a document that spaCy has read already, of the extra [deid]."""
 
 import logging
-import os
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,9 +12,6 @@ from spacy.tokens import Doc, Span
 
 from .errors import Errors
 from .hipaa import IDENTIFIERS
-
-# Read when tldextract is imported, which would else fetch a list of suffixes.
-os.environ.setdefault("TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS", "")
 
 try:
     from presidio_analyzer import AnalyzerEngine, RecognizerResult
