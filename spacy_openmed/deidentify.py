@@ -92,21 +92,16 @@ class Deidentified:
         RETURNS (tuple[int, int]): The new ones. Where they begin or end inside of what was
             replaced, they take in all that stands for it.
         """
-        i = bisect_right(self.replacements, start, key=lambda r: r.start) - 1
-        j = bisect_left(self.replacements, end, key=lambda r: r.start) - 1
-        first, last = self.replacements[i], self.replacements[j]
-        if i < 0:
-            new_start = start
-        elif start >= first.end:
-            new_start = start + first.new_end - first.end
-        else:
-            new_start = first.new_start + (start - first.start) * (first.action == "keep")
-        if j < 0:
-            new_end = end
-        elif end >= last.end or last.action == "keep":
-            new_end = end + last.new_end - last.end
-        else:
-            new_end = last.new_end
+        starts = [r.start for r in self.replacements]
+        new_start, new_end = start, end
+        if i := bisect_right(starts, start):
+            r = self.replacements[i - 1]
+            is_inside = start < r.end and r.action != "keep"
+            new_start = r.new_start if is_inside else start + r.new_end - r.end
+        if i := bisect_left(starts, end):
+            r = self.replacements[i - 1]
+            is_inside = end < r.end and r.action != "keep"
+            new_end = r.new_end if is_inside else end + r.new_end - r.end
         return new_start, new_end
 
     def is_replaced(self, start: int, end: int) -> bool:
