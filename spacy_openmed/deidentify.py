@@ -242,7 +242,7 @@ class _Operators:
         if action == "surrogate":
             value = self.surrogates(label, text)
         elif action == "shift" and identifier_of(label) == "date" and label != "AGE":
-            is_telling = tells_old_age(text, this_year=self.this_year)
+            is_telling = tells_old_age(label, text, this_year=self.this_year)
             value = None if is_telling else shift_dates(text, self.days)
         elif action == "generalise":
             value = generalise(label, text, this_year=self.this_year)

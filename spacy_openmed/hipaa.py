@@ -85,14 +85,18 @@ def generalise(label: str, text: str, *, this_year: int) -> str | None:
         return f"{OLDEST + 1}+"
     years = _YEAR.findall(text)
     is_date = identifier_of(label) == "date" and len(years) == 1
-    return years[0] if is_date and not tells_old_age(text, this_year=this_year) else None
+    return years[0] if is_date and not tells_old_age(label, text, this_year=this_year) else None
 
 
-def tells_old_age(text: str, *, this_year: int) -> bool:
-    """Say whether a date has a year that tells of an age over 89, be it somebody's birth.
+def tells_old_age(label: str, text: str, *, this_year: int) -> bool:
+    """Say whether a date has a year that may tell of an age over 89.
 
+    label (str): Its canonical label. The year of a birth that has not four figures may be any.
     text (str): The date.
     this_year (int): The year to count from.
     RETURNS (bool): Whether it does.
     """
-    return any(this_year - int(year) > OLDEST for year in _YEAR.findall(text))
+    years = _YEAR.findall(text)
+    if label == "DATE_OF_BIRTH" and not years:
+        return True
+    return any(this_year - int(year) > OLDEST for year in years)

@@ -147,11 +147,14 @@ def test_dates_of_a_patient_are_shifted_alike():
     assert all(-364 <= days < 0 and days % 7 == 0 for days in shifts)
 
 
-@pytest.mark.parametrize("date", ["last spring", "3/14/1901"])
-def test_dates_that_can_not_be_shifted_are_redacted(date: str):
-    doc = make_doc(f"Seen {date}.", [(5, 5 + len(date), "DATE")])
+@pytest.mark.parametrize(
+    ("date", "label"),
+    [("last spring", "DATE"), ("3/14/1901", "DATE"), ("3/14/31", "DATE_OF_BIRTH")],
+)
+def test_dates_that_can_not_be_shifted_are_redacted(date: str, label: str):
+    doc = make_doc(f"Seen {date}.", [(5, 5 + len(date), label)])
     result = deidentify(doc, "shift", key=KEY)
-    assert result.text == "Seen [DATE]."
+    assert result.text == f"Seen [{label}]."
     assert result.replacements[0].action == "redact"
 
 
