@@ -60,7 +60,7 @@ def main(
     ):
         nlp = spacy.blank("en")
         nlp.add_pipe("openmed_context", config={"termsets": termsets})
-        table += score(nlp, name, rows, AXES if name == "ours" else ("negated",))
+        table += score(nlp, name, rows, tuple(AXES) if name == "ours" else ("negated",))
     print_rows(HEADER, table, as_json)
 
 
@@ -125,7 +125,7 @@ def make_doc(nlp: Language, row: Row) -> Doc:
     for token in doc:
         token.is_sent_start = token.i == 0
     span = doc.char_span(row.start, row.end, label="CONCEPT", alignment_mode="expand")
-    doc.set_ents([span])
+    doc.set_ents([span] if span is not None else [])
     return doc
 
 

@@ -16,13 +16,13 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from .errors import Errors
+from .errors import Errors, missing_extra
 from .spans import DATASETS, SCORES
 
 try:
     import pyarrow as pa
 except ImportError as error:
-    raise ImportError(Errors.OM505.format(package=error.name, extra="batch")) from error
+    raise missing_extra("batch", error) from error
 
 if TYPE_CHECKING:
     from .pipeline import OpenMedNER

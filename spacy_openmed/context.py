@@ -126,7 +126,7 @@ def make_words(doc: Doc, spans: Sequence[Span]) -> Doc:
     """
     inside = {i for span in spans for i in range(span.start + 1, span.end)}
     words: list[str] = []
-    starts: list[bool] = []
+    starts: list[bool | int | None] = []
     index = []  # how many words there are before each token
     is_start = True
     for token in doc:
@@ -184,7 +184,7 @@ def _make_negex(nlp: Language, axis: str, termset: Termset) -> Callable[[Doc], D
     try:
         from .negex import EntityNegex
     except ImportError as error:
-        raise missing_extra("clinical", "openmed_context", error) from error
+        raise missing_extra("clinical", error) from error
     return EntityNegex(nlp, axis, termset, AXES[axis])
 
 

@@ -100,8 +100,8 @@ class Errors:
         "for what each engine can do."
     )
     OM027 = (
-        "[OM027] The engine '{engine}' needs the package '{package}', which is not installed: "
-        'pip install "spacy-openmed[{engine}]".'
+        "[OM027] This needs the package '{package}', which is not installed: "
+        'pip install "spacy-openmed[{extra}]".'
     )
     OM028 = (
         "[OM028] The engine '{engine}' can't convert checkpoints of the architecture "
@@ -130,10 +130,6 @@ class Errors:
     OM502 = "[OM502] The pipeline failed: {error}."
     OM503 = "[OM503] There is no column {absent}. There are: {names}."
     OM504 = "[OM504] The pipeline left the text out, and did not say why."
-    OM505 = (
-        "[OM505] This needs the package '{package}', which is not installed: "
-        'pip install "spacy-openmed[{extra}]".'
-    )
     OM510 = "[OM510] There is no file or folder '{path}'."
     OM511 = "[OM511] '{path}' has no files of texts. Forms that can be read: {formats}."
     OM512 = (
@@ -239,16 +235,45 @@ class Errors:
         "delete this one."
     )
 
-    # Clinical context and coding support
-    OM320 = (
-        "[OM320] '{name}' needs the package '{package}', which is not installed: "
-        'pip install "spacy-openmed[{extra}]".'
-    )
+    # Clinical context
     OM321 = "[OM321] termsets has no '{axis}'. There are: {known}."
     OM322 = (
         "[OM322] termsets['{axis}'] has to hold lists of phrases by the names {known}; '{key}' is "
         "no such list."
     )
+
+    # De-identification
+    OM300 = (
+        "[OM300] De-identification needs the package '{package}', which is not installed: "
+        'pip install "spacy-openmed[deid]" (on Python 3.11 or newer).'
+    )
+    OM301 = "[OM301] threshold has to be a number from 0 to 1, not {threshold}."
+    OM302 = (
+        "[OM302] The recogniser '{name}' is for '{label}', which is the label of no identifier: "
+        'see spacy_openmed.hipaa.IDENTIFIERS, and use "UNIQUE_ID" for any other.'
+    )
+    OM303 = (
+        "[OM303] Component '{name}' finds no doc.spans[\"{key}\"]: names, places and the like are "
+        'found by a model before it. Add openmed_ner with domain = "privacy" and annotate = '
+        '"spans" before it, or set spans_key to null to go by rules alone.'
+    )
+    OM304 = "[OM304] There is no action '{action}'. There are: {known}."
+    OM305 = "[OM305] These actions need a key: {actions}. Make one with secrets.token_hex()."
+    OM306 = (
+        '[OM306] The document has no doc.spans["{key}"]: nothing has looked for identifiers. Add '
+        "openmed_phi to the pipeline, or set spans_key to the key it writes to."
+    )
+    OM307 = "[OM307] The key has {n_bytes} bytes; it takes {least} or more."
+    OM308 = (
+        "[OM308] The text can't be given back: some of its identifiers were not encrypted, but "
+        "treated so: {actions}."
+    )
+    OM309 = "[OM309] This is not the key that the text was encrypted with."
+    OM310 = "[OM310] The text can't be decrypted: it was changed, or it is not that of this audit."
+    OM311 = "[OM311] The new document's text is not the one that deidentify gave."
+    OM312 = "[OM312] This is no audit: it has to be what Deidentified.to_dict gave."
+    OM313 = "[OM313] --label takes LABEL=ACTION, not '{text}'."
+    OM314 = "[OM314] --decrypt needs the audit that was written (--audit) and the key (--key-file)."
 
 
 class Warnings:
@@ -270,6 +295,6 @@ class Warnings:
     )
 
 
-def missing_extra(extra: str, name: str, error: ImportError) -> ImportError:
+def missing_extra(extra: str, error: ImportError) -> ImportError:
     """RETURNS (ImportError): The error for what needs an extra that is not installed."""
-    return ImportError(Errors.OM320.format(extra=extra, name=name, package=error.name))
+    return ImportError(Errors.OM027.format(extra=extra, package=error.name))

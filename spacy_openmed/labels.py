@@ -63,6 +63,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "LANGUAGE": (),
     "BLOOD_TYPE": (),
     "BIOMETRIC_IDENTIFIER": ("BIOMETRIC",),
+    "PHOTOGRAPH": (),
     # Personal data: where and when
     "ADDRESS": (),
     "BUILDING_NUMBER": ("BUILDING_NUM",),
@@ -203,6 +204,7 @@ DISPLACY_COLORS: dict[str, str] = {
     "EMPLOYMENT_STATUS": "#e6b3c4",
     "BLOOD_TYPE": "#d4afba",
     "BIOMETRIC_IDENTIFIER": "#f5b8c7",
+    "PHOTOGRAPH": "#db94a8",
     # Personal data: where and when
     "ADDRESS": "#cdb0a2",
     "BUILDING_NUMBER": "#f7dbc9",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 from .batch import Annotator, to_model
-from .errors import Errors
+from .errors import missing_extra
 
 try:
     import ray.data
 except ImportError as error:
-    raise ImportError(Errors.OM505.format(package=error.name, extra="ray")) from error
+    raise missing_extra("ray", error) from error
 
 if TYPE_CHECKING:
     import pyarrow as pa

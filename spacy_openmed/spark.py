@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .batch import Annotator, to_model
-from .errors import Errors
+from .errors import missing_extra
 
 try:
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 except ImportError as error:
-    raise ImportError(Errors.OM505.format(package=error.name, extra="spark")) from error
+    raise missing_extra("spark", error) from error
 
 if TYPE_CHECKING:
     import pyarrow as pa

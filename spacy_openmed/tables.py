@@ -10,14 +10,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from .batch import ERROR, read_text
-from .errors import Errors
+from .errors import Errors, missing_extra
 
 try:
     import pyarrow as pa
     import pyarrow.dataset as ds
     from pyarrow import csv, fs
 except ImportError as error:
-    raise ImportError(Errors.OM505.format(package=error.name, extra="batch")) from error
+    raise missing_extra("batch", error) from error
 
 # By the ending of the files. What pyarrow reads, and what is read here.
 COLUMNAR = {"parquet": ("parquet",), "csv": ("csv",), "arrow": ("arrow", "feather", "ipc")}

@@ -175,5 +175,5 @@ def test_package_that_is_not_installed(run_python: Callable):
         "try: import spacy_openmed.batch\n"
         "except ImportError as error: print(error)"
     )
-    assert "OM505" in printed
+    assert "OM027" in printed
     assert "spacy-openmed[batch]" in printed

@@ -246,5 +246,5 @@ def test_extra_that_is_not_installed(run_python: Callable[..., str]):
         "except ImportError as error: print(error)"
     )
     printed = run_python(code)
-    assert "OM320" in printed
+    assert "OM027" in printed
     assert "spacy-openmed[clinical]" in printed

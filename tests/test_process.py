@@ -306,7 +306,7 @@ def test_extra_that_is_missing(run_python: Callable):
         "print(CliRunner().invoke(openmed_cli, ['process', 'a', 'b', '-d', 'disease']).output)"
     )
     printed = " ".join(run_python(code).split())
-    assert "OM505" in printed
+    assert "OM027" in printed
     assert "spacy-openmed[batch]" in printed
 
 

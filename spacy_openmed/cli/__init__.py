@@ -4,6 +4,7 @@ import typer
 from spacy.cli._util import app
 
 from .convert import convert_cli
+from .deid import deid_cli
 from .download import download_cli
 from .info import info_cli
 from .models import models_cli
@@ -19,4 +20,5 @@ openmed_cli.command("download")(download_cli)
 openmed_cli.command("ner")(ner_cli)
 openmed_cli.command("convert")(convert_cli)
 openmed_cli.command("process")(process_cli)
+openmed_cli.command("deid")(deid_cli)
 app.add_typer(openmed_cli)

@@ -118,11 +118,6 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def missing_extra(engine: str, error: ImportError) -> ImportError:
-    """RETURNS (ImportError): The error for an engine whose packages are not installed."""
-    return ImportError(Errors.OM027.format(engine=engine, package=error.name))
-
-
 def made_of(checkpoint: "Checkpoint") -> str:
     """RETURNS (str): What a converted or calibrated checkpoint says it was made of: the weights
     and, for int8, whose sample texts. It is used again only where that is the same."""

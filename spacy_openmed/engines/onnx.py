@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import Errors
-from . import converting, missing_extra
+from ..errors import Errors, missing_extra
+from . import converting
 from .torch import pad_windows
 
 if TYPE_CHECKING:

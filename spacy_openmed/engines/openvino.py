@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import Errors
-from . import converting, made_of, missing_extra
+from ..errors import Errors, missing_extra
+from . import converting, made_of
 from .torch import pad_windows
 
 if TYPE_CHECKING:

@@ -1,0 +1,335 @@
+"""Give a text back without its identifiers, and carry over what was found in it.
+
+Of the extra [deid].
+"""
+
+import binascii
+import logging
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from hashlib import blake2b
+from typing import Any, Literal, get_args
+
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens.underscore import Underscore
+from spacy.util import filter_spans
+
+from .dates import shift_dates
+from .errors import Errors
+from .hipaa import generalise, identifier_of, tells_old_age
+from .phi import RULES, Candidate, expand_to_tokens, resolve, source_of
+from .spans import OFFSETS, SCORES
+
+try:
+    from presidio_anonymizer import AnonymizerEngine, DeanonymizeEngine
+    from presidio_anonymizer.entities import (
+        InvalidParamError,
+        OperatorConfig,
+        OperatorResult,
+        RecognizerResult,
+    )
+except ImportError as error:
+    raise ImportError(Errors.OM300.format(package=error.name)) from error
+
+from .surrogates import Surrogates
+
+# Its messages for debugging are of texts.
+logging.getLogger("presidio-anonymizer").setLevel(logging.WARNING)
+
+Action = Literal["redact", "mask", "hash", "surrogate", "shift", "generalise", "encrypt", "keep"]
+ACTIONS: tuple[str, ...] = get_args(Action)
+KEYED = {"hash", "surrogate", "shift", "encrypt"}
+MIN_KEY = 16  # bytes
+MAX_WEEKS = 52  # how far dates are shifted, into the past
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What was done to one identifier, without its text.
+
+    start, end (int): Its characters in the old text.
+    new_start, new_end (int): The characters that stand for it in the new one.
+    label (str): Its canonical label.
+    identifier (str | None): Which of the 18 identifiers it is, a key of `hipaa.IDENTIFIERS`.
+    source (str): "model" or "rule".
+    rule (str): The recogniser that found it, or empty.
+    score (float): How sure that is.
+    action (str): What was done. "redact" where a date can't be shifted (it is not
+        understood, or tells of an age over 89) or nothing of an identifier may stay.
+    """
+
+    start: int
+    end: int
+    new_start: int
+    new_end: int
+    label: str
+    identifier: str | None
+    source: str
+    rule: str
+    score: float
+    action: str
+
+
+@dataclass(frozen=True)
+class Deidentified:
+    """A text without its identifiers.
+
+    text (str): The text.
+    replacements (tuple[Replacement, ...]): What was done, in order: the audit.
+    key_check (str): Tells whether a key is the one that was used; empty if none was.
+    """
+
+    text: str
+    replacements: tuple[Replacement, ...]
+    key_check: str = ""
+
+    def map_offsets(self, start: int, end: int) -> tuple[int, int]:
+        """Say where characters of the old text are in the new one.
+
+        start, end (int): The characters, at least one.
+        RETURNS (tuple[int, int]): The new ones. Where they begin or end inside of what was
+            replaced, they take in all that stands for it.
+        """
+        starts = [r.start for r in self.replacements]
+        new_start, new_end = start, end
+        if i := bisect_right(starts, start):
+            r = self.replacements[i - 1]
+            is_inside = start < r.end and r.action != "keep"
+            new_start = r.new_start if is_inside else start + r.new_end - r.end
+        if i := bisect_left(starts, end):
+            r = self.replacements[i - 1]
+            is_inside = end < r.end and r.action != "keep"
+            new_end = r.new_end if is_inside else end + r.new_end - r.end
+        return new_start, new_end
+
+    def is_replaced(self, start: int, end: int) -> bool:
+        """RETURNS (bool): Whether nothing has stayed of these characters of the old text."""
+        gone = [r for r in self.replacements if r.action != "keep"]
+        return end - start == sum(max(0, min(end, r.end) - max(start, r.start)) for r in gone)
+
+    def to_dict(self) -> dict[str, Any]:
+        """RETURNS (dict[str, Any]): The audit as plain data, without any text."""
+        rows = [asdict(replacement) for replacement in self.replacements]
+        return {"key_check": self.key_check, "replacements": rows}
+
+    @classmethod
+    def from_dict(cls, text: str, data: Mapping[str, Any]) -> "Deidentified":
+        """Put a text and its audit together again.
+
+        text (str): The new text.
+        data (Mapping[str, Any]): What `to_dict` gave.
+        RETURNS (Deidentified): Both.
+        RAISES (ValueError): If it is no such audit.
+        """
+        try:
+            rows = tuple(Replacement(**row) for row in data["replacements"])
+            return cls(text, rows, data["key_check"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(Errors.OM312) from error
+
+
+def deidentify(
+    doc: Doc,
+    action: Action = "redact",
+    *,
+    actions: Mapping[str, Action] | None = None,
+    key: str | bytes | None = None,
+    patient: str = "",
+    spans_key: str = "phi",
+) -> Deidentified:
+    """Give the text of a document back without its identifiers.
+
+    doc (Doc): A document that openmed_phi has read.
+    action (str): What to do with identifiers. "redact": their label in brackets. "mask": an
+        asterisk a character. "hash": a hash with the key, the same for the same text. "surrogate":
+        made-up values, the same for the same within a patient; dates are shifted. "shift": dates
+        as many weeks into the past as the key says of the patient, up to a year; other identifiers
+        are redacted. "generalise": the year of dates, the first three figures of ZIP codes, ages
+        as 90+; the rest is redacted. "encrypt": `decrypt` gives the text back. "keep": nothing.
+    actions (Mapping[str, str] | None): Other actions for some labels, e.g. {"DATE": "shift"}.
+    key (str | bytes | None): A secret of 16 bytes or more, e.g. of `secrets.token_hex`.
+    patient (str): Whose document it is, any id. Patients do not share surrogates or days.
+    spans_key (str): Key in doc.spans of the identifiers.
+    RETURNS (Deidentified): The new text and the audit.
+    RAISES (ImportError): If the extra [deid] is not installed.
+    RAISES (ValueError): If the document has no such spans, an action is unknown or needs a key,
+        or the key is too short.
+    """
+    chosen = {action, *(actions or {}).values()}
+    for unknown in sorted(chosen - set(ACTIONS)):
+        raise ValueError(Errors.OM304.format(action=unknown, known=", ".join(ACTIONS)))
+    if chosen & KEYED and key is None:
+        raise ValueError(Errors.OM305.format(actions=", ".join(sorted(chosen & KEYED))))
+    if spans_key not in doc.spans:
+        raise ValueError(Errors.OM306.format(key=spans_key))
+    text = doc.text
+    found = resolve(text, _read_group(doc.spans[spans_key]))
+    operate = _Operators(key, patient)
+    taken, operators = [], {}
+    for number, c in enumerate(found):
+        wanted = (actions or {}).get(c.label, action)
+        done, operators[str(number)] = operate(wanted, c.label, text[c.start : c.end])
+        taken.append(done)
+    # A type of its own for each, so that each has its own operator.
+    results = [
+        RecognizerResult(str(number), c.start, c.end, c.score) for number, c in enumerate(found)
+    ]
+    output = AnonymizerEngine().anonymize(
+        text, results, operators, merge_entities_with_spaces=False
+    )
+    items = sorted(output.items, key=lambda item: item.start)
+    replacements = tuple(
+        Replacement(
+            start=c.start,
+            end=c.end,
+            new_start=item.start,
+            new_end=item.end,
+            label=c.label,
+            identifier=identifier_of(c.label),
+            source=source_of(c),
+            rule=c.rule,
+            score=c.score,
+            action=done,
+        )
+        for c, item, done in zip(found, items, taken, strict=True)
+    )
+    return Deidentified(output.text, replacements, _check(key) if key is not None else "")
+
+
+def _read_group(group: SpanGroup) -> list[Candidate]:
+    """The identifiers of a span group. A span that was added by hand, without attrs, counts as
+    the model's, and is sure."""
+    columns = [list(group.attrs.get(name, ())) for name in (OFFSETS, SCORES, RULES)]
+    if any(len(column) != len(group) for column in columns):
+        columns = [[None] * len(group) for _ in columns]
+    found = []
+    for span, offsets, score, rule in zip(group, *columns, strict=True):
+        start, end = offsets or (span.start_char, span.end_char)
+        score = 1.0 if score is None else score
+        found.append(Candidate(start, end, span.label_, score, rule or ""))
+    return found
+
+
+class _Operators:
+    """Choose Presidio's operator for an identifier."""
+
+    def __init__(self, key: str | bytes | None, patient: str) -> None:
+        self.this_year = date.today().year
+        if key is not None:
+            self.salt = _derive(key, "hash")
+            self.cipher = _derive(key, "encrypt")
+            self.surrogates = Surrogates(_derive(key, "surrogate", patient))
+            # Whole weeks, so that days of the week stay right.
+            weeks = int.from_bytes(_derive(key, "shift", patient), "big") % MAX_WEEKS + 1
+            self.days = -7 * weeks
+
+    def __call__(self, action: str, label: str, text: str) -> tuple[str, OperatorConfig]:
+        """RETURNS (tuple[str, OperatorConfig]): The action that is taken, and its operator."""
+        if action == "surrogate" and identifier_of(label) == "date":
+            action = "generalise" if label == "AGE" else "shift"
+        if action == "mask":
+            params = {"masking_char": "*", "chars_to_mask": len(text), "from_end": False}
+            return action, OperatorConfig(action, params)
+        if action == "hash":
+            return action, OperatorConfig(action, {"hash_type": "sha256", "salt": self.salt})
+        if action == "encrypt":
+            return action, OperatorConfig(action, {"key": self.cipher})
+        if action == "keep":
+            return action, OperatorConfig(action)
+        value = None
+        if action == "surrogate":
+            value = self.surrogates(label, text)
+        elif action == "shift" and identifier_of(label) == "date" and label != "AGE":
+            is_telling = tells_old_age(label, text, this_year=self.this_year)
+            value = None if is_telling else shift_dates(text, self.days)
+        elif action == "generalise":
+            value = generalise(label, text, this_year=self.this_year)
+        if value is None:
+            action, value = "redact", f"[{label}]"
+        return action, OperatorConfig("replace", {"new_value": value})
+
+
+def _derive(key: str | bytes, purpose: str, patient: str = "") -> bytes:
+    """A secret for one purpose, and one patient where it is to be another one for each."""
+    secret = key.encode("utf8") if isinstance(key, str) else key
+    if len(secret) < MIN_KEY:
+        raise ValueError(Errors.OM307.format(n_bytes=len(secret), least=MIN_KEY))
+    message = f"{purpose}\0{patient}".encode()
+    return blake2b(message, key=blake2b(secret).digest(), digest_size=32).digest()
+
+
+def _check(key: str | bytes) -> str:
+    return _derive(key, "check")[:8].hex()
+
+
+def decrypt(result: Deidentified, key: str | bytes) -> str:
+    """Give the old text back, where all identifiers were encrypted or kept.
+
+    result (Deidentified): What `deidentify` gave.
+    key (str | bytes): The key that was used.
+    RETURNS (str): The old text, exactly.
+    RAISES (ValueError): If it is another key, not all can be given back, or the text was changed.
+    """
+    lost = {r.action for r in result.replacements} - {"encrypt", "keep"}
+    if lost:
+        raise ValueError(Errors.OM308.format(actions=", ".join(sorted(lost))))
+    if result.key_check != _check(key):
+        raise ValueError(Errors.OM309)
+    items = [
+        OperatorResult(r.new_start, r.new_end, r.label)
+        for r in result.replacements
+        if r.action == "encrypt"
+    ]
+    operators = {"DEFAULT": OperatorConfig("decrypt", {"key": _derive(key, "encrypt")})}
+    try:
+        text = DeanonymizeEngine().deanonymize(result.text, items, operators).text
+    except (binascii.Error, InvalidParamError, ValueError) as error:
+        raise ValueError(Errors.OM310) from error
+    return text
+
+
+def carry_over(doc: Doc, new_doc: Doc, result: Deidentified, *, spans_key: str = "phi") -> Doc:
+    """Carry entities and span groups of a document over to that of its new text, with labels,
+    ids, extension attributes and the groups' attrs. What was replaced wholly is left out, but for
+    the identifiers themselves; what was replaced in part takes in all that stands for it.
+
+    doc (Doc): The old document.
+    new_doc (Doc): A document of the new text, e.g. `nlp.make_doc(result.text)`.
+    result (Deidentified): What `deidentify` gave for the old one.
+    spans_key (str): Key in doc.spans of the identifiers.
+    RETURNS (Doc): The new document, with them.
+    RAISES (ValueError): If it is of another text.
+    """
+    if new_doc.text != result.text:
+        raise ValueError(Errors.OM311)
+    ents = [e for e in doc.ents if not result.is_replaced(e.start_char, e.end_char)]
+    new_doc.set_ents(filter_spans(_move(e, new_doc, result) for e in ents), default="outside")
+    for key, group in doc.spans.items():
+        kept = [
+            i
+            for i, span in enumerate(group)
+            if key == spans_key or not result.is_replaced(span.start_char, span.end_char)
+        ]
+        attrs = {
+            name: [value[i] for i in kept]
+            if isinstance(value, list) and len(value) == len(group)
+            else value
+            for name, value in group.attrs.items()
+        }
+        if OFFSETS in attrs:
+            attrs[OFFSETS] = [at and list(result.map_offsets(*at)) for at in attrs[OFFSETS]]
+        spans = [_move(group[i], new_doc, result) for i in kept]
+        new_doc.spans[key] = SpanGroup(new_doc, name=group.name, spans=spans, attrs=attrs)
+    return new_doc
+
+
+def _move(span: Span, new_doc: Doc, result: Deidentified) -> Span:
+    start, end = result.map_offsets(span.start_char, span.end_char)
+    moved = expand_to_tokens(new_doc, start, end, span.label)
+    moved.kb_id, moved.id = span.kb_id, span.id
+    for name, (_, method, getter, _) in Underscore.span_extensions.items():
+        if method is None and getter is None:
+            moved._.set(name, span._.get(name))
+    return moved

@@ -1,0 +1,332 @@
+"""The component `openmed_phi`: the identifiers of HIPAA's Safe Harbor in a document."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import srsly
+from spacy import util
+from spacy.language import Language
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.vocab import Vocab
+
+from .errors import Errors
+from .hipaa import identifier_of, may_stay
+from .labels import canonical_label
+from .spans import OFFSETS, SCORES
+
+IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"
+REPEATED = "RepeatedName"
+# Labels that say little, if they are a model's: one that says more wins, if it is not a guess.
+COARSE = {"ADDRESS", "DATE", "DATE_TIME", "ID", "LOCATION", "ORGANIZATION", "PHONE", "UNIQUE_ID"}
+GUESS = 0.5
+
+
+@Language.factory(
+    "openmed_phi",
+    requires=["doc.spans"],
+    assigns=["doc.spans"],
+    default_config={
+        "spans_key": "openmed",
+        "annotate_spans_key": "phi",
+        "threshold": 0.3,
+        "repeat_names": True,
+    },
+)
+def make_openmed_phi(
+    nlp: Language,
+    name: str,
+    spans_key: str | None,
+    annotate_spans_key: str,
+    threshold: float,
+    repeat_names: bool,
+) -> "OpenMedPHI":
+    """Make a component that finds the 18 identifiers of HIPAA's Safe Harbor.
+
+    nlp (Language): The pipeline.
+    name (str): Name of the component.
+    spans_key (str | None): Key in doc.spans under which an openmed_ner of the domain "privacy"
+        wrote what it found: names, places, dates. None: rules only.
+    annotate_spans_key (str): Key in doc.spans to write to.
+    threshold (float): Lowest score of an identifier, the model's and the rules'. Lower finds more.
+    repeat_names (bool): Find the words of each name wherever else they stand in the document.
+    RETURNS (OpenMedPHI): The component.
+    """
+    return OpenMedPHI(
+        nlp.vocab,
+        name,
+        spans_key=spans_key,
+        annotate_spans_key=annotate_spans_key,
+        threshold=threshold,
+        repeat_names=repeat_names,
+    )
+
+
+class Candidate(NamedTuple):
+    """What may be an identifier.
+
+    start, end (int): Its characters.
+    label (str): Its canonical label.
+    score (float): How sure it is.
+    rule (str): The recogniser that found it; empty: the model.
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float
+    rule: str
+
+
+def expand_to_tokens(doc: Doc, start: int, end: int, label: str | int) -> Span:
+    """RETURNS (Span): The tokens that have any of these characters."""
+    return cast(Span, doc.char_span(start, end, label=label, alignment_mode="expand"))
+
+
+def source_of(candidate: Candidate) -> str:
+    """RETURNS (str): "rule" or "model"."""
+    return "rule" if candidate.rule else "model"
+
+
+class OpenMedPHI(Pipe):
+    """Find identifiers and write them to `doc.spans`: those that a model has found before and
+    those that rules find, Presidio's and ours.
+
+    The settings are those of the factory, `make_openmed_phi`.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        name: str = "openmed_phi",
+        *,
+        spans_key: str | None = "openmed",
+        annotate_spans_key: str = "phi",
+        threshold: float = 0.3,
+        repeat_names: bool = True,
+    ) -> None:
+        if not 0 <= threshold <= 1:
+            raise ValueError(Errors.OM301.format(threshold=threshold))
+        self.vocab = vocab
+        self.name = name
+        self.spans_key = spans_key
+        self.annotate_spans_key = annotate_spans_key
+        self.threshold = threshold
+        self.repeat_names = repeat_names
+        self.recognizers: list[dict[str, Any]] = []
+        self._analyzer: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_analyzer": None}  # holds compiled patterns: made again
+
+    @property
+    def analyzer(self) -> Any:
+        """RETURNS (AnalyzerEngine): Presidio's analyzer, made when it is first needed."""
+        if self._analyzer is None:
+            from .recognizers import make_analyzer
+
+            self._analyzer = make_analyzer(self.recognizers, self.threshold)
+        return self._analyzer
+
+    def add_recognizers(self, recognizers: Iterable[dict[str, Any]]) -> None:
+        """Add recognisers for identifiers of your own place, e.g. the form of its record numbers.
+        They are saved with the component.
+
+        recognizers (Iterable[dict[str, Any]]): Each as in the files of Presidio:
+            {"name": …, "supported_entity": …, "patterns": [{"name": …, "regex": …, "score": …}]}.
+            The supported entity is a label of an identifier, "UNIQUE_ID" for any other.
+        RAISES (ValueError): If a label is none of an identifier's.
+        """
+        recognizers = list(recognizers)
+        for recognizer in recognizers:
+            label = recognizer.get("supported_entity", "")
+            if identifier_of(label) is None:
+                raise ValueError(Errors.OM302.format(name=recognizer.get("name"), label=label))
+        self.recognizers += recognizers
+        self._analyzer = None
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Apply the component to one document.
+
+        doc (Doc): The document.
+        RETURNS (Doc): The same document.
+
+        DOCS: https://spacy.io/api/pipe#call
+        """
+        try:
+            self.set_annotations(doc, self.predict(doc))
+        except Exception as error:
+            self.get_error_handler()(self.name, self, [doc], error)
+        return doc
+
+    def predict(self, doc: Doc) -> list[Candidate]:
+        """Find the identifiers of a document, without changing it.
+
+        doc (Doc): The document.
+        RETURNS (list[Candidate]): The identifiers in order. None overlaps another.
+        RAISES (ValueError): If no component has written the spans that are to be read.
+        """
+        from .recognizers import analyze, rule_of
+
+        spans, scores = self._get_model_spans(doc)
+        text = doc.text
+        candidates = [
+            Candidate(
+                result.start,
+                result.end,
+                result.entity_type,
+                round(float(result.score), 4),
+                rule_of(result),
+            )
+            for result in analyze(self.analyzer, doc, spans, scores)
+            if not may_stay(result.entity_type, text[result.start : result.end])
+        ]
+        if self.repeat_names:
+            candidates += find_repeated(doc, candidates)
+        return resolve(text, candidates)
+
+    def _get_model_spans(self, doc: Doc) -> tuple[list[Span], list[float]]:
+        if self.spans_key is None:
+            return [], []
+        if self.spans_key not in doc.spans:
+            raise ValueError(Errors.OM303.format(name=self.name, key=self.spans_key))
+        group = doc.spans[self.spans_key]
+        scores = group.attrs.get(SCORES) or [None] * len(group)
+        spans = [Span(doc, s.start, s.end, canonical_label(s.label_)) for s in group]
+        return spans, [1.0 if score is None else score for score in scores]
+
+    def set_annotations(self, doc: Doc, found: Sequence[Candidate]) -> None:
+        """Write identifiers to the document. A span is of whole tokens; `attrs` has, in step
+        with the spans, "scores", "identifiers" (a key of `hipaa.IDENTIFIERS`), "sources"
+        ("model" or "rule"), "rules" (the name of the recogniser or empty), and "char_offsets",
+        the characters that are to go.
+
+        doc (Doc): The document.
+        found (Sequence[Candidate]): The identifiers.
+        """
+        spans = [expand_to_tokens(doc, c.start, c.end, c.label) for c in found]
+        attrs = {
+            SCORES: [c.score for c in found],
+            IDENTIFIERS: [identifier_of(c.label) for c in found],
+            SOURCES: [source_of(c) for c in found],
+            RULES: [c.rule for c in found],
+            OFFSETS: [[c.start, c.end] for c in found],
+        }
+        key = self.annotate_spans_key
+        doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs=attrs)
+
+    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
+        """Save the recognisers that were added.
+
+        path (str | Path): The component's folder.
+        exclude (Iterable[str]): "recognizers" to leave them out.
+
+        DOCS: https://spacy.io/api/pipe#to_disk
+        """
+        writers = {"recognizers": lambda p: srsly.write_json(p, self.recognizers)}
+        util.to_disk(path, writers, exclude)
+
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "OpenMedPHI":
+        """Load the recognisers that were added.
+
+        path (str | Path): The component's folder.
+        exclude (Iterable[str]): "recognizers" to leave them out.
+        RETURNS (OpenMedPHI): The component.
+
+        DOCS: https://spacy.io/api/pipe#from_disk
+        """
+        readers = {"recognizers": lambda p: self._set_recognizers(srsly.read_json(p))}
+        util.from_disk(path, readers, exclude)  # type: ignore[arg-type]
+        return self
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Save the recognisers that were added to bytes.
+
+        exclude (Iterable[str]): "recognizers" to leave them out.
+        RETURNS (bytes): What `to_disk` writes.
+
+        DOCS: https://spacy.io/api/pipe#to_bytes
+        """
+        return util.to_bytes({"recognizers": lambda: srsly.json_dumps(self.recognizers)}, exclude)
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "OpenMedPHI":
+        """Load the recognisers that were added from bytes.
+
+        bytes_data (bytes): What `to_bytes` returned.
+        exclude (Iterable[str]): "recognizers" to leave them out.
+        RETURNS (OpenMedPHI): The component.
+
+        DOCS: https://spacy.io/api/pipe#from_bytes
+        """
+        readers = {"recognizers": lambda data: self._set_recognizers(srsly.json_loads(data))}
+        util.from_bytes(bytes_data, readers, exclude)
+        return self
+
+    def _set_recognizers(self, recognizers: list[dict[str, Any]]) -> None:
+        self.recognizers = recognizers
+        self._analyzer = None
+
+
+def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Find the words of names wherever else they stand, as capitalised as a name.
+
+    doc (Doc): The document.
+    candidates (Iterable[Candidate]): What was found.
+    RETURNS (list[Candidate]): The words of the names, with the score of the surest of them.
+    """
+    names: dict[str, float] = {}
+    for c in candidates:
+        if identifier_of(c.label) != "name":
+            continue
+        for token in expand_to_tokens(doc, c.start, c.end, c.label):
+            if len(token) > 2 and token.is_alpha and not token.is_lower and not token.is_stop:
+                names[token.lower_] = max(c.score, names.get(token.lower_, 0.0))
+    return [
+        Candidate(token.idx, token.idx + len(token), "PERSON", names[token.lower_], REPEATED)
+        for token in doc
+        if token.lower_ in names and not token.is_lower
+    ]
+
+
+def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Choose identifiers that do not overlap. Every letter and figure that was in one still is.
+
+    text (str): The text.
+    candidates (Iterable[Candidate]): What was found. Those of one label that overlap are joined.
+        Where two labels overlap, each character goes to the one that says more, then to the
+        surer, then to the longer; what is left of the other stays as it is labelled.
+    RETURNS (list[Candidate]): The identifiers, in order.
+    """
+    joined: list[Candidate] = []
+    for c in sorted(candidates, key=lambda c: (c.label, c.start, c.end)):
+        last = joined[-1] if joined else None
+        if last and last.label == c.label and c.start < last.end:
+            surer = max(last, c, key=lambda c: (c.score, c.end - c.start))
+            joined[-1] = surer._replace(start=last.start, end=max(last.end, c.end))
+        else:
+            joined.append(c)
+    joined.sort(key=_rank)
+    owners = np.zeros(len(text) + 1, dtype="int64")  # 0: nobody's; the last never has one
+    for i, c in enumerate(joined, start=1):
+        owners[c.start : c.end] = i
+    borders = np.flatnonzero(np.diff(owners, prepend=0)).tolist()
+    found = []
+    for start, end in zip(borders, borders[1:], strict=False):
+        owner = owners[start]
+        if not owner:
+            continue
+        c = joined[owner - 1]
+        if (start, end) != (c.start, c.end):  # others took a part: without what joined them
+            part = [i for i in range(start, end) if text[i].isalnum()]
+            if not part:
+                continue
+            start, end = part[0], part[-1] + 1
+        found.append(c._replace(start=start, end=end))
+    return found
+
+
+def _rank(c: Candidate) -> tuple[bool, float, int]:
+    says_more = (bool(c.rule) or c.label not in COARSE) and c.score >= GUESS
+    return says_more, c.score, c.end - c.start

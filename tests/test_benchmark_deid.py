@@ -1,0 +1,49 @@
+"""`benchmarks/deid.py` counts right, on texts whose every number is known beforehand."""
+
+import json
+from pathlib import Path
+
+import deid
+import pytest
+
+
+def read(monkeypatch: pytest.MonkeyPatch, folder: Path, title: str, rows: list[dict]) -> list:
+    (folder / "ner").mkdir(exist_ok=True)
+    (folder / "deid").mkdir(exist_ok=True)
+    lines = "\n".join(map(json.dumps, rows))
+    (folder / "deid" / f"{title}.jsonl").write_text(lines, encoding="utf8")
+    monkeypatch.setenv("OPENMED_CORPORA", str(folder))
+    return list(deid.read_texts(title))
+
+
+def test_only_unseen_texts_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    rows = [{"text": f"{i}", "entities": [], "template_id": i} for i in range(20)]
+    texts = read(monkeypatch, tmp_path, "presidio-synth-v2", rows)
+    assert [text.text for text in texts] == ["9", "19"]
+    texts = read(monkeypatch, tmp_path, "mlei06-discharge-summaries", rows)
+    assert len(texts) == 20
+
+
+def test_what_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    text = "Mr. Lund, 45, or 93, a Dane."
+    found = [(0, 8, "NAME"), (10, 12, "AGE"), (17, 19, "AGE"), (23, 27, "NRP")]
+    row = {"text": text, "entities": found}
+    [read_text] = read(monkeypatch, tmp_path, "mlei06-discharge-summaries", [row])
+    assert read_text.gold == [(4, 8, "name"), (17, 19, "date")]
+    assert read_text.ignored == [(0, 4), (10, 12), (23, 27)]
+
+
+def test_counts():
+    texts = [
+        deid.Text("Amy Lund saw Bo.", [(0, 8, "name"), (13, 15, "name")], []),
+        deid.Text("On 4/5 in Rome.", [(3, 6, "date")], [(10, 14)]),
+        deid.Text("Nobody.", [], []),
+    ]
+    # Amy and Bo; the date, the place that does not count, and "On", which is nothing.
+    marked = {texts[0].text: [(0, 3), (13, 15)], texts[1].text: [(0, 6), (10, 14)]}
+    counts = deid.count(lambda text: marked.get(text, []), texts)
+    assert deid.summarise(counts) == (2, 4, 75.0, 75.0, 3, pytest.approx(200 / 3), 50.0)
+    assert list(deid.by_identifier(counts)) == [
+        ("name", 3, pytest.approx(200 / 3), 2, 50.0),
+        ("date", 1, 100.0, 1, 100.0),
+    ]

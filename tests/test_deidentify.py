@@ -1,0 +1,381 @@
+"""Texts without their identifiers, the way back, and what is carried over."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens.underscore import Underscore
+from spacy.vocab import Vocab
+from typer.testing import CliRunner
+
+pytest.importorskip("presidio_anonymizer", reason="needs the extra [deid]")
+
+from spacy_openmed.cli import openmed_cli
+from spacy_openmed.deidentify import (
+    ACTIONS,
+    KEYED,
+    Deidentified,
+    carry_over,
+    decrypt,
+    deidentify,
+)
+from spacy_openmed.hipaa import IDENTIFIERS
+from spacy_openmed.surrogates import Surrogates
+
+KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+OTHER_KEY = "another key of 24 bytes."
+NLP = spacy.blank("en")
+TEXT = "John Miller, seen 03/04/2021 and 03/19/2021. Mr. Miller has asthma; ZIP 03601, aged 93."
+FOUND = [
+    (0, 11, "PERSON"),
+    (18, 28, "DATE"),
+    (33, 43, "DATE"),
+    (49, 55, "PERSON"),
+    (72, 77, "ZIP_CODE"),
+    (84, 86, "AGE"),
+]
+
+
+def make_doc(text: str = TEXT, found: list[tuple[int, int, str]] | None = None) -> Doc:
+    """A document as openmed_phi leaves it."""
+    doc = NLP.make_doc(text)
+    found = FOUND if found is None else found
+    spans = [doc.char_span(s, e, label, alignment_mode="expand") for s, e, label in found]
+    attrs = {
+        "scores": [0.9] * len(found),
+        "rules": ["" if label == "PERSON" else "Rule" for *_, label in found],
+        "char_offsets": [[s, e] for s, e, _ in found],
+    }
+    doc.spans["phi"] = SpanGroup(doc, name="phi", spans=spans, attrs=attrs)
+    return doc
+
+
+def test_redact():
+    expected = (
+        "[PERSON], seen [DATE] and [DATE]. Mr. [PERSON] has asthma; ZIP [ZIP_CODE], aged [AGE]."
+    )
+    assert deidentify(make_doc()).text == expected
+
+
+def test_mask_keeps_the_length():
+    text = deidentify(make_doc(), "mask").text
+    assert text.startswith("***********, seen **********")
+    assert len(text) == len(TEXT)
+
+
+def test_generalise():
+    text = deidentify(make_doc(), "generalise").text
+    expected = "[PERSON], seen 2021 and 2021. Mr. [PERSON] has asthma; ZIP 000**, aged 90+."
+    assert text == expected
+
+
+def test_hashes_are_the_same_for_the_same_text_and_key():
+    twice = make_doc("Lund saw Lund.", [(0, 4, "PERSON"), (9, 13, "PERSON")])
+    first, second = deidentify(twice, "hash", key=KEY).text.removesuffix(".").split(" saw ")
+    assert re.fullmatch("[0-9a-f]{64}", first)
+    assert first == second
+    assert first not in deidentify(twice, "hash", key=OTHER_KEY).text
+
+
+def test_surrogates_are_the_same_within_a_patient():
+    first, again, other = (
+        deidentify(make_doc(), "surrogate", key=KEY, patient=p).text for p in ("1", "1", "2")
+    )
+    assert first == again
+    assert first != other
+    name, surname = re.findall(r"^(.+), seen|Mr\. (\S+) has", first)
+    assert name[0].split()[1] == surname[1]
+    assert not {"John", "Miller"} & set(first.split())
+
+
+def test_surrogates_are_the_same_across_documents_and_spellings():
+    doc = make_doc("MILLER, JOHN came.", [(0, 12, "PERSON")])
+    upper = deidentify(doc, "surrogate", key=KEY, patient="1").text
+    title = deidentify(make_doc(), "surrogate", key=KEY, patient="1").text
+    given, surname = title.split(",")[0].split()
+    assert upper == f"{surname.upper()}, {given.upper()} came."
+
+
+@given(
+    st.sampled_from([label for labels in IDENTIFIERS.values() for label in labels]),
+    st.text("abcXYZ 0123-./@", min_size=1, max_size=20).filter(str.strip),
+)
+def test_surrogates_depend_on_the_value_and_the_secret_alone(label: str, text: str):
+    made = Surrogates(b"secret")(label, text)
+    Surrogates(b"secret")("PERSON", "Somebody Else")
+    assert Surrogates(b"secret")(label, text) == made
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "form"),
+    [
+        ("PHONE", "(919) 555-0143", r"\(\d{3}\) 555-01\d\d"),
+        ("SSN", "123-45-6789", r"9\d\d-\d\d-\d{4}"),
+        ("MEDICAL_RECORD_NUMBER", "AB-12345x", r"[A-Z]{2}-\d{5}[a-z]"),
+        ("EMAIL", "a.b@hospital.local", r"\w+@example\.(com|org|net)"),
+        ("URL", "https://x.org/john-miller", r"https://[\w-]+\.example\.org"),
+        ("ORGANIZATION", "Duke University Hospital", r"\w+ (University|Hospital)"),
+        ("ZIP_CODE", "02138", r"\d{5}"),
+        ("LOCATION", "Tillingham", r"[^\d]+"),
+    ],
+)
+def test_surrogates_are_of_the_kind(label: str, text: str, form: str):
+    made = Surrogates(b"secret")(label, text)
+    assert re.fullmatch(form, made)
+    assert made != text
+
+
+def test_dates_of_a_patient_are_shifted_alike():
+    texts = [deidentify(make_doc(), "shift", key=KEY, patient=str(p)).text for p in range(5)]
+    shifts = set()
+    for text in texts:
+        first, second = (
+            datetime.strptime(found, "%m/%d/%Y") for found in re.findall(r"\d\d/\d\d/\d{4}", text)
+        )
+        assert (second - first).days == 15
+        shifts.add((first - datetime(2021, 3, 4)).days)
+        assert text.startswith("[PERSON], seen")
+    assert len(shifts) > 1
+    assert all(-364 <= days < 0 and days % 7 == 0 for days in shifts)
+
+
+@pytest.mark.parametrize(
+    ("date", "label"),
+    [("last spring", "DATE"), ("3/14/1901", "DATE"), ("3/14/31", "DATE_OF_BIRTH")],
+)
+def test_dates_that_can_not_be_shifted_are_redacted(date: str, label: str):
+    doc = make_doc(f"Seen {date}.", [(5, 5 + len(date), label)])
+    result = deidentify(doc, "shift", key=KEY)
+    assert result.text == f"Seen [{label}]."
+    assert result.replacements[0].action == "redact"
+
+
+def test_labels_can_have_actions_of_their_own():
+    result = deidentify(make_doc(), actions={"DATE": "shift", "AGE": "keep"}, key=KEY)
+    assert result.text.endswith("aged 93.")
+    assert [r.action for r in result.replacements] == [
+        *("redact", "shift", "shift", "redact", "redact", "keep")
+    ]
+
+
+def test_the_audit_has_everything_but_the_text():
+    result = deidentify(make_doc(), "encrypt", key=KEY)
+    row = result.to_dict()["replacements"][0]
+    assert row == {
+        "start": 0,
+        "end": 11,
+        "new_start": 0,
+        "new_end": result.text.index(","),
+        "label": "PERSON",
+        "identifier": "name",
+        "source": "model",
+        "rule": "",
+        "score": 0.9,
+        "action": "encrypt",
+    }
+    written = json.dumps(result.to_dict())
+    assert not any(word in written for word in ("Miller", "03/04", "93", "asthma", result.text[:8]))
+    assert Deidentified.from_dict(result.text, json.loads(written)) == result
+
+
+def test_spans_added_by_hand_count():
+    doc = make_doc()
+    doc.spans["phi"].append(doc.char_span(60, 66, "ID"))
+    result = deidentify(doc)
+    assert "[ID]" in result.text
+    assert len(result.replacements) == len(FOUND) + 1
+
+
+def test_no_text_in_the_log(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    for action in ACTIONS:
+        deidentify(make_doc(), action, key=KEY)  # type: ignore[arg-type]
+    assert not re.search("miller|03/04", caplog.text, re.IGNORECASE)
+
+
+# Random texts and identifiers
+
+
+@st.composite
+def docs(draw: st.DrawFn) -> Doc:
+    text = draw(st.text(min_size=1, max_size=60).filter(str.strip))
+    cuts = sorted(draw(st.sets(st.integers(0, len(text)), max_size=10)))
+    labels = st.sampled_from(["PERSON", "DATE", "ID", "ZIP_CODE", "LOCATION", "EMAIL"])
+    found = [(s, e, draw(labels)) for s, e in zip(cuts[::2], cuts[1::2], strict=False)]
+    return make_doc(text, [(s, e, label) for s, e, label in found if text[s:e].strip()])
+
+
+@given(docs(), st.sampled_from(["0123456789abcdef", b"\x00" * 40]))
+def test_what_is_encrypted_comes_back(doc: Doc, key: str | bytes):
+    assert decrypt(deidentify(doc, "encrypt", key=key), key) == doc.text
+
+
+@given(docs(), st.sampled_from(ACTIONS))
+def test_offsets(doc: Doc, action):
+    result = deidentify(doc, action, key=KEY)
+    old, new = 0, 0
+    for r in result.replacements:
+        # What stands between stays, and is where the offsets say.
+        assert doc.text[old : r.start] == result.text[new : r.new_start]
+        if old < r.start:
+            assert result.map_offsets(old, r.start) == (new, r.new_start)
+        assert result.map_offsets(r.start, r.end) == (r.new_start, r.new_end)
+        old, new = r.end, r.new_end
+    assert doc.text[old:] == result.text[new:]
+    for start in range(len(doc.text)):
+        for end in range(start + 1, len(doc.text) + 1):
+            new_start, new_end = result.map_offsets(start, end)
+            assert 0 <= new_start < new_end <= len(result.text)
+            if not any(r.start < end and r.end > start for r in result.replacements):
+                assert result.text[new_start:new_end] == doc.text[start:end]
+
+
+@given(docs(), st.sampled_from(ACTIONS))
+def test_everything_is_carried_over_somewhere(doc: Doc, action):
+    result = deidentify(doc, action, key=KEY)
+    doc.spans["all"] = [doc[i : i + 1] for i in range(len(doc))]
+    new = carry_over(doc, NLP.make_doc(result.text), result)
+    kept = [t for t in doc if not result.is_replaced(t.idx, t.idx + len(t))]
+    assert len(new.spans["all"]) == len(kept)
+    assert len(new.spans["phi"]) == len(doc.spans["phi"])
+
+
+# Carrying over
+
+
+@pytest.fixture
+def extension() -> Iterator[str]:
+    Span.set_extension("is_sure", default=False)
+    yield "is_sure"
+    Underscore.span_extensions.pop("is_sure")
+
+
+def test_entities_are_carried_over(extension: str):
+    doc = make_doc()
+    asthma = Span(doc, *doc_range(doc, "asthma"), "DISEASE", kb_id="J45", span_id="a1")
+    asthma._.is_sure = True
+    doc.ents = [asthma, doc.char_span(0, 11, "NAME")]
+    group = SpanGroup(doc, spans=[asthma], attrs={"scores": [0.7], "char_offsets": [[60, 66]]})
+    doc.spans["openmed"] = group
+    result = deidentify(doc, "surrogate", key=KEY)
+    new = carry_over(doc, NLP.make_doc(result.text), result)
+    [ent] = new.ents
+    assert (ent.text, ent.label_, ent.kb_id_, ent.id_) == ("asthma", "DISEASE", "J45", "a1")
+    assert ent._.is_sure
+    [span] = new.spans["openmed"]
+    start, end = new.spans["openmed"].attrs["char_offsets"][0]
+    assert (span.text, result.text[start:end]) == ("asthma", "asthma")
+    assert new.spans["openmed"].attrs["scores"] == [0.7]
+    assert [s.label_ for s in new.spans["phi"]] == [label for *_, label in FOUND]
+    assert new.spans["phi"][0].text == result.text.split(",")[0]
+
+
+def doc_range(doc: Doc, text: str) -> tuple[int, int]:
+    span = doc.char_span(doc.text.index(text), doc.text.index(text) + len(text))
+    return span.start, span.end
+
+
+def test_what_is_replaced_in_part_takes_in_the_rest():
+    doc = make_doc("Lund syndrome is rare.", [(0, 4, "PERSON")])
+    doc.ents = [Span(doc, 0, 2, "DISEASE")]
+    result = deidentify(doc)
+    new = carry_over(doc, NLP.make_doc(result.text), result)
+    assert [ent.text for ent in new.ents] == ["[PERSON] syndrome"]
+
+
+# What can't be done
+
+
+@pytest.mark.parametrize("action", sorted(KEYED))
+def test_no_key_is_an_error(action):
+    with pytest.raises(ValueError, match=f"OM305.*{action}"):
+        deidentify(make_doc(), action)
+
+
+def test_other_errors():
+    doc = make_doc()
+    with pytest.raises(ValueError, match="OM304.*'erase'"):
+        deidentify(doc, "erase")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="OM307.*5 bytes"):
+        deidentify(doc, "hash", key="short")
+    with pytest.raises(ValueError, match="OM306"):
+        deidentify(Doc(Vocab(), words=["Lund"]))
+    with pytest.raises(ValueError, match="OM308.*redact"):
+        decrypt(deidentify(doc), KEY)
+    with pytest.raises(ValueError, match="OM312"):
+        Deidentified.from_dict("", {"replacements": [{"start": 1}]})
+    result = deidentify(doc, "encrypt", key=KEY)
+    with pytest.raises(ValueError, match="OM309"):
+        decrypt(result, OTHER_KEY)
+    with pytest.raises(ValueError, match="OM310"):
+        decrypt(Deidentified("x" + result.text, result.replacements, result.key_check), KEY)
+    with pytest.raises(ValueError, match="OM311"):
+        carry_over(doc, NLP.make_doc("Another text."), result)
+
+
+# The command
+
+NOTE = "Dr. Amy Lund saw John Miller on 03/04/2021, MRN: 00482913.\r\n"
+
+
+def run(*args: object, input: str | None = None) -> str:
+    result = CliRunner().invoke(openmed_cli, ["deid", *map(str, args)], input=input)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def fail(*args: object) -> str:
+    result = CliRunner().invoke(openmed_cli, ["deid", *map(str, args)])
+    assert result.exit_code == 1, result.output
+    return " ".join(result.output.split())
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    path.write_text(KEY + "\n", encoding="utf8")
+    return path
+
+
+def test_command_redacts():
+    expected = "Dr. [PERSON] saw [PERSON] on [DATE], MRN: [MEDICAL_RECORD_NUMBER]."
+    assert run(NOTE).strip() == expected
+
+
+def test_command_encrypts_and_decrypts(tmp_path: Path, key_file: Path):
+    note, out, audit = (tmp_path / name for name in ("note.txt", "out.txt", "audit.json"))
+    note.write_bytes(NOTE.encode())
+    run(note, "-a", "encrypt", "-k", key_file, "-o", out, "-A", audit)
+    assert not re.search("Lund|Miller|0048", out.read_text("utf8") + audit.read_text("utf8"))
+    run(out, "--decrypt", "-k", key_file, "-A", audit, "-o", tmp_path / "back.txt")
+    assert (tmp_path / "back.txt").read_bytes() == NOTE.encode()
+
+
+def test_command_takes_the_key_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENMED_DEID_KEY", KEY)
+    output = run(NOTE, "--label", "DATE=shift", "--patient", "7")
+    assert re.search(r"on \d\d/\d\d/202[01], MRN: \[", output)
+    assert "03/04/2021" not in output
+
+
+def test_command_takes_a_pipeline(tmp_path: Path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_phi", config={"spans_key": None})
+    nlp.to_disk(tmp_path)
+    assert run("See a@b.local", "--pipeline", tmp_path).strip() == "See [EMAIL]"
+
+
+def test_command_says_what_is_wrong(tmp_path: Path):
+    assert "[OM305]" in fail(NOTE, "-a", "hash")
+    assert "[OM304]" in fail(NOTE, "-a", "erase")
+    assert "[OM313] --label takes LABEL=ACTION, not 'DATE'." in fail(NOTE, "-L", "DATE")
+    assert "[OM314]" in fail(NOTE, "--decrypt")
+    assert "No such file" in fail(NOTE, "-k", tmp_path / "none")

@@ -1,0 +1,459 @@
+"""`openmed_phi`: the 18 identifiers, easy and hard, and the component in a pipeline."""
+
+import logging
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin, Span
+
+pytest.importorskip("presidio_analyzer", reason="needs the extra [deid]")
+
+from spacy_openmed.hipaa import IDENTIFIERS, SMALL_ZIP3, generalise, may_stay
+from spacy_openmed.labels import LABELS
+from spacy_openmed.phi import Candidate, resolve
+
+# Identifier, text, and what of it has to go. The second of each is hard: no label before it, an odd
+# form, or what Presidio's validators throw away.
+NOTES = [
+    ("name", "Patient: Rosalind Achterberg was seen today.", ["Rosalind Achterberg"]),
+    ("name", "SIGNED BY: OKAFOR, CHIDI R. for dr. lund", ["OKAFOR, CHIDI R."]),
+    ("name", "Dr. O'Malley-Huang agrees. Plan as O'Malley-Huang wrote.", ["O'Malley-Huang"]),
+    (
+        "geography",
+        "Lives at 41 Marrow Lane, Apt. 6C, Tillingham.",
+        ["41 Marrow Lane", "Tillingham"],
+    ),
+    (
+        "geography",
+        "Mail to P.O. Box 2207, Ashgrove, VT 05301.",
+        ["P.O. Box 2207", "Ashgrove", "05301"],
+    ),
+    ("geography", "Found at 43.65321, -72.31877 without shoes.", ["43.65321, -72.31877"]),
+    ("date", "Admitted 03/14/2021, discharged 2021-03-19.", ["03/14/2021", "2021-03-19"]),
+    ("date", "Fell on March 4th; DOB: 1961; scan in Mar 2021.", ["March 4th", "1961", "Mar 2021"]),
+    ("date", "Operated on the 9th of October, seen 11/23.", ["9th of October", "11/23"]),
+    ("date", "A 93-year-old woman.", ["93"]),
+    ("date", "Pleasant 101yo F. Her sister is ninety-four years old.", ["101", "ninety-four"]),
+    ("phone", "Call 617-555-0148 before noon.", ["617-555-0148"]),
+    ("phone", "Pager 40121, mother on (802) 555 0119 x 77.", ["40121", "(802) 555 0119 x 77"]),
+    ("fax", "Fax: 617-555-0190", ["617-555-0190"]),
+    ("fax", "Results faxed to (413)555-0123 at noon.", ["(413)555-0123"]),
+    ("email", "Write to r.achterberg@example.com.", ["r.achterberg@example.com"]),
+    (
+        "email",
+        "Write to ward7@hospital.local or nurse@icu2.",
+        ["ward7@hospital.local", "nurse@icu2"],
+    ),
+    ("ssn", "SSN: 219-09-9999", ["219-09-9999"]),
+    ("ssn", "His number 123-45-6789; soc sec no. 000 12 3456.", ["123-45-6789", "000 12 3456"]),
+    ("medical_record", "MRN: 00482913", ["00482913"]),
+    ("medical_record", "Med. Rec. No. is A-77-31-02, chart #55120.", ["A-77-31-02", "55120"]),
+    ("health_plan", "Member ID: XQZ882100347", ["XQZ882100347"]),
+    ("health_plan", "Medicare 1EG4-TE5-MK73, group no. 70-1135", ["1EG4-TE5-MK73", "70-1135"]),
+    ("account", "Account number 4410029837", ["4410029837"]),
+    (
+        "account",
+        "Paid from acct ending in 8821, card 1234 5678 1234 5678.",
+        ["8821", "1234 5678 1234 5678"],
+    ),
+    ("license", "Medical license no. MA-118203", ["MA-118203"]),
+    ("license", "DEA# BX9912345; driver's licence S99988801", ["BX9912345", "S99988801"]),
+    ("vehicle", "VIN 1M8GDM9AXKP042788", ["1M8GDM9AXKP042788"]),
+    ("vehicle", "Hit by a car with license plate 7ABX 113.", ["7ABX 113"]),
+    ("device", "Pacemaker serial number PJN-884201", ["PJN-884201"]),
+    (
+        "device",
+        "Pump S/N: 00-4471-K, UDI (01)00844588003288(17)141120",
+        ["00-4471-K", "(01)00844588003288(17)141120"],
+    ),
+    (
+        "url",
+        "See https://portal.example.org/patient?id=4",
+        ["https://portal.example.org/patient?id=4"],
+    ),
+    (
+        "url",
+        "Blog at www.walkingwithms.local and families.example/rosa",
+        ["www.walkingwithms.local", "families.example/rosa"],
+    ),
+    ("ip", "Logged in from 192.168.4.27", ["192.168.4.27"]),
+    (
+        "ip",
+        "From 2001:db8:85a3::8a2e:370:7334, then 10.0.0.999",
+        ["2001:db8:85a3::8a2e:370:7334", "10.0.0.999"],
+    ),
+    ("biometric", "Fingerprint ID FP-88213", ["FP-88213"]),
+    (
+        "biometric",
+        "Iris scan template stored as 7741-IR; voice-print no. 20V3",
+        ["7741-IR", "20V3"],
+    ),
+    ("photograph", "Wound: see IMG_20814.JPG", ["IMG_20814.JPG"]),
+    (
+        "photograph",
+        "Photo reference 55-0921, scan in pics/face_left.dcm",
+        ["55-0921", "pics/face_left.dcm"],
+    ),
+    ("other", "Study subject 0042-117", ["0042-117"]),
+    (
+        "other",
+        "Specimen barcode 77120034, badge: K2201, user name: rachter9",
+        ["77120034", "K2201", "rachter9"],
+    ),
+]
+PLAIN = (
+    "Blood pressure 120/80, pulse 72, temperature 98.6. Takes metformin 500 mg twice daily and "
+    "aspirin 81 mg. A 67-year-old with B12 deficiency, T4 normal, disc bulge at L4-L5."
+)
+
+
+@pytest.fixture(scope="module")
+def nlp() -> Language:
+    return make_nlp()
+
+
+def make_nlp(**settings) -> Language:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_ner", config={"domain": "privacy", "annotate": "spans"})
+    nlp.add_pipe("openmed_phi", config=settings)
+    return nlp
+
+
+@pytest.fixture(scope="module")
+def rules() -> Language:
+    """Rules alone."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_phi", config={"spans_key": None})
+    return nlp
+
+
+def rows(doc: Doc) -> list[tuple]:
+    group = doc.spans["phi"]
+    names = ("scores", "identifiers", "sources", "rules", "char_offsets")
+    columns = [group.attrs[name] for name in names]
+    return [(s.text, s.label_, *values) for s, *values in zip(group, *columns, strict=True)]
+
+
+def found(doc: Doc) -> dict[str, str]:
+    """The identifier of each text that is to go."""
+    group = doc.spans["phi"]
+    offsets, names = group.attrs["char_offsets"], group.attrs["identifiers"]
+    return {doc.text[s:e]: name for (s, e), name in zip(offsets, names, strict=True)}
+
+
+@pytest.mark.parametrize(("identifier", "text", "values"), NOTES)
+def test_identifiers(nlp: Language, identifier: str, text: str, values: list[str]):
+    doc = nlp(text)
+    group = doc.spans["phi"]
+    owners: dict[int, str] = {}
+    for (start, end), name in zip(
+        group.attrs["char_offsets"], group.attrs["identifiers"], strict=True
+    ):
+        owners |= dict.fromkeys(range(start, end), name)
+    for value in values:
+        start = text.index(value)
+        where = [i for i in range(start, start + len(value)) if text[i].isalnum()]
+        assert {owners.get(i) for i in where} == {identifier}, value
+
+
+def test_each_identifier_has_easy_and_hard_notes():
+    names = [name for name, *_ in NOTES]
+    assert set(names) == set(IDENTIFIERS)
+    assert len(IDENTIFIERS) == 18
+    assert min(map(names.count, IDENTIFIERS)) >= 2
+
+
+def test_every_label_is_canonical_and_of_one_identifier():
+    labels = [label for group in IDENTIFIERS.values() for label in group]
+    assert set(labels) <= set(LABELS)
+    assert len(labels) == len(set(labels))
+
+
+def test_what_is_no_identifier_stays(nlp: Language):
+    assert rows(nlp(PLAIN)) == []
+
+
+def test_attrs_are_in_step(nlp: Language):
+    doc = nlp("Dr. Lund saw MRN:00482913 again.")
+    (name, number) = rows(doc)
+    assert name[:2] == ("Lund", "PERSON")
+    assert name[3:5] == ("name", "model")
+    assert name[5:] == ("", [4, 8])
+    assert 0.5 < name[2] <= 1
+    assert number[1:] == (
+        "MEDICAL_RECORD_NUMBER",
+        0.9,
+        "medical_record",
+        "rule",
+        "MedicalRecordNumber",
+        [17, 25],
+    )
+
+
+def test_names_are_found_again(nlp: Language):
+    text = "Patient: Rosalind Achterberg. Plan: Achterberg to rest. ACHTERBERG agrees."
+    last = rows(nlp(text))[-2:]
+    assert [row[0] for row in last] == ["Achterberg", "ACHTERBERG"]
+
+
+def test_names_are_found_again_by_rule():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_phi", config={"spans_key": None})
+    text = "Patient: Rosalind Achterberg. Achterberg rests, achterberg too."
+    assert rows(nlp(text))[-1][:2] == ("Achterberg", "PERSON")
+    assert rows(nlp(text))[-1][5] == "RepeatedName"
+    nlp.get_pipe("openmed_phi").repeat_names = False
+    assert found(nlp(text)) == {"Rosalind Achterberg": "name"}
+
+
+def test_the_threshold_is_the_operating_point():
+    text = "Seen 12/30/2020. 7731002 was noted."
+    low, high = (make_nlp(spans_key=None, threshold=t)(text) for t in (0.3, 0.5))
+    assert list(found(low)) == ["12/30/2020", "7731002"]
+    assert list(found(high)) == ["12/30/2020"]
+
+
+def test_ents_of_other_components_stay_as_they_are():
+    nlp = spacy.blank("en")
+    ruler = nlp.add_pipe("entity_ruler")
+    ruler.add_patterns([{"label": "DISEASE", "pattern": "Lund disease"}])
+    nlp.add_pipe("openmed_ner", config={"domain": "privacy", "annotate": "spans"})
+    nlp.add_pipe("openmed_phi")
+    doc = nlp("Dr. Amy Lund has Lund disease.")
+    assert [(ent.text, ent.label_) for ent in doc.ents] == [("Lund disease", "DISEASE")]
+
+
+def test_labels_of_any_privacy_checkpoint_are_read(rules: Language):
+    nlp = make_nlp()
+    doc = nlp.make_doc("Zorblax met 45 and 97 in Zzyzx, CA with Qwib.")
+    labels = [("LAST_NAME", 0), ("AGE", 2), ("AGE", 4), ("CITY", 6), ("STATE", 8), ("GENDER", 10)]
+    doc.spans["openmed"] = [Span(doc, i, i + 1, label) for label, i in labels]
+    nlp.get_pipe("openmed_phi")(doc)
+    assert found(doc) == {"Zorblax": "name", "97": "date", "Zzyzx": "geography"}
+    assert [row[1] for row in rows(doc)] == ["SURNAME", "AGE", "CITY"]
+
+
+def test_context_counts_without_lemmas(rules: Language):
+    # Presidio boosts a score by the lemmas around; a blank pipeline has none.
+    assert found(rules("She was given 912701234 there.")) == {"912701234": "other"}
+    assert [row[1] for row in rows(rules("The taxpayer has 912701234 there."))] == ["TAX_ID"]
+
+
+def test_recognizers_of_ones_own(tmp_path: Path):
+    nlp = spacy.blank("en")
+    phi = nlp.add_pipe("openmed_phi", config={"spans_key": None})
+    text = "Bed QQ-7 is free."
+    assert found(nlp(text)) == {}
+    pattern = {"name": "bed", "regex": r"\bQQ-\d\b", "score": 0.9}
+    bed = {"name": "Bed", "supported_entity": "UNIQUE_ID", "patterns": [pattern]}
+    phi.add_recognizers([bed])
+    assert found(nlp(text)) == {"QQ-7": "other"}
+    nlp.to_disk(tmp_path)
+    assert found(spacy.load(tmp_path)(text)) == {"QQ-7": "other"}
+    again = spacy.blank("en")
+    again.add_pipe("openmed_phi", config={"spans_key": None})
+    assert found(again.from_bytes(nlp.to_bytes())(text)) == {"QQ-7": "other"}
+    assert found(pickle.loads(pickle.dumps(nlp))(text)) == {"QQ-7": "other"}
+
+
+def test_recognizers_of_no_identifier_are_an_error(rules: Language):
+    phi = rules.get_pipe("openmed_phi")
+    with pytest.raises(ValueError, match=r"\[OM302\].*'Mood' is for 'MOOD'"):
+        phi.add_recognizers([{"name": "Mood", "supported_entity": "MOOD", "patterns": []}])
+    assert phi.recognizers == []
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5])
+def test_a_threshold_out_of_range_is_an_error(threshold: float):
+    with pytest.raises(ValueError, match="OM301"):
+        spacy.blank("en").add_pipe("openmed_phi", config={"threshold": threshold})
+
+
+def test_without_a_model_before_it_is_an_error():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_phi")
+    with pytest.raises(ValueError, match=r'\[OM303\].*domain = "privacy"'):
+        nlp("Dr. Lund")
+
+
+def test_errors_go_to_the_error_handler():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_phi")
+    failed = []
+    nlp.set_error_handler(lambda name, proc, docs, error: failed.append((name, len(docs))))
+    list(nlp.pipe(["Dr. Lund", "Dr. Okafor"]))
+    assert failed == [("openmed_phi", 1)] * 2
+
+
+def test_odd_texts(rules: Language, odd_text: str):
+    doc = rules(odd_text)
+    for start, end in doc.spans["phi"].attrs["char_offsets"]:
+        assert odd_text[start:end].strip()
+
+
+def test_identifiers_survive_a_doc_bin(nlp: Language):
+    doc = nlp("Dr. Lund, MRN: 00482913, 617-555-0148.")
+    data = DocBin(docs=[doc]).to_bytes()
+    [again] = DocBin().from_bytes(data).get_docs(nlp.vocab)
+    assert rows(again) == rows(doc) != []
+
+
+TEXTS = [text for _, text, _ in NOTES[::6]]
+SAVED = """
+import sys, json, spacy
+nlp = spacy.load(sys.argv[1])
+docs = nlp.pipe(json.loads(sys.argv[2]))
+print(json.dumps([doc.spans["phi"].attrs["char_offsets"] for doc in docs]))
+"""
+
+
+@pytest.mark.slow
+def test_a_saved_pipeline_runs_without_network(nlp: Language, run_python: Callable, tmp_path: Path):
+    import json
+
+    nlp.to_disk(tmp_path / "nlp")
+    output = json.loads(run_python(SAVED, tmp_path / "nlp", json.dumps(TEXTS)))
+    assert output == [doc.spans["phi"].attrs["char_offsets"] for doc in nlp.pipe(TEXTS)]
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_same(nlp: Language):
+    expected = [rows(doc) for doc in nlp.pipe(TEXTS)]
+    assert [rows(doc) for doc in nlp.pipe(TEXTS, n_process=2)] == expected
+
+
+def test_no_text_in_the_log(nlp: Language, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    nlp("Call Rosalind Achterberg, account 4410029837, ward7@hospital.local.")
+    assert not any(word in caplog.text for word in ("Achterberg", "4410029837", "ward7"))
+
+
+NO_NETWORK = """
+import socket
+
+def refuse(*args, **kwargs):
+    raise AssertionError("a socket was opened")
+
+socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
+import spacy
+nlp = spacy.blank("en")
+nlp.add_pipe("openmed_ner", config={"domain": "privacy", "annotate": "spans"})
+nlp.add_pipe("openmed_phi")
+print(len(nlp("Mail a.b@example.com, see www.example.co.uk, Dr. Lund.").spans["phi"]))
+"""
+
+
+@pytest.mark.slow
+def test_nothing_touches_the_network(run_python: Callable[..., str]):
+    assert run_python(NO_NETWORK) == "3\n"
+
+
+MISSING = """
+import sys, spacy
+nlp = spacy.blank("en")
+nlp.add_pipe("openmed_phi", config={"spans_key": None})
+sys.modules["presidio_analyzer"] = None  # its own factory has been imported before
+try:
+    nlp("Dr. Lund")
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_a_missing_extra_is_named(run_python: Callable[..., str]):
+    message = run_python(MISSING)
+    assert message.startswith("[OM300]")
+    assert "spacy-openmed[deid]" in message
+
+
+def test_the_module_of_the_factory_imports_no_presidio(run_python: Callable[..., str]):
+    code = 'import sys, spacy_openmed.phi; print("presidio_analyzer" in sys.modules)'
+    assert run_python(code) == "False\n"
+
+
+# What of an identifier may stay
+
+
+@pytest.mark.parametrize("text", ["45", "89", "age 89", "89-year-old"])
+def test_ages_up_to_89_may_stay(text: str):
+    assert may_stay("AGE", text)
+
+
+@pytest.mark.parametrize("text", ["90", "117", "ninety-one"])
+def test_ages_over_89_and_what_may_be_one_go(text: str):
+    assert not may_stay("AGE", text)
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "expected"),
+    [
+        ("ZIP_CODE", "02138", "021**"),
+        ("ZIP_CODE", "03601-1234", "000**"),
+        ("AGE", "97", "90+"),
+        ("DATE", "March 4, 2021", "2021"),
+        ("DATE_OF_BIRTH", "3/14/1931", None),
+        ("DATE", "March 4th", None),
+        ("PERSON", "Lund 2021", None),
+    ],
+)
+def test_generalise(label: str, text: str, expected: str | None):
+    assert generalise(label, text, this_year=2026) == expected
+
+
+def test_small_areas():
+    assert len(SMALL_ZIP3) == 17
+    assert all(len(area) == 3 and area.isdigit() for area in SMALL_ZIP3)
+
+
+# Overlaps
+
+
+def test_the_label_that_says_more_wins():
+    text = "12 Oak St, Boston 02138"
+    place = Candidate(0, 23, "LOCATION", 0.99, "")
+    street, code = (
+        Candidate(0, 9, "STREET_ADDRESS", 0.7, "Street"),
+        Candidate(18, 23, "ZIP_CODE", 0.8, "ZipCode"),
+    )
+    assert resolve(text, [street, code, place]) == [
+        street,
+        place._replace(start=11, end=17),
+        code,
+    ]
+
+
+def test_a_guess_does_not_win():
+    guess = Candidate(0, 4, "BANK_ACCOUNT", 0.4, "UsBankRecognizer")
+    sure = Candidate(0, 4, "ID", 0.9, "")
+    assert resolve("1234", [guess, sure]) == [sure]
+
+
+def test_one_label_is_joined():
+    parts = [Candidate(0, 3, "PERSON", 0.6, "TitledName"), Candidate(0, 8, "PERSON", 0.9, "")]
+    assert resolve("Amy Lund", parts) == [Candidate(0, 8, "PERSON", 0.9, "")]
+
+
+candidates = st.lists(
+    st.builds(
+        lambda start, size, label, score: Candidate(start, start + size, label, score, ""),
+        st.integers(0, 20),
+        st.integers(1, 10),
+        st.sampled_from(["PERSON", "DATE", "ID", "SSN"]),
+        st.sampled_from([0.3, 0.6, 0.9]),
+    )
+)
+
+
+@given(candidates, st.text("a1 .", min_size=30, max_size=30))
+def test_resolved_ones_do_not_overlap_and_lose_nothing(given: list[Candidate], text: str):
+    resolved = resolve(text, given)
+    assert all(a.end <= b.start for a, b in zip(resolved, resolved[1:], strict=False))
+    before = {i for c in given for i in range(c.start, c.end) if text[i].isalnum()}
+    after = {i for c in resolved for i in range(c.start, c.end) if text[i].isalnum()}
+    assert after == before
