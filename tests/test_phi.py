@@ -109,7 +109,8 @@ NOTES = [
 ]
 PLAIN = (
     "Blood pressure 120/80, pulse 72, temperature 98.6. Takes metformin 500 mg twice daily and "
-    "aspirin 81 mg. A 67-year-old with B12 deficiency, T4 normal, disc bulge at L4-L5."
+    "aspirin 81 mg. No pain.No rash; home 5 days.In bed. "
+    "A 67-year-old with B12 deficiency, T4 normal, disc bulge at L4-L5."
 )
 
 
