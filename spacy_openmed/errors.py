@@ -275,6 +275,11 @@ class Errors:
     OM313 = "[OM313] --label takes LABEL=ACTION, not '{text}'."
     OM314 = "[OM314] --decrypt needs the audit that was written (--audit) and the key (--key-file)."
 
+    # Relations and graph
+    OM340 = "[OM340] threshold has to be a number from 0 to 1, not {threshold}."
+    OM341 = "[OM341] Can't read the weights of relations from '{path}'."
+    OM342 = "[OM342] These are no weights of relations, as scripts/train_relation.py writes them."
+
 
 class Warnings:
     OM900 = (
