@@ -58,9 +58,7 @@ def main(as_json: bool = typer.Option(False, "--json", help="Print JSON")) -> No
     print_rows(HEADER, rows, as_json)
 
 
-def merge(
-    abstracts: Iterable[Abstract], *systems: Iterable[Abstract]
-) -> list[Abstract]:
+def merge(abstracts: Iterable[Abstract], *systems: Iterable[Abstract]) -> list[Abstract]:
     """RETURNS (list[Abstract]): The abstracts with the entities of systems."""
     by_id: dict[str, list[tuple[int, int, str, str]]] = defaultdict(list)
     for abstract in (abstract for system in systems for abstract in system):

@@ -98,7 +98,7 @@ def make_matrix(pairs: Sequence[Pair]) -> csr_array:
     return csr_array((np.ones(len(indices)), indices, indptr), shape=(len(rows), N_WEIGHTS))
 
 
-def fit(pairs: Sequence[Pair], are_related: Sequence[bool], strength: float) -> LogisticRegression:
+def fit(pairs: Sequence[Pair], are_related: np.ndarray, strength: float) -> LogisticRegression:
     """RETURNS (LogisticRegression): The classifier of pairs."""
     model = LogisticRegression(C=strength, solver="liblinear", max_iter=500)
     return model.fit(make_matrix(pairs), are_related)

@@ -280,6 +280,15 @@ class Errors:
     OM341 = "[OM341] Can't read the weights of relations from '{path}'."
     OM342 = "[OM342] These are no weights of relations, as scripts/train_relation.py writes them."
 
+    OM343 = '[OM343] scope has to be "sentence" or "document", not \'{scope}\'.'
+    OM344 = "[OM344] '{format}' is none of the forms of a graph: {formats}."
+    OM345 = (
+        "[OM345] '{path}' has no column '{column}': a graph needs the texts beside their entities. "
+        "Keep them: `python -m spacy openmed process … --columns {column}`."
+    )
+    OM346 = "[OM346] An entity lies outside its text: the column of texts is not that it came from."
+    OM347 = "[OM347] {n} rows have no entities, as they could not be annotated: left out."
+
 
 class Warnings:
     OM900 = (

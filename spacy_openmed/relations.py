@@ -415,9 +415,7 @@ class _View:
             yield "end of both"
         yield from (f"head {word}" for word in self._rivals(tail, head, heads))
         yield from (f"tail {word}" for word in self._rivals(head, tail, tails))
-        pairs = [
-            (a, b) for place in places for a in head.places[place] for b in tail.places[place]
-        ]
+        pairs = [(a, b) for place in places for a in head.places[place] for b in tail.places[place]]
         yield f"pairs {_bin(len(pairs))}"
         for a, b in pairs:
             yield from self._between(a, b)
@@ -474,7 +472,10 @@ class _View:
         for at_head, at_tail in both:
             options = ((a, b) for a in head.places[at_head] for b in tail.places[at_tail])
             a, b = min(options, key=lambda pair: _gap(*pair))
-            first, last = self.sentences[min(at_head, at_tail)], self.sentences[max(at_head, at_tail)]
+            first, last = (
+                self.sentences[min(at_head, at_tail)],
+                self.sentences[max(at_head, at_tail)],
+            )
             found.append(
                 Evidence(
                     (a.start_char, a.end_char),

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import typer
+from spacy.cli._util import Opt
+from wasabi import msg
+
+from ..errors import Errors
+
+FORMATS = "graphml, json, kgx, turtle, neo4j, html"
+
+
+def graph_cli(
+    # fmt: off
+    given: str = typer.Argument(..., metavar="IN", help="Output of `openmed process`, or .spacy"),
+    output: Path = typer.Argument(..., metavar="OUT", help="Folder for the graph", file_okay=False),
+    to: str = Opt("json,html", "--to", "-t", help=f"Forms, of {FORMATS}: NAME,NAME"),
+    labels: str = Opt("", "--labels", "-L", help="Labels of entities to take: NAME,NAME"),
+    scope: str = Opt(
+        "sentence", "--scope", help="What makes two things stand together: sentence or document"
+    ),
+    min_documents: int = Opt(1, "--min-documents", min=1, help="Leave out edges of fewer"),
+    min_npmi: float = Opt(
+        -1.0, "--min-npmi", min=-1, max=1, help="Leave out pairs nearer to chance, which is 0"
+    ),
+    min_score: float = Opt(0.0, "--min-score", min=0, max=1, help="Leave out weaker relations"),
+    max_evidence: int = Opt(5, "--max-evidence", min=1, help="Places to keep for each edge"),
+    text_column: str = Opt("text", "--text-column", "-tk", help="Column of the texts"),
+    id_column: str | None = Opt(None, "--id-column", help="Column of the ids; else 'id'"),
+    # fmt: on
+) -> None:
+    """
+    Build a knowledge graph from annotated documents: what is mentioned together, how often and
+    where, and the relations that `openmed_relation` found (these are in .spacy files only).
+
+    EXAMPLE:
+
+    python -m spacy openmed process notes.parquet found --domain disease --columns text
+
+    python -m spacy openmed graph found graph --to kgx,html
+    """
+    try:
+        from ..annotated import read_annotated
+        from ..graph import GraphBuilder
+        from ..graph_files import check_formats, write_graph
+
+        formats = [name.strip() for name in to.split(",") if name.strip()]
+        check_formats(formats)
+        wanted = [name.strip() for name in labels.split(",") if name.strip()]
+        builder = GraphBuilder(
+            labels=wanted or None,
+            scope=scope,  # type: ignore[arg-type]
+            max_evidence=max_evidence,
+        )
+        n_failed = 0
+        for id, doc in read_annotated(given, text_column=text_column, id_column=id_column):
+            if doc is None:
+                n_failed += 1
+            else:
+                builder.add(doc, id)
+        graph = builder.build(min_documents=min_documents, min_npmi=min_npmi, min_score=min_score)
+        paths = write_graph(graph, output, formats)
+    except (ImportError, OSError, ValueError) as err:
+        msg.fail(str(err), exits=1)
+    if n_failed:
+        msg.warn(Errors.OM347.format(n=f"{n_failed:,}"))
+    msg.good(
+        f"{len(graph):,} things and {graph.number_of_edges():,} edges from "
+        f"{builder.n_documents:,} documents: {', '.join(str(path) for path in paths)}"
+    )

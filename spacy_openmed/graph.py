@@ -1,0 +1,216 @@
+"""A knowledge graph of what documents mention together, and of the relations they tell of."""
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from spacy.tokens import Doc
+
+from .concepts import Concept, choose_name, find_concepts
+from .errors import Errors, missing_extra
+from .relations import EXTENSION
+from .sentences import set_sentence_starts
+
+if TYPE_CHECKING:
+    from networkx import MultiDiGraph
+
+Scope = Literal["sentence", "document"]
+
+TOGETHER = "TOGETHER"  # the relation of things that are mentioned together
+
+
+class Place(NamedTuple):
+    """Where a document gives evidence of an edge, in characters.
+
+    document (str): Its id.
+    head, tail (list[int]): Start and end of the two mentions.
+    sentence (list[int]): Start and end of the sentence, or of those from one to the other.
+    score (float | None): The probability of the relation there.
+    """
+
+    document: str
+    head: list[int]
+    tail: list[int]
+    sentence: list[int]
+    score: float | None = None
+
+
+@dataclass
+class _Node:
+    labels: Counter[str] = field(default_factory=Counter)
+    names: Counter[str] = field(default_factory=Counter)
+    documents: int = 0
+    sentences: int = 0
+
+
+@dataclass
+class _Edge:
+    documents: int = 0
+    sentences: int = 0
+    score: float | None = None
+    evidence: list[Place] = field(default_factory=list)
+
+
+class GraphBuilder:
+    """Builds a graph from a stream of documents. What it keeps grows with the different things
+    and pairs, not with the documents.
+
+    span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
+    labels (Iterable[str] | None): Labels of entities to take; None: all.
+    scope (str): What makes two things stand together: "sentence", or "document" (many more edges:
+        every pair of a document).
+    max_evidence (int): How many places to keep for an edge; all are counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        span_keys: Sequence[str] = ("openmed",),
+        labels: Iterable[str] | None = None,
+        scope: Scope = "sentence",
+        max_evidence: int = 5,
+    ) -> None:
+        if scope not in ("sentence", "document"):
+            raise ValueError(Errors.OM343.format(scope=scope))
+        self.span_keys = tuple(span_keys)
+        self.labels = None if labels is None else frozenset(labels)
+        self.scope = scope
+        self.max_evidence = max_evidence
+        self.n_documents = 0
+        self.n_sentences = 0
+        self._nodes: dict[str, _Node] = defaultdict(_Node)
+        self._edges: dict[tuple[str, str, str], _Edge] = defaultdict(_Edge)
+
+    def add(self, doc: Doc, id: str) -> None:
+        """Add a document.
+
+        doc (Doc): The document, with entities. It gets sentence starts if it has none. Relations
+            are those of `openmed_relation`, if it was there.
+        id (str): The document's id, by which evidence names it.
+        """
+        set_sentence_starts(doc)
+        number_of = [n for n, sent in enumerate(doc.sents) for _ in sent]
+        bounds = [[sent.start_char, sent.end_char] for sent in doc.sents]
+        self.n_documents += 1
+        self.n_sentences += len(bounds)
+        mentions: dict[str, dict[int, list[int]]] = {}
+        for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
+            places = mentions.setdefault(concept.id, {})
+            self._count(concept)
+            for span in concept.mentions:
+                places.setdefault(number_of[span.start], [span.start_char, span.end_char])
+        for node_id, places in mentions.items():
+            self._nodes[node_id].documents += 1
+            self._nodes[node_id].sentences += len(places)
+        for head, tail in combinations(sorted(mentions), 2):
+            self._add_together(id, head, tail, mentions[head], mentions[tail], bounds)
+        for relation in (doc._.get(EXTENSION) or ()) if Doc.has_extension(EXTENSION) else ():
+            if relation["head"] in mentions and relation["tail"] in mentions:
+                self._add_relation(id, relation)
+
+    def _count(self, concept: Concept) -> None:
+        node = self._nodes[concept.id]
+        node.labels[concept.label] += len(concept.mentions)
+        node.names.update(_clean(span.text) for span in concept.mentions)
+
+    def _add_together(
+        self,
+        id: str,
+        head: str,
+        tail: str,
+        at_head: dict[int, list[int]],
+        at_tail: dict[int, list[int]],
+        bounds: list[list[int]],
+    ) -> None:
+        shared = at_head.keys() & at_tail.keys()
+        if not shared and self.scope == "sentence":
+            return
+        edge = self._edges[TOGETHER, head, tail]
+        edge.documents += 1
+        edge.sentences += len(shared)
+        if len(edge.evidence) < self.max_evidence:
+            first, last = min(shared, default=min(at_head)), min(shared, default=min(at_tail))
+            sentence = [bounds[min(first, last)][0], bounds[max(first, last)][1]]
+            edge.evidence.append(Place(id, at_head[first], at_tail[last], sentence))
+
+    def _add_relation(self, id: str, relation: dict[str, Any]) -> None:
+        edge = self._edges[relation["label"], relation["head"], relation["tail"]]
+        edge.documents += 1
+        edge.score = max(edge.score or 0.0, relation["score"])
+        for place in relation["evidence"]:
+            edge.sentences += 1
+            if len(edge.evidence) < self.max_evidence:
+                head, tail, sentence = (list(place[k]) for k in ("head", "tail", "sentence"))
+                edge.evidence.append(Place(id, head, tail, sentence, relation["score"]))
+
+    def build(
+        self, *, min_documents: int = 1, min_npmi: float = -1.0, min_score: float = 0.0
+    ) -> "MultiDiGraph":
+        """Make the graph of what was added so far.
+
+        min_documents (int): Leave out edges of fewer documents.
+        min_npmi (float): Leave out pairs that stand together less than so much more often than by
+            chance: normalised pointwise mutual information (Bouma 2009) over sentences, or
+            documents, from -1 to 1; 0 is chance.
+        min_score (float): Leave out relations that are less probable in every document.
+        RETURNS (MultiDiGraph): Nodes with name, label, mentions, documents and sentences; edges
+            with documents, sentences, score, npmi and evidence, by the relation as key. Pairs that
+            only stand together are there once, with no meaning in their direction.
+        """
+        try:
+            from networkx import MultiDiGraph
+        except ImportError as error:
+            raise missing_extra("graph", error) from error
+        graph = MultiDiGraph(documents=self.n_documents, sentences=self.n_sentences)
+        for id in sorted(self._nodes):
+            node = self._nodes[id]
+            graph.add_node(
+                id,
+                name=choose_name(node.names),
+                label=choose_name(node.labels),
+                mentions=node.labels.total(),
+                documents=node.documents,
+                sentences=node.sentences,
+            )
+        for relation, head, tail in sorted(self._edges):
+            edge = self._edges[relation, head, tail]
+            npmi = self._npmi(head, tail, edge) if relation == TOGETHER else None
+            if (
+                edge.documents < min_documents
+                or (npmi is not None and npmi < min_npmi)
+                or (edge.score is not None and edge.score < min_score)
+            ):
+                continue
+            graph.add_edge(
+                head,
+                tail,
+                relation,
+                documents=edge.documents,
+                sentences=edge.sentences,
+                score=edge.score,
+                npmi=npmi,
+                evidence=[place._asdict() for place in edge.evidence],
+            )
+        return graph
+
+    def _npmi(self, head: str, tail: str, edge: _Edge) -> float:
+        unit = f"{self.scope}s"
+        n = self.n_sentences if self.scope == "sentence" else self.n_documents
+        together, a, b = (getattr(x, unit) for x in (edge, self._nodes[head], self._nodes[tail]))
+        if together == n:
+            return 1.0
+        return math.log(together * n / (a * b)) / -math.log(together / n)
+
+
+def _clean(name: str) -> str:
+    """A name on one line, without characters that XML forbids."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
+
+
+def to_json(value: Any) -> str:
+    """RETURNS (str): A value as JSON, always the same."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
