@@ -76,10 +76,11 @@ def make_doc(nlp: Language, abstract: Abstract) -> Doc:
     """RETURNS (Doc): The abstract with its entities and their ids, in a span group, as one mention
     may be of several things."""
     doc = nlp.make_doc(abstract.text)
-    doc.spans["openmed"] = [
+    spans = (
         doc.char_span(start, end, label=label, kb_id=id, alignment_mode="expand")
         for start, end, label, id in abstract.entities
-    ]
+    )
+    doc.spans["openmed"] = [span for span in spans if span is not None]
     return doc
 
 

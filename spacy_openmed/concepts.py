@@ -13,6 +13,8 @@ from .abbreviations import find_abbreviations
 # The prefix of ids that are no more than a text: no vocabulary stands behind them.
 TEXT_PREFIX = "OPENMED_TEXT"
 NOT_ASSERTED = ("is_negated", "is_hypothetical", "is_family")
+# What looks like a plural. Not "AIDS"; "diabetes" does, but then always.
+PLURAL = re.compile(r"[^\W\d_]{2}(?<![SsUuIi])s$")
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ def find_concepts(
     doc: Doc, *, span_keys: Sequence[str] = ("openmed",), labels: Container[str] | None = None
 ) -> list[Concept]:
     """Put the mentions of a document together that stand for one thing: those with the same id,
-    or without one, of the same label and text but for case, spaces and punctuation, or of an
-    abbreviation that the document explains. Mentions that are negated, hypothetical or of the
+    or without one, of the same label and text but for case, spaces, punctuation and an s of the
+    plural, or of an abbreviation that the document explains. Mentions that are negated, hypothetical or of the
     family (see `openmed_context`) are left out.
 
     doc (Doc): The document.
@@ -78,7 +80,10 @@ def make_id(span: Span) -> str:
     """RETURNS (str): The id of what an entity stands for: its `kb_id_`, or made of its text."""
     if span.kb_id_:
         return span.kb_id_
-    return f"{TEXT_PREFIX}:{span.label_}/{quote(normalise(span.text).replace(' ', '_'))}"
+    words = normalise(span.text).split()
+    if words and PLURAL.search(span.text):
+        words[-1] = words[-1][:-1]
+    return f"{TEXT_PREFIX}:{span.label_}/{quote('_'.join(words))}"
 
 
 def normalise(text: str) -> str:

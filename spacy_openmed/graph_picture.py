@@ -2,7 +2,9 @@
 
 import math
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .graph import TOGETHER
 from .labels import DISPLACY_COLORS
@@ -58,7 +60,8 @@ def draw(graph: "MultiDiGraph", *, max_nodes: int = 60) -> str:
     """Draw a graph.
 
     graph (MultiDiGraph): The graph that `GraphBuilder.build` made.
-    max_nodes (int): How many things to show: those of the most documents that have edges.
+    max_nodes (int): How many things to show: those of the most documents, as far as
+        there are edges between them.
     RETURNS (str): A page of HTML.
     """
     import networkx as nx
@@ -66,13 +69,14 @@ def draw(graph: "MultiDiGraph", *, max_nodes: int = 60) -> str:
     linked = [id for id in graph if graph.degree(id)]
     linked.sort(key=lambda id: (-graph.nodes[id]["documents"], -graph.nodes[id]["mentions"], id))
     part = graph.subgraph(linked[:max_nodes])
+    part = part.subgraph(id for id in part if part.degree(id))
     simple = nx.Graph()
     simple.add_nodes_from(sorted(part))
     simple.add_weighted_edges_from(
         sorted((head, tail, math.log1p(n)) for head, tail, n in part.edges(data="documents"))
     )
-    layout = nx.spring_layout(simple, seed=0, k=2 / math.sqrt(max(len(part), 1)), iterations=100)
-    at = {id: _place(*point) for id, point in layout.items()}
+    layout = nx.spring_layout(simple, seed=0, k=6 / math.sqrt(max(len(part), 1)), iterations=300)
+    at = _spread(layout)
     radius = {id: 6 + 4 * math.log1p(part.nodes[id]["mentions"]) for id in part}
     edges = sorted(
         part.edges(keys=True, data=True),
@@ -98,12 +102,15 @@ def draw(graph: "MultiDiGraph", *, max_nodes: int = 60) -> str:
     )
 
 
-def _place(x: float, y: float) -> tuple[float, float]:
-    """From -1 … 1 to the picture."""
-    return (
-        MARGIN + (x + 1) / 2 * (WIDTH - 2 * MARGIN),
-        MARGIN + (y + 1) / 2 * (HEIGHT - 2 * MARGIN),
-    )
+def _spread(layout: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Places in the picture. Half of where a thing comes is its rank from left to right and from
+    top to bottom, so that crowds get room."""
+    ids = sorted(layout)
+    points = np.array([layout[id] for id in ids]).reshape(-1, 2)
+    ranks = points.argsort(axis=0).argsort(axis=0) / max(len(ids) - 1, 1)
+    share = (ranks + (points + 1) / 2) / 2
+    room = np.array([WIDTH, HEIGHT]) - 2 * MARGIN
+    return dict(zip(ids, map(tuple, (MARGIN + share * room).tolist()), strict=True))
 
 
 def _colour(label: str) -> str:
