@@ -55,9 +55,10 @@ clean: ## Remove environments, builds and caches
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.installed: setup.cfg constraints/dev.txt
+$(VENV)/.installed: setup.cfg constraints/dev.txt constraints/no-deps.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints/dev.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --no-deps --requirement constraints/no-deps.txt
 	@touch $@
 
 $(VENV_453)/.installed: setup.cfg constraints/transformers-4.53.txt

@@ -36,8 +36,8 @@ def find_concepts(
 ) -> list[Concept]:
     """Put the mentions of a document together that stand for one thing: those with the same id,
     or without one, of the same label and text but for case, spaces, punctuation and an s of the
-    plural, or of an abbreviation that the document explains. Mentions that are negated, hypothetical or of the
-    family (see `openmed_context`) are left out.
+    plural, or of an abbreviation that the document explains. Mentions that are negated,
+    hypothetical or of the family (see `openmed_context`) are left out.
 
     doc (Doc): The document.
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
@@ -92,6 +92,6 @@ def normalise(text: str) -> str:
 
 
 def choose_name(texts: Counter[str]) -> str:
-    """RETURNS (str): What a thing is called most often; of two, the longer, then the first in
-    order of the alphabet."""
-    return min(texts, key=lambda text: (-texts[text], -len(text), text))
+    """RETURNS (str): What a thing is called most often; of two, the longer, then that in lower
+    case, then the first in order of the alphabet."""
+    return min(texts, key=lambda text: (-texts[text], -len(text), text.swapcase()))

@@ -1,0 +1,122 @@
+"""Which mentions stand for one thing."""
+
+from collections import Counter
+
+import pytest
+import spacy
+from spacy.tokens import Doc, Span
+
+from spacy_openmed.abbreviations import find_abbreviations, is_short_for
+from spacy_openmed.concepts import choose_name, find_concepts, make_id
+from spacy_openmed.context import register_extensions
+
+
+def make_doc(text: str, *entities: str, label: str = "DISEASE") -> Doc:
+    """A document with every occurrence of some texts as entities."""
+    nlp = spacy.blank("en")
+    ruler = nlp.add_pipe("entity_ruler")
+    ruler.add_patterns([{"label": label, "pattern": entity} for entity in entities])
+    return nlp(text)
+
+
+def mentions(doc: Doc) -> list[list[str]]:
+    return [[span.text for span in concept.mentions] for concept in find_concepts(doc)]
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "expected"),
+    [
+        ("CKD", "chronic kidney disease", True),
+        ("MI", "myocardial infarction", True),
+        ("IDM", "indomethacin", True),
+        ("T2DM", "type 2 diabetes mellitus", True),
+        ("5-HT", "5-hydroxytryptamine", True),
+        ("CKD", "renal failure", False),
+        ("EF", "heart failure", False),  # the first letter begins no word
+        ("A", "asthma", False),
+        ("asthma", "asthma", False),
+        ("(C)", "cancer", False),
+    ],
+)
+def test_short_forms(short: str, long: str, expected: bool):
+    assert is_short_for(short, long) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["chronic kidney disease (CKD) and CKD", "CKD (chronic kidney disease) and CKD"],
+)
+def test_brackets_explain_an_abbreviation(text: str):
+    doc = make_doc(text, "chronic kidney disease", "CKD")
+    [(short, long)] = find_abbreviations(doc.ents).items()
+    assert (short.text, long.text) == ("CKD", "chronic kidney disease")
+    [concept] = find_concepts(doc)
+    assert len(concept.mentions) == 3
+    assert concept.id == "OPENMED_TEXT:DISEASE/chronic_kidney_disease"
+
+
+def test_brackets_without_an_abbreviation():
+    doc = make_doc("renal failure (CKD)", "renal failure", "CKD")
+    assert mentions(doc) == [["renal failure"], ["CKD"]]
+
+
+def test_case_punctuation_and_plural_do_not_matter():
+    doc = make_doc("Seizures, seizure; renal-failure, Renal failure", *("Seizures", "seizure"))
+    assert mentions(doc) == [["Seizures", "seizure"]]
+    doc = make_doc("renal-failure, Renal failure", "renal-failure", "Renal failure")
+    assert mentions(doc) == [["renal-failure", "Renal failure"]]
+
+
+@pytest.mark.parametrize("text", ["AIDS", "thrombosis", "lupus", "abscess"])
+def test_no_plural(text: str):
+    assert make_id(make_doc(text, text).ents[0]).endswith(f"/{text.lower()}")
+
+
+def test_labels_keep_things_apart():
+    doc = make_doc("lead", "lead")
+    doc.ents = [Span(doc, 0, 1, "CHEMICAL")]
+    doc.spans["openmed"] = [Span(doc, 0, 1, "DISEASE"), Span(doc, 0, 1, "CHEMICAL")]
+    assert [(c.label, len(c.mentions)) for c in find_concepts(doc)] == [
+        ("CHEMICAL", 1),
+        ("DISEASE", 1),
+    ]
+    assert [c.label for c in find_concepts(doc, labels=["DISEASE"])] == ["DISEASE"]
+    assert find_concepts(doc, span_keys=[], labels=["DISEASE"]) == []
+
+
+def test_ids_of_a_linker_are_kept():
+    doc = make_doc("fever pyrexia", "fever")
+    doc.ents = [
+        Span(doc, 0, 1, "DISEASE", kb_id="MESH:D005334"),
+        Span(doc, 1, 2, "DISEASE", kb_id="MESH:D005334"),
+    ]
+    [concept] = find_concepts(doc)
+    assert concept.id == "MESH:D005334"
+    assert len(concept.mentions) == 2
+
+
+@pytest.mark.parametrize("attribute", ["is_negated", "is_hypothetical", "is_family"])
+def test_what_is_not_asserted_is_left_out(attribute: str):
+    register_extensions()
+    doc = make_doc("asthma, asthma", "asthma")
+    doc.ents[0]._.set(attribute, True)
+    assert mentions(doc) == [["asthma"]]
+    doc.ents[1]._.set(attribute, True)
+    assert mentions(doc) == []
+
+
+def test_history_is_asserted():
+    register_extensions()
+    doc = make_doc("stroke", "stroke")
+    doc.ents[0]._.is_historical = True
+    assert mentions(doc) == [["stroke"]]
+
+
+def test_entities_without_letters_are_no_things():
+    assert mentions(make_doc("... asthma", "...", "asthma")) == [["asthma"]]
+
+
+def test_the_name_is_the_most_frequent_one():
+    assert choose_name(Counter({"CKD": 2, "kidney disease": 1})) == "CKD"
+    assert choose_name(Counter({"CKD": 1, "kidney disease": 1})) == "kidney disease"
+    assert choose_name(Counter({"Tremor": 1, "tremor": 1})) == "tremor"

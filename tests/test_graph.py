@@ -1,0 +1,391 @@
+"""Knowledge graphs: what is counted, what each form holds when its own library reads it back, and
+the command."""
+
+import csv
+import json
+import math
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.tokens import Doc, DocBin, Span
+from typer.testing import CliRunner
+
+nx = pytest.importorskip("networkx")
+rdflib = pytest.importorskip("rdflib")
+pa = pytest.importorskip("pyarrow")
+
+from pyarrow import parquet
+
+from spacy_openmed.cli import openmed_cli
+from spacy_openmed.context import register_extensions
+from spacy_openmed.graph import TOGETHER, GraphBuilder
+from spacy_openmed.graph_files import (
+    BIOLINK,
+    CATEGORIES,
+    FORMATS,
+    PREDICATES,
+    category,
+    expand,
+    write_graph,
+)
+from spacy_openmed.labels import LABELS
+from spacy_openmed.relations import EXTENSION, OpenMedRelation
+
+TEXTS = {
+    "PMID:1": "Lithium caused tremor. Aspirin was given.",
+    "PMID:2": "Lithium and aspirin. No tremor. Tremor came.",
+    "3": "Lithium.",
+}
+LABEL = {"lithium": "CHEMICAL", "aspirin": "CHEMICAL", "tremor": "DISEASE"}
+LITHIUM, ASPIRIN, TREMOR = (f"OPENMED_TEXT:{label}/{name}" for name, label in LABEL.items())
+
+
+def make_doc(text: str) -> Doc:
+    doc = spacy.blank("en").make_doc(text)
+    doc.ents = [Span(doc, t.i, t.i + 1, LABEL[t.lower_]) for t in doc if t.lower_ in LABEL]
+    return doc
+
+
+def make_builder(**settings) -> GraphBuilder:
+    """A builder that has read the texts, in one of which a tremor is negated."""
+    register_extensions()
+    builder = GraphBuilder(**settings)
+    for id, text in TEXTS.items():
+        doc = make_doc(text)
+        for ent in doc.ents:
+            ent._.is_negated = doc[max(ent.start - 1, 0)].text == "No"
+        if id == "PMID:1":
+            OpenMedRelation()(doc)
+        builder.add(doc, id)
+    return builder
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return make_builder().build()
+
+
+def test_nodes(graph):
+    assert graph.graph == {"documents": 3, "sentences": 6}
+    assert graph.nodes[LITHIUM] == {
+        "name": "Lithium",
+        "label": "CHEMICAL",
+        "mentions": 3,
+        "documents": 3,
+        "sentences": 3,
+    }
+    assert graph.nodes[TREMOR]["mentions"] == 2  # the negated one does not count
+
+
+def test_edges_of_a_sentence(graph):
+    pairs = {
+        (h, t): data for h, t, key, data in graph.edges(keys=True, data=True) if key == TOGETHER
+    }
+    assert pairs.keys() == {(LITHIUM, TREMOR), (ASPIRIN, LITHIUM)}
+    edge = pairs[LITHIUM, TREMOR]
+    assert (edge["documents"], edge["sentences"], edge["score"]) == (1, 1, None)
+    assert edge["npmi"] == pytest.approx(math.log((1 / 6) / (3 / 6 * 2 / 6)) / -math.log(1 / 6))
+    [place] = edge["evidence"]
+    text = TEXTS[place["document"]]
+    assert [text[slice(*place[k])] for k in ("head", "tail")] == ["Lithium", "tremor"]
+    assert text[slice(*place["sentence"])] == "Lithium caused tremor."
+
+
+def test_edges_of_a_document():
+    graph = make_builder(scope="document").build()
+    edge = graph.edges[ASPIRIN, TREMOR, TOGETHER]
+    assert (edge["documents"], edge["sentences"]) == (2, 0)
+    assert edge["npmi"] == pytest.approx(1.0)  # in the same two of three documents
+    place = edge["evidence"][1]
+    text = TEXTS[place["document"]]
+    assert [text[slice(*place[k])] for k in ("head", "tail")] == ["aspirin", "Tremor"]
+    assert text[slice(*place["sentence"])] == text
+
+
+def test_relations_are_edges_with_a_direction(graph):
+    edge = graph.edges[LITHIUM, TREMOR, "CAUSES"]
+    assert edge["documents"] == 1
+    assert edge["score"] == edge["evidence"][0]["score"] > 0.5
+    assert edge["npmi"] is None
+
+
+def test_a_relation_between_things_that_are_left_out():
+    doc = make_doc("Lithium caused tremor.")
+    OpenMedRelation()(doc)
+    builder = GraphBuilder(labels=["DISEASE"])
+    builder.add(doc, "1")
+    graph = builder.build()
+    assert list(graph) == [TREMOR]
+    assert not graph.edges
+
+
+@pytest.mark.parametrize(
+    ("limits", "n"),
+    [
+        ({}, 3),
+        ({"min_documents": 2}, 0),
+        ({"min_npmi": 0.01}, 1),  # lithium is in every second sentence: nothing but chance
+        ({"min_score": 0.999}, 2),
+    ],
+)
+def test_weak_edges_are_left_out(limits: dict, n: int):
+    assert make_builder().build(**limits).number_of_edges() == n
+
+
+def test_evidence_is_kept_up_to_a_number_and_counted():
+    builder = GraphBuilder(max_evidence=2)
+    for i in range(5):
+        builder.add(make_doc("Lithium and aspirin."), str(i))
+    edge = builder.build().edges[ASPIRIN, LITHIUM, TOGETHER]
+    assert edge["documents"] == 5
+    assert [place["document"] for place in edge["evidence"]] == ["0", "1"]
+    assert edge["npmi"] == 1.0
+
+
+def test_no_scope_of_that_name():
+    with pytest.raises(ValueError, match="OM343"):
+        GraphBuilder(scope="page")  # type: ignore[arg-type]
+
+
+def test_every_form_is_the_same_each_time(tmp_path: Path):
+    for name in "ab":
+        write_graph(make_builder().build(), tmp_path / name, FORMATS)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert len(files) == 8
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_graphml_is_read_by_networkx(graph, tmp_path: Path):
+    [path] = write_graph(graph, tmp_path, ["graphml"])
+    read = nx.read_graphml(path, force_multigraph=True)
+    assert dict(read.nodes(data=True)) == dict(graph.nodes(data=True))
+    edge = read.edges[LITHIUM, TREMOR, "CAUSES"]
+    assert json.loads(edge["evidence"]) == graph.edges[LITHIUM, TREMOR, "CAUSES"]["evidence"]
+
+
+def test_names_that_xml_forbids(tmp_path: Path):
+    nlp = spacy.blank("en")
+    doc = Doc(nlp.vocab, words=["ab\x0bc<&>", "tremor"])
+    doc.ents = [Span(doc, 0, 1, "CHEMICAL"), Span(doc, 1, 2, "DISEASE")]
+    builder = GraphBuilder()
+    builder.add(doc, "1")
+    paths = write_graph(builder.build(), tmp_path, FORMATS)
+    read = nx.read_graphml(paths[0])
+    assert sorted(data["name"] for _, data in read.nodes(data=True)) == ["ab c<&>", "tremor"]
+    assert "ab c&lt;&amp;&gt;" in (tmp_path / "graph.html").read_text(encoding="utf8")
+
+
+def test_json_is_read_by_networkx(graph, tmp_path: Path):
+    [path] = write_graph(graph, tmp_path, ["json"])
+    read = nx.node_link_graph(json.loads(path.read_text(encoding="utf8")), edges="edges")
+    assert nx.utils.graphs_equal(read, graph)
+
+
+def read_table(path: Path, **form) -> list[dict[str, str]]:
+    with path.open(encoding="utf8", newline="") as file:
+        return list(csv.DictReader(file, **form))
+
+
+def test_kgx(graph, tmp_path: Path):
+    # As KGX reads them: tabs, and quotes that mean nothing.
+    nodes, edges = (
+        read_table(path, delimiter="\t", quoting=csv.QUOTE_NONE)
+        for path in write_graph(graph, tmp_path, ["kgx"])
+    )
+    assert {node["id"]: node["category"] for node in nodes} == {
+        ASPIRIN: "biolink:ChemicalEntity",
+        LITHIUM: "biolink:ChemicalEntity",
+        TREMOR: "biolink:Disease",
+    }
+    causes = next(edge for edge in edges if edge["predicate"] == "biolink:causes")
+    assert (causes["subject"], causes["object"]) == (LITHIUM, TREMOR)
+    assert causes["publications"] == "PMID:1"
+    assert causes["knowledge_level"] == "not_provided"
+    assert json.loads(causes["evidence"])[0]["document"] == "PMID:1"
+    together = [edge for edge in edges if edge is not causes]
+    assert {edge["knowledge_level"] for edge in together} == {"text_co_occurrence"}
+    assert len({edge["id"] for edge in edges}) == len(edges) == 3
+
+
+def test_turtle_is_read_by_rdflib(graph, tmp_path: Path):
+    [path] = write_graph(graph, tmp_path, ["turtle"])
+    read = rdflib.Graph().parse(path)
+    biolink = rdflib.Namespace(BIOLINK)
+    lithium, tremor = (rdflib.URIRef(expand(id)) for id in (LITHIUM, TREMOR))
+    assert (lithium, biolink.causes, tremor) in read
+    assert (lithium, rdflib.RDF.type, biolink.ChemicalEntity) in read
+    query = """SELECT ?name WHERE {
+        ?edge rdf:predicate biolink:causes ; rdf:object ?o ; biolink:publications PMID:1 .
+        ?o rdfs:label ?name }"""
+    assert [str(row[0]) for row in read.query(query)] == ["tremor"]
+
+
+def test_neo4j_tables(graph, tmp_path: Path):
+    nodes, edges = (read_table(path) for path in write_graph(graph, tmp_path, ["neo4j"]))
+    ids = {node[":ID"] for node in nodes}
+    assert {node[":LABEL"] for node in nodes} == {"CHEMICAL", "DISEASE"}
+    assert {edge[":START_ID"] for edge in edges} | {edge[":END_ID"] for edge in edges} <= ids
+    assert {edge[":TYPE"] for edge in edges} == {"CAUSES", TOGETHER}
+
+
+def test_the_picture_needs_no_network(graph, tmp_path: Path):
+    [path] = write_graph(graph, tmp_path, ["html"])
+    page = path.read_text(encoding="utf8")
+    assert "http" not in page
+    assert "<script" not in page
+    assert all(f">{name}</text>" in page for name in ("Lithium", "tremor"))
+
+
+def test_the_picture_of_nothing(tmp_path: Path):
+    write_graph(GraphBuilder().build(), tmp_path, FORMATS)
+    assert "0 things" in (tmp_path / "graph.html").read_text(encoding="utf8")
+
+
+def test_no_form_of_that_name(graph, tmp_path: Path):
+    with pytest.raises(ValueError, match="OM344.*gexf"):
+        write_graph(graph, tmp_path, ["gexf"])
+
+
+@pytest.mark.parametrize(
+    ("curie", "iri"),
+    [
+        ("MESH:D005334", "http://id.nlm.nih.gov/mesh/D005334"),
+        ("OPENMED_TEXT:DISEASE/a%20b", "urn:openmed:text:DISEASE/a%20b"),
+        ("LOCAL:1 2", "urn:LOCAL:1%202"),
+        ("Q42", "urn:openmed:id:Q42"),
+    ],
+)
+def test_iris(curie: str, iri: str):
+    assert expand(curie) == iri
+
+
+def test_names_are_those_of_the_biolink_model():
+    yaml = pytest.importorskip("yaml")
+    try:
+        schema = resources.files("biolink_model") / "schema" / "biolink_model.yaml"
+    except ModuleNotFoundError:
+        pytest.skip("the Biolink model is not installed")
+    model = yaml.load(schema.read_text(encoding="utf8"), Loader=yaml.CSafeLoader)
+    classes = {"".join(w[:1].upper() + w[1:] for w in name.split()) for name in model["classes"]}
+    slots = {name.replace(" ", "_") for name in model["slots"]}
+    assert {*CATEGORIES.values(), "Association", "NamedThing"} <= classes
+    assert {*PREDICATES.values(), "related_to", "publications", "evidence_count"} <= slots
+    enums = model["enums"]
+    levels = enums["KnowledgeLevelEnum"]["permissible_values"]
+    assert {"text_co_occurrence", "not_provided"} <= set(levels)
+    assert "text_mining_agent" in enums["AgentTypeEnum"]["permissible_values"]
+
+
+def test_every_biomedical_label_has_a_category():
+    biomedical = list(LABELS)[: list(LABELS).index("PERSON")]
+    assert CATEGORIES.keys() == set(biomedical)
+    assert category("PERSON") == "biolink:NamedThing"
+
+
+# The command
+
+
+def run(*args: object, code: int = 0) -> str:
+    result = CliRunner().invoke(openmed_cli, ["graph", *map(str, args)])
+    assert result.exit_code == code, result.output
+    return " ".join(result.output.split())
+
+
+def write_rows(path: Path, rows: list[dict]) -> Path:
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def make_rows() -> list[dict]:
+    rows = []
+    for id, text in TEXTS.items():
+        entities = [
+            {
+                "start": ent.start_char,
+                "end": ent.end_char,
+                "label": ent.label_,
+                "score": 0.9,
+                "text": ent.text,
+                "dataset": None,
+                "is_negated": ent.doc[max(ent.start - 1, 0)].text == "No",
+            }
+            for ent in make_doc(text).ents
+        ]
+        rows.append({"id": id, "text": text, "entities": entities, "error": None})
+    return [*rows, {"id": "4", "text": None, "entities": None, "error": "[OM500]"}]
+
+
+def test_graph_of_parquet(tmp_path: Path):
+    path = write_rows(tmp_path / "found.parquet", make_rows())
+    output = run(path, tmp_path / "graph", "--to", "json,kgx")
+    assert "3 things and 2 edges from 3 documents" in output
+    assert "OM347" in output  # the row that could not be annotated
+    data = json.loads((tmp_path / "graph" / "graph.json").read_text(encoding="utf8"))
+    [tremor] = [node for node in data["nodes"] if node["id"] == TREMOR]
+    assert tremor["mentions"] == 2
+
+
+def test_graph_of_json_lines(tmp_path: Path):
+    path = tmp_path / "found.jsonl"
+    path.write_text("\n".join(map(json.dumps, make_rows())), encoding="utf8")
+    assert "3 things and 2 edges" in run(path, tmp_path / "graph", "--scope", "sentence")
+
+
+def test_graph_of_spacy_files_has_relations(tmp_path: Path):
+    docs = DocBin(store_user_data=True)
+    for id, text in TEXTS.items():
+        doc = OpenMedRelation()(make_doc(text))
+        doc.user_data["id"] = id
+        docs.add(doc)
+    docs.to_disk(tmp_path / "docs.spacy")
+    output = run(tmp_path / "docs.spacy", tmp_path / "graph", "--labels", "CHEMICAL,DISEASE")
+    assert "from 3 documents" in output
+    data = json.loads((tmp_path / "graph" / "graph.json").read_text(encoding="utf8"))
+    assert "CAUSES" in {edge["key"] for edge in data["edges"]}
+
+
+def test_output_of_process(keyword_checkpoint: Path, tmp_path: Path):
+    from conftest import make_nlp
+
+    nlp = make_nlp(keyword_checkpoint)
+    nlp.add_pipe("openmed_relation")
+    nlp.to_disk(tmp_path / "pipeline")
+    notes = [{"text": "Aspirin for asthma."}, {"text": "Aspirin and asthma."}]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, notes)), encoding="utf8")
+    for form in ("parquet", "spacy"):
+        args = [tmp_path / "pipeline", tmp_path / "in.jsonl", tmp_path / form]
+        more = ["--to", form, "--columns", "text"]
+        result = CliRunner().invoke(openmed_cli, ["process", *map(str, args), *more])
+        assert result.exit_code == 0, result.output
+        output = run(tmp_path / form, tmp_path / f"graph-{form}")
+        assert "2 things" in output
+        assert "from 2 documents" in output
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["--to", "gexf"], "OM344"),
+        (["--scope", "page"], "OM343"),
+        (["--text-column", "note"], "OM345"),
+    ],
+)
+def test_wrong_arguments(tmp_path: Path, args: list[str], code: str):
+    path = write_rows(tmp_path / "found.parquet", make_rows())
+    assert code in run(path, tmp_path / "graph", *args, code=1)
+    assert not (tmp_path / "graph").exists()
+
+
+def test_entities_of_another_text(tmp_path: Path):
+    rows = make_rows()
+    rows[0]["text"] = "Short."
+    path = write_rows(tmp_path / "found.parquet", rows)
+    assert "OM346" in run(path, tmp_path / "graph", code=1)
+
+
+def test_doc_has_no_relations_before_the_component(graph):
+    doc = make_doc(TEXTS["PMID:1"])
+    assert doc._.get(EXTENSION) is None
