@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 
 from .concepts import Concept, choose_name, find_concepts
 from .errors import Errors, missing_extra
+from .labels import PERSONAL
 from .relations import EXTENSION
 from .sentences import set_sentence_starts
 
@@ -60,7 +61,7 @@ class GraphBuilder:
     and pairs, not with the documents.
 
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
-    labels (Iterable[str] | None): Labels of entities to take; None: all.
+    labels (Iterable[str] | None): Labels of entities to take; None: all but personal data.
     scope (str): What makes two things stand together: "sentence", or "document" (many more edges:
         every pair of a document).
     max_evidence (int): How many places to keep for an edge; all are counted.
@@ -99,6 +100,8 @@ class GraphBuilder:
         self.n_sentences += len(bounds)
         mentions: dict[str, dict[int, list[int]]] = {}
         for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
+            if self.labels is None and concept.label in PERSONAL:
+                continue
             places = mentions.setdefault(concept.id, {})
             self._count(concept)
             for span in concept.mentions:

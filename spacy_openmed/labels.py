@@ -8,7 +8,7 @@ import re
 
 # Canonical label -> its other native spellings. Case and separators do not matter.
 # Two types of one checkpoint never share a row, so that no distinction is lost.
-LABELS: dict[str, tuple[str, ...]] = {
+BIOMEDICAL: dict[str, tuple[str, ...]] = {
     # Chemicals and drugs
     "CHEMICAL": ("CHEM",),
     "SIMPLE_CHEMICAL": (),
@@ -44,7 +44,9 @@ LABELS: dict[str, tuple[str, ...]] = {
     "MULTI_TISSUE_STRUCTURE": (),
     "ORGAN": (),
     "TISSUE": (),
-    # Personal data: who
+}
+PERSONAL: dict[str, tuple[str, ...]] = {
+    # Who
     "PERSON": ("NAME", "FULL_NAME", "PATIENT"),
     "GIVEN_NAME": ("FIRST_NAME",),
     "MIDDLE_NAME": (),
@@ -64,7 +66,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "BLOOD_TYPE": (),
     "BIOMETRIC_IDENTIFIER": ("BIOMETRIC",),
     "PHOTOGRAPH": (),
-    # Personal data: where and when
+    # Where and when
     "ADDRESS": (),
     "BUILDING_NUMBER": ("BUILDING_NUM",),
     "STREET_NAME": ("STREET",),
@@ -81,7 +83,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "DATE": (),
     "TIME": (),
     "DATE_TIME": (),
-    # Personal data: how to reach
+    # How to reach
     "EMAIL": ("EMAIL_ADDRESS",),
     "PHONE": ("PHONE_NUMBER", "TELEPHONE_NUM"),
     "FAX": ("FAX_NUMBER",),
@@ -92,7 +94,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "MAC_ADDRESS": ("MAC",),
     "HTTP_COOKIE": (),
     "DEVICE_IDENTIFIER": ("DEVICE_ID",),
-    # Personal data: numbers and secrets
+    # Numbers and secrets
     "GOVERNMENT_ID": ("NATIONAL_ID", "ID_CARD", "ID_CARD_NUM"),
     "SSN": ("SOCIAL_SECURITY_NUMBER", "SOCIAL_NUM"),
     "TAX_ID": ("TAX_NUM",),
@@ -118,6 +120,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "PASSWORD": (),
     "API_KEY": (),
 }
+LABELS = BIOMEDICAL | PERSONAL
 
 
 def _key(label: str) -> str:

@@ -30,7 +30,7 @@ from spacy_openmed.graph_files import (
     expand,
     write_graph,
 )
-from spacy_openmed.labels import LABELS
+from spacy_openmed.labels import BIOMEDICAL
 from spacy_openmed.relations import EXTENSION, OpenMedRelation
 
 TEXTS = {
@@ -119,6 +119,18 @@ def test_a_relation_between_things_that_are_left_out():
     graph = builder.build()
     assert list(graph) == [TREMOR]
     assert not graph.edges
+
+
+def test_personal_data_is_left_out():
+    doc = make_doc("Lithium for Rosa.")
+    doc.spans["openmed"] = [Span(doc, 2, 3, "PERSON")]
+    builders = [GraphBuilder(), GraphBuilder(labels=["PERSON"])]
+    for builder in builders:
+        builder.add(doc, "1")
+    assert [list(builder.build()) for builder in builders] == [
+        [LITHIUM],
+        ["OPENMED_TEXT:PERSON/rosa"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -280,8 +292,7 @@ def test_names_are_those_of_the_biolink_model():
 
 
 def test_every_biomedical_label_has_a_category():
-    biomedical = list(LABELS)[: list(LABELS).index("PERSON")]
-    assert CATEGORIES.keys() == set(biomedical)
+    assert CATEGORIES.keys() == BIOMEDICAL.keys()
     assert category("PERSON") == "biolink:NamedThing"
 
 

@@ -14,7 +14,12 @@ def graph_cli(
     given: str = typer.Argument(..., metavar="IN", help="Output of `openmed process`, or .spacy"),
     output: Path = typer.Argument(..., metavar="OUT", help="Folder for the graph", file_okay=False),
     to: str = Opt("json,html", "--to", "-t", help=f"Forms, of {FORMATS}: NAME,NAME"),
-    labels: str = Opt("", "--labels", "-L", help="Labels of entities to take: NAME,NAME"),
+    labels: str = Opt(
+        "",
+        "--labels",
+        "-L",
+        help="Labels of entities to take: NAME,NAME; else all but personal data",
+    ),
     scope: str = Opt(
         "sentence", "--scope", help="What makes two things stand together: sentence or document"
     ),
