@@ -35,7 +35,6 @@ PAGE = """<!DOCTYPE html>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1400px; margin: 2em auto; color: #222; }}
 .columns {{ display: grid; grid-template-columns: 1fr 1fr; gap: 2em; }}
-.entities {{ white-space: pre-wrap; }}
 iframe {{ width: 100%; height: 1100px; border: 0; }}
 </style>
 </head>
@@ -114,7 +113,7 @@ def render(doc: Doc) -> str:
         ents.append({"start": ent.start_char, "end": ent.end_char, "label": label})
     data = {"text": doc.text, "ents": ents, "title": None}
     return displacy.render(
-        data, style="ent", manual=True, jupyter=False, options={"colors": colors}
+        data, style="ent", manual=True, minify=True, jupyter=False, options={"colors": colors}
     )
 
 

@@ -12,6 +12,7 @@ from .abbreviations import find_abbreviations
 
 # The prefix of ids that are no more than a text: no vocabulary stands behind them.
 TEXT_PREFIX = "OPENMED_TEXT"
+PHI_KEY = "phi"  # where openmed_phi writes to
 NOT_ASSERTED = ("is_negated", "is_hypothetical", "is_family")
 # What looks like a plural. Not "AIDS"; "diabetes" does, but then always.
 PLURAL = re.compile(r"[^\W\d_]{2}(?<![SsUuIi])s$")
@@ -37,17 +38,21 @@ def find_concepts(
     """Put the mentions of a document together that stand for one thing: those with the same id,
     or without one, of the same label and text but for case, spaces, punctuation and an s of the
     plural, or of an abbreviation that the document explains. Mentions that are negated,
-    hypothetical or of the family (see `openmed_context`) are left out.
+    hypothetical or of the family (see `openmed_context`) are left out, and those that touch what
+    `openmed_phi` has found to identify somebody.
 
     doc (Doc): The document.
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
     labels (Container[str] | None): The labels to take; None: all.
     RETURNS (list[Concept]): The concepts, in the order of their first mentions.
     """
+    private = {i for span in doc.spans.get(PHI_KEY, ()) for i in range(span.start, span.end)}
     spans = [
         span
         for span in _read_spans(doc, span_keys)
-        if (labels is None or span.label_ in labels) and normalise(span.text)
+        if (labels is None or span.label_ in labels)
+        and normalise(span.text)
+        and private.isdisjoint(range(span.start, span.end))
     ]
     long_forms = {
         (short.label, short.text): long for short, long in find_abbreviations(spans).items()

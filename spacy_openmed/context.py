@@ -148,7 +148,8 @@ def find_sections(
     text: str, headings: Mapping[str, str], others: Container[str]
 ) -> Iterator[tuple[int, str | None]]:
     """Find the sections of a note. A section begins with a heading that is known, or with a line
-    that looks like one: with a colon, and in capitals, on its own, or after a blank line.
+    that looks like one: with a colon, and in capitals, on its own, or after a blank line; or without
+    a colon, and in capitals and after a blank line.
 
     text (str): The note.
     headings (Mapping[str, str]): The axis of headings that say something of all they head.
@@ -160,9 +161,11 @@ def find_sections(
         axis = headings.get(heading)
         is_known = axis is not None or heading in others
         line_before = text[text.rfind("\n", 0, max(match.start() - 1, 0)) + 1 : match.start()]
-        looks_like_one = match[2] and (
-            match[1].isupper() or not match[3] or not line_before.strip()
-        )
+        is_apart = not line_before.strip()
+        if match[2]:
+            looks_like_one = match[1].isupper() or not match[3] or is_apart
+        else:
+            looks_like_one = match[1].isupper() and is_apart
         if is_known or looks_like_one:
             yield match.start(), axis
 

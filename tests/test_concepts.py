@@ -116,6 +116,12 @@ def test_entities_without_letters_are_no_things():
     assert mentions(make_doc("... asthma", "...", "asthma")) == [["asthma"]]
 
 
+def test_identifiers_are_no_things():
+    doc = make_doc("Dr. Velasquez saw asthma.", "Velasquez", "asthma")
+    doc.spans["phi"] = [Span(doc, 0, 2, "PERSON")]
+    assert mentions(doc) == [["asthma"]]
+
+
 def test_the_name_is_the_most_frequent_one():
     assert choose_name(Counter({"CKD": 2, "kidney disease": 1})) == "CKD"
     assert choose_name(Counter({"CKD": 1, "kidney disease": 1})) == "kidney disease"

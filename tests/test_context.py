@@ -142,7 +142,9 @@ def test_headings_hold_for_their_section(nlp: Language):
     ]
 
 
-@pytest.mark.parametrize("heading", ["CARDIAC: CHF", "Cardiac:\nCHF", "\nCardiac: CHF"])
+@pytest.mark.parametrize(
+    "heading", ["CARDIAC: CHF", "Cardiac:\nCHF", "\nCardiac: CHF", "\nCARDIAC\nCHF"]
+)
 def test_headings_that_are_not_known_end_a_section(nlp: Language, heading: str):
     assert axes(nlp(f"Family history: lupus\n{heading}")) == [("family",), ()]
 
