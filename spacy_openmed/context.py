@@ -148,8 +148,8 @@ def find_sections(
     text: str, headings: Mapping[str, str], others: Container[str]
 ) -> Iterator[tuple[int, str | None]]:
     """Find the sections of a note. A section begins with a heading that is known, or with a line
-    that looks like one: with a colon, and in capitals, on its own, or after a blank line; or without
-    a colon, and in capitals and after a blank line.
+    that looks like one: with a colon, and in capitals, on its own, or after a blank line; without
+    a colon, in capitals and after a blank line.
 
     text (str): The note.
     headings (Mapping[str, str]): The axis of headings that say something of all they head.
