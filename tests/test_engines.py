@@ -1,6 +1,7 @@
 """Every engine in every precision gives the logits of fp32, as near as the precision allows."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -447,3 +448,29 @@ def test_cache_that_can_not_be_written(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     folder = shutil.copytree(keyword_checkpoint, tmp_path / "copy")
     assert len(load(folder, "openvino").engine(windows(folder, ["aspirin"]))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited by Linux's means")
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "torch",
+        pytest.param("openvino", marks=needs_openvino),
+        pytest.param("onnx", marks=needs_onnx),
+    ],
+)
+def test_no_memory_left(run_python: Callable, engine: str):
+    code = (
+        "import resource, sys, numpy, spacy\n"
+        "nlp = spacy.blank('en')\n"
+        "nlp.add_pipe('openmed_ner', config={'model': {'engine': sys.argv[1]}})\n"
+        "nlp('No asthma.')\n"
+        "engine = nlp.get_pipe('openmed_ner').shim.checkpoint.engine\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        "limit = pages * resource.getpagesize() + 300 * 2**20\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
+        "try: engine([numpy.ones(500, dtype='int64')] * 400)\n"
+        "except MemoryError: print('MemoryError')"
+    )
+    assert "MemoryError" in run_python(code, engine)

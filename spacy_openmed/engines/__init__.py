@@ -118,6 +118,12 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """RETURNS (bool): Whether a library failed as it got no memory: none of them has an error of
+    its own for that on a CPU, but all say that they could not allocate, or "bad_alloc"."""
+    return "alloc" in str(error).lower()
+
+
 def made_of(checkpoint: "Checkpoint") -> str:
     """RETURNS (str): What a converted or calibrated checkpoint says it was made of: the weights
     and, for int8, whose sample texts. It is used again only where that is the same."""

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..errors import Errors, missing_extra
-from . import converting, made_of
+from . import converting, is_out_of_memory, made_of
 from .torch import pad_windows
 
 if TYPE_CHECKING:
@@ -160,7 +160,12 @@ class OpenVINOEngine:
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         inputs = list(pad_windows(windows, self.pad))
         with self.lock:
-            logits = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0]
+            try:
+                logits = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0]
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise MemoryError from error
+                raise
             return [logits[row, : len(window)].copy() for row, window in enumerate(windows)]
 
     def save(self, folder: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..errors import Errors, Warnings
+from . import is_out_of_memory
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -39,7 +40,7 @@ class TorchEngine:
             torch.cuda.empty_cache()
             raise MemoryError from error
         except RuntimeError as error:
-            if "can't allocate memory" in str(error):
+            if is_out_of_memory(error):
                 raise MemoryError from error
             if self.run is not self.module and _is_of_compiler(error):
                 raise ValueError(Errors.OM032) from error
@@ -217,10 +218,20 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    native = precision == "fp32" or torch.backends.cpu.get_cpu_capability() == "AVX512"
-    if device.type == "cpu" and not native:
+    if device.type == "cpu" and precision != "fp32" and not _has_instructions(precision):
         warnings.warn(Warnings.OM901.format(precision=precision), stacklevel=2)
     return DTYPES[precision]
+
+
+# What torch.cpu calls the instructions for a number format; older releases know fewer.
+INSTRUCTIONS = {
+    "bf16": ("_is_avx512_bf16_supported", "_is_amx_tile_supported"),
+    "fp16": ("_is_amx_fp16_supported",),
+}
+
+
+def _has_instructions(precision: str) -> bool:
+    return any(getattr(torch.cpu, name, bool)() for name in INSTRUCTIONS[precision])
 
 
 def _single_thread_after_fork() -> None:
