@@ -3,6 +3,7 @@
 import typer
 from spacy.cli._util import app
 
+from .app import app_cli
 from .convert import convert_cli
 from .deid import deid_cli
 from .download import download_cli
@@ -21,4 +22,5 @@ openmed_cli.command("ner")(ner_cli)
 openmed_cli.command("convert")(convert_cli)
 openmed_cli.command("process")(process_cli)
 openmed_cli.command("deid")(deid_cli)
+openmed_cli.command("app")(app_cli)
 app.add_typer(openmed_cli)
