@@ -1,7 +1,7 @@
 """`python -m spacy openmed`. Every `spacy` command imports this: nothing heavy at the top."""
 
 import typer
-from spacy.cli._util import app
+from spacy.cli._util import app as spacy_app
 
 from .app import app_cli
 from .convert import convert_cli
@@ -23,4 +23,4 @@ openmed_cli.command("convert")(convert_cli)
 openmed_cli.command("process")(process_cli)
 openmed_cli.command("deid")(deid_cli)
 openmed_cli.command("app")(app_cli)
-app.add_typer(openmed_cli)
+spacy_app.add_typer(openmed_cli)
