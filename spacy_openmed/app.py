@@ -10,11 +10,12 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import spacy
 from spacy import displacy
@@ -38,11 +39,11 @@ except ImportError as error:
     raise missing_extra("app", error) from error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 MAX_CHARS = 100_000  # a page with more is no pleasure to look at
 MAX_BYTES = 10_000_000  # of an upload; Gradio's own limit
-COLUMNS = ("start", "end", "label", "score", "text", "dataset")
+COLUMNS = ("text", "label", "score", "dataset", "start", "end")
 ACTIONS = ("redact", "mask", "generalise", "shift", "surrogate")
 FONTS = ("system-ui", "sans-serif")
 MONOSPACE = ("ui-monospace", "monospace")
@@ -52,8 +53,9 @@ MARK = (
     "<b>{label}</b><small>{score}</small></mark>"
 )
 CSS = """
-.entities {white-space: pre-wrap; overflow-wrap: anywhere}
-.entities mark {padding: 0.3em 0.4em; border-radius: 0.35em; color: black}
+.entities {line-height: 2.1 !important; white-space: pre-wrap; overflow-wrap: anywhere}
+.entities mark {padding: 0.3em 0.4em; border-radius: 0.35em; color: black;
+    box-decoration-break: clone; -webkit-box-decoration-break: clone}
 .entities mark b {font-size: 0.7em; margin-left: 0.6em}
 .entities mark small {font-size: 0.7em; margin-left: 0.4em}
 """
@@ -108,10 +110,18 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> "gr.Bl
     """
     queue: dict[str, Any] = {"concurrency_id": "pipeline", "api_visibility": "private"}
     with gr.Blocks(title="OpenMed", analytics_enabled=False) as page:
-        gr.Markdown("# OpenMed\nWhat is found in a text. Texts stay on this machine.")
+        gr.Markdown(
+            "# OpenMed\nNo text is kept, and none leaves the machine that this page comes from."
+        )
         with gr.Row():
             with gr.Column(scale=2):
-                text = gr.Textbox(label="Text", lines=14, max_lines=28)
+                text = gr.Textbox(
+                    label="Text",
+                    lines=12,
+                    max_lines=16,
+                    # Some browsers send what is entered away to be checked.
+                    html_attributes=gr.InputHTMLAttributes(spellcheck=False, autocomplete="off"),
+                )
                 upload = gr.UploadButton("Upload a text file", size="sm")
                 chosen = gr.CheckboxGroup(
                     list(catalogue.domains()),
@@ -150,17 +160,17 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> "gr.Bl
         def on_find(
             text: str, domains: list[str], size: str, threshold: float
         ) -> tuple[str, list[list[Any]], str]:
-            with _Told():
+            with told():
                 rows, marks = find(text, pipeline or _to_settings(domains, size), threshold)
-                cells = [[row[name] for name in COLUMNS] for row in rows]
+                cells = [[*to_cells(row).values()] for row in rows]
                 return marks, cells, to_link(rows)
 
         def on_deid(text: str, action: str, key: str) -> str:
-            with _Told():
+            with told():
                 return deidentify(text, pipeline, action, key)
 
         def on_upload(path: str) -> str:
-            with _Told():
+            with told():
                 return read_upload(Path(path))
 
         outputs = [shown, table, download]
@@ -185,16 +195,14 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> "gr.Bl
     return page
 
 
-class _Told:
-    """Show what went wrong on the page, and print none of it: tracebacks may hold the text."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, Exception):
-            message = html.escape(describe(error))
-            raise gr.Error(message, duration=None, print_exception=False) from None
+@contextmanager
+def told() -> "Iterator[None]":
+    """Show what goes wrong on the page, and print none of it: tracebacks may hold the text."""
+    try:
+        yield
+    except Exception as error:
+        message = html.escape(describe(error))
+        raise gr.Error(message, duration=None, print_exception=False) from None
 
 
 def find(text: str, model: str, threshold: float) -> tuple[list[dict[str, Any]], str]:
@@ -259,20 +267,24 @@ def _score(row: dict[str, Any]) -> float:
     return 1.0 if row["score"] is None else row["score"]
 
 
+def to_cells(row: dict[str, Any]) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): An entity by `COLUMNS`, with a score of four digits."""
+    score = row["score"]
+    return {name: row[name] for name in COLUMNS} | {"score": score and round(score, 4)}
+
+
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:
     """RETURNS (str): Entities as a table, comma-separated, with a header."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(map(to_cells, rows))
     return out.getvalue()
 
 
 def to_link(rows: Sequence[dict[str, Any]]) -> str:
     """RETURNS (str): HTML to download the table by. It holds the table, so that it is in no file
     of the server's."""
-    from urllib.parse import quote
-
     return (
         f'<a href="data:text/csv;charset=utf-8,{quote(to_csv(rows))}" download="entities.csv">'
         "Download as CSV</a>"
