@@ -117,12 +117,15 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> "gr.Bl
             with gr.Column(scale=2):
                 text = gr.Textbox(
                     label="Text",
-                    lines=12,
-                    max_lines=16,
+                    lines=14,
+                    max_lines=14,
+                    autoscroll=False,
                     # Some browsers send what is entered away to be checked.
                     html_attributes=gr.InputHTMLAttributes(spellcheck=False, autocomplete="off"),
                 )
-                upload = gr.UploadButton("Upload a text file", size="sm")
+                with gr.Row():
+                    upload = gr.UploadButton("Upload a text file")
+                    find_button = gr.Button("Find entities", variant="primary")
                 chosen = gr.CheckboxGroup(
                     list(catalogue.domains()),
                     value=list(domains),
@@ -134,7 +137,6 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> "gr.Bl
                     list(catalogue.SIZES), value=size, label="Size", visible=pipeline is None
                 )
                 threshold = gr.Slider(0, 1, value=0.5, step=0.05, label="Lowest score")
-                find_button = gr.Button("Find entities", variant="primary")
             with gr.Column(scale=3):
                 with gr.Tab("Entities"):
                     shown = gr.HTML(elem_id="entities")
