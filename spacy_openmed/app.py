@@ -45,8 +45,7 @@ MAX_CHARS = 100_000  # a page with more is no pleasure to look at
 MAX_BYTES = 10_000_000  # of an upload; Gradio's own limit
 COLUMNS = ("text", "label", "score", "dataset", "start", "end")
 ACTIONS = ("redact", "mask", "generalise", "shift", "surrogate")
-FONTS = ("system-ui", "sans-serif")
-MONOSPACE = ("ui-monospace", "monospace")
+FONT = "sans-serif"  # the browser's own: nothing to fetch
 
 MARK = (
     '<mark class="entity" style="background: {bg}" title="{title}">{text}'
@@ -85,9 +84,12 @@ def make_app(
         yield
         folder.cleanup()
 
+    page = make_page(pipeline, domains, size)
+    # Of a mounted page, Gradio does not set it, and then takes any path for that of an upload.
+    page.has_launched = True
     return gr.mount_gradio_app(
         FastAPI(lifespan=lifespan, openapi_url=None),
-        make_page(pipeline, domains, size),
+        page,
         path="/",
         footer_links=[],
         max_file_size=MAX_BYTES,
@@ -95,7 +97,7 @@ def make_app(
         pwa=False,
         mcp_server=False,
         enable_monitoring=False,
-        theme=gr.themes.Default(font=FONTS, font_mono=MONOSPACE),
+        theme=gr.themes.Default(font=FONT, font_mono="monospace"),
         css=CSS,
     )
 

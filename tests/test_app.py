@@ -184,7 +184,7 @@ def test_a_pipeline_without_has_another_one_find_identifiers(
     assert "Lund" not in app.deidentify(NOTE, str(tmp_path / "nlp"), "redact", "")
 
 
-# In a process of its own: Gradio leaves event loops open.
+# In processes of their own: Gradio leaves event loops open.
 SERVER = """
 import os
 from pathlib import Path
@@ -209,6 +209,31 @@ def test_server_reports_to_nobody_and_keeps_nothing(run_python: Callable[..., st
         "True",
         "False",
     ]
+
+
+FORGER = """
+import sys
+from fastapi.testclient import TestClient
+from spacy_openmed.app import make_app
+
+with TestClient(make_app()) as client:
+    events = client.get("/config").json()["dependencies"]
+    (upload,) = [e["id"] for e in events if ["upload"] == [name for _, name in e["targets"]]]
+    file = {"path": sys.argv[1], "meta": {"_type": "gradio.FileData"}}
+    call = {"data": [file], "fn_index": upload, "session_hash": "forger"}
+    client.post("/gradio_api/queue/join", json=call).raise_for_status()
+    print(client.get("/gradio_api/queue/data", params={"session_hash": "forger"}).text)
+"""
+
+
+@pytest.mark.slow
+def test_server_reads_uploads_only(run_python: Callable[..., str], tmp_path: Path):
+    path = tmp_path / "other.txt"
+    path.write_text("secret", encoding="utf8")
+    answer = run_python(FORGER, path)
+    assert '"success":false' in answer
+    assert "secret" not in answer
+    assert path.exists()
 
 
 # The command
@@ -244,6 +269,21 @@ def test_a_bad_option_is_an_error(options: list[str], code: str):
 
 def test_help_names_the_address():
     assert "127.0.0.1" in run("app", "--help")
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_an_error():
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        command = [sys.executable, "-m", "spacy", "openmed", "app", "--host", "0.0.0.0"]
+        result = subprocess.run(
+            [*command, "--port", str(taken.getsockname()[1])], capture_output=True, encoding="utf8"
+        )
+    assert result.returncode > 0
+    assert "without a password" in result.stdout
+    assert "The page is at" not in result.stdout
+    assert "Address already in use" in result.stderr
 
 
 # The page, in a browser
@@ -348,7 +388,7 @@ def test_page_shows_the_entities_of_a_note(page: "Page"):
     assert any(re.match(r"peripheral neuropathy\s*DISEASE", text) for text in texts)
     assert any(re.match(r"BRCA2\s*GENE_OR_GENE_PRODUCT", text) for text in texts)
     if path := os.environ.get("OPENMED_SCREENSHOT"):
-        page.evaluate("window.scrollTo(0, 0)")
+        page.evaluate("document.querySelector('textarea').scrollTop = 0")
         page.screenshot(path=path, animations="disabled")
 
 

@@ -40,5 +40,7 @@ def app_cli(
 
     if host not in LOOPBACK:
         msg.warn("Others can use the page without a password, and what they send is not encrypted.")
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)
+    listener = config.bind_socket()  # or says why not, and exits
     msg.good(f"The page is at http://{host}:{port} (Ctrl-C ends it)")
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listener])
