@@ -9,12 +9,12 @@ import io
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import spacy
@@ -38,9 +38,6 @@ try:
 except ImportError as error:
     raise missing_extra("app", error) from error
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
 MAX_CHARS = 100_000  # a page with more is no pleasure to look at
 MAX_BYTES = 10_000_000  # of an upload; Gradio's own limit
 COLUMNS = ("text", "label", "score", "dataset", "start", "end")
@@ -62,7 +59,7 @@ CSS = """
 
 def make_app(
     model: str | Path | None = None, *, domains: Sequence[str] = (), size: str = catalogue.MINI
-) -> "FastAPI":
+) -> FastAPI:
     """Make the page, for any ASGI server.
 
     model (str | Path | None): Path or package name of a pipeline. None: the page lets one choose
@@ -80,7 +77,7 @@ def make_app(
     os.environ["GRADIO_TEMP_DIR"] = folder.name
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> "AsyncIterator[None]":
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         folder.cleanup()
 
@@ -102,7 +99,7 @@ def make_app(
     )
 
 
-def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> "gr.Blocks":
+def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blocks:
     """Lay the page out.
 
     pipeline (str | None): The pipeline, if it is not chosen on the page.
@@ -187,20 +184,14 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> "gr.Bl
         )
         deid_button.click(on_deid, [text, action, key], safe, **queue)
         upload.upload(on_upload, upload, text, api_visibility="private")
-        # What was found in another text must not stand beside this one.
-        text.change(
-            lambda: ("", [], "", ""),
-            None,
-            [*outputs, safe],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        # What was found in another text must not stand beside this one. In the browser, at once:
+        # an answer of the server could come after what is found in this text.
+        text.change(None, None, [*outputs, safe], js="() => ['', null, '', '']")
     return page
 
 
 @contextmanager
-def told() -> "Iterator[None]":
+def told() -> Iterator[None]:
     """Show what goes wrong on the page, and print none of it: tracebacks may hold the text."""
     try:
         yield

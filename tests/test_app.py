@@ -272,6 +272,19 @@ def test_help_names_the_address():
 
 
 @pytest.mark.slow
+def test_without_deid_nothing_of_it_is_shown(run_python: Callable[..., str]):
+    code = (
+        "import sys\n"
+        "sys.modules['presidio_anonymizer'] = None\n"
+        "from spacy_openmed.app import make_page\n"
+        "page = make_page(None, (), 'mini')\n"
+        "tabs = [b for b in page.blocks.values() if type(b).__name__ == 'Tab']\n"
+        "print([tab.label for tab in tabs if tab.visible])"
+    )
+    assert run_python(code) == "['Entities', 'Table']\n"
+
+
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_an_error():
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))
@@ -354,6 +367,7 @@ def page(served: tuple[str, Path, Path]) -> Iterator["Page"]:
         # Chromium's sandbox can't be had by root, as in a container.
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(120_000)  # ms; other tests run beside it
         page.on("request", lambda request: asked.append(request.url))
         page.on("websocket", lambda websocket: asked.append(websocket.url))
         page.goto(served[0])
@@ -423,6 +437,8 @@ def test_page_forgets_what_was_found_in_another_text(page: "Page"):
     page.locator("#entities mark").first.wait_for()
     enter(page, "Another text.")
     page.locator("#entities mark").first.wait_for(state="detached")
+    turn_to(page, "Table")
+    assert page.get_by_text("Download as CSV").count() == page.get_by_text("asthma").count() == 0
 
 
 @pytest.mark.slow
