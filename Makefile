@@ -13,7 +13,7 @@ PYTEST_453 := $(TEST_ENV) $(VENV_453)/bin/python -m pytest $(PYTEST_ARGS)
 COMPONENT_TESTS := $(addprefix tests/test_, chaining.py pipeline.py serialize.py spans.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-corpora test-engines test-transformers-4.53 lint format wheel clean
+.PHONY: help demo test test-slow test-corpora test-engines test-transformers-4.53 screenshot lint format wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-engines: $(VENV)/.installed ## Run the component's tests with the other eng
 
 test-transformers-4.53: $(VENV_453)/.installed ## Run the tests with transformers 4.53 and spacy-transformers
 	$(PYTEST_453)
+
+screenshot: $(VENV)/.installed ## Make docs/app.png anew, with Chromium
+	OPENMED_SCREENSHOT=docs/app.png $(PYTEST) -m slow tests/test_app.py -k entities_of_a_note
 
 lint: $(VENV)/.installed ## Check format, style and types
 	$(BIN)/ruff format --check

@@ -151,6 +151,13 @@ class Errors:
     )
     OM518 = "[OM518] Name a pipeline, or a --domain, --dataset or --size, not both."
 
+    # The page
+    OM550 = "[OM550] The file is not encoded in UTF-8. Save it so, or paste its text."
+    OM551 = (
+        "[OM551] The text has {n_chars} characters; the page takes {limit}. "
+        "`python -m spacy openmed process` takes texts of any length."
+    )
+
     # Corpora
     OM040 = (
         "[OM040] No corpora in '{folder}' (a folder with 'ner' and 'docs' in it). They are not "

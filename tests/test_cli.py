@@ -53,6 +53,11 @@ def columns(output: str) -> list[list[str]]:
     return [line.split() for line in output.splitlines() if line.startswith("OpenMed/")]
 
 
+@pytest.mark.parametrize("name", [command.name for command in openmed_cli.registered_commands])
+def test_help_has_an_example(name: str):
+    assert f"python -m spacy openmed {name} " in " ".join(run(name, "--help").split())
+
+
 # models
 
 

@@ -1,8 +1,9 @@
 """`python -m spacy openmed`. Every `spacy` command imports this: nothing heavy at the top."""
 
 import typer
-from spacy.cli._util import app
+from spacy.cli._util import app as spacy_app
 
+from .app import app_cli
 from .convert import convert_cli
 from .deid import deid_cli
 from .download import download_cli
@@ -23,4 +24,5 @@ openmed_cli.command("convert")(convert_cli)
 openmed_cli.command("process")(process_cli)
 openmed_cli.command("deid")(deid_cli)
 openmed_cli.command("graph")(graph_cli)
-app.add_typer(openmed_cli)
+openmed_cli.command("app")(app_cli)
+spacy_app.add_typer(openmed_cli)

@@ -29,6 +29,8 @@ def convert_cli(
     """
     Convert an annotated corpus (IOB, PubTator, BioC, brat, JSON lines) to a .spacy file, and
     print what it holds and what was changed.
+
+    EXAMPLE: python -m spacy openmed convert corpus.pubtator train.spacy --type Chemical
     """
     try:
         if output_path.suffix != ".spacy":  # or a slip of the hand overwrites the corpus

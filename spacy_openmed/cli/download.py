@@ -18,6 +18,8 @@ def download_cli(
 ) -> None:
     """
     Download a checkpoint into a folder that `model.name` can be set to.
+
+    EXAMPLE: python -m spacy openmed download OpenMed/OpenMed-NER-PharmaDetect-PubMed-v2-109M pharma
     """
     try:
         download(id, folder, revision=revision)

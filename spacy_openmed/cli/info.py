@@ -17,6 +17,8 @@ def info_cli(
 ) -> None:
     """
     Show what a domain, a dataset or a checkpoint finds, and how well.
+
+    EXAMPLE: python -m spacy openmed info genomics
     """
     try:
         if name in catalogue.domains():

@@ -29,6 +29,8 @@ def models_cli(
 ) -> None:
     """
     List the checkpoints on the hub, those that fulfil all conditions.
+
+    EXAMPLE: python -m spacy openmed models --domain disease --max-params 150
     """
     try:
         found = catalogue.find(

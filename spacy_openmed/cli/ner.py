@@ -33,6 +33,8 @@ def ner_cli(
 ) -> None:
     """
     Find the entities of one text.
+
+    EXAMPLE: python -m spacy openmed ner note.txt --domain disease --domain pharmacology
     """
     import spacy
     from spacy import displacy

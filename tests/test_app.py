@@ -1,0 +1,486 @@
+"""The page to look at texts: what is behind it, and the page itself in a browser."""
+
+import csv
+import html
+import inspect
+import io
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import spacy
+
+pytest.importorskip("gradio")
+
+from conftest import block_network, make_nlp
+from test_cli import fail, run
+
+from spacy_openmed import app
+from spacy_openmed.batch import to_model
+from spacy_openmed.labels import DISPLACY_COLORS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+MINI = to_model({})
+DISEASES = to_model({"domain": "disease"})
+NOTE = "Rosa Lund, MRN: 0048291, seen March 4th for asthma. Ms. Lund took aspirin."
+EXAMPLE = Path(__file__).parent.parent / "examples" / "oncology_note.txt"
+
+
+# What is behind the page
+
+
+def test_finds_entities_and_marks_them_in_their_colours():
+    rows, marks = app.find("Aspirin for asthma.", MINI, 0.5)
+    assert {(row["text"], row["label"]) for row in rows} >= {
+        ("Aspirin", "CHEMICAL"),
+        ("asthma", "DISEASE"),
+    }
+    for label in ("CHEMICAL", "DISEASE"):
+        assert f'style="background: {DISPLACY_COLORS[label]}"' in marks
+
+
+def test_a_mark_tells_score_and_dataset():
+    (row,), marks = app.find("Bad asthma.", to_model({"dataset": "bc5cdr_disease"}), 0)
+    assert f'title="score {row["score"]:.2f}, bc5cdr_disease"' in marks
+
+
+def test_nothing_below_the_threshold(keyword_checkpoint: Path):
+    model = to_model({"model": {"name": str(keyword_checkpoint)}})
+    assert app.find("Take aspirin.", model, 0.5)[0]
+    assert app.find("Take aspirin.", model, 1.0)[0] == []
+
+
+def test_says_that_nothing_was_found():
+    rows, marks = app.find("Nothing.", DISEASES, 0.5)
+    assert (rows, "No entities found." in marks) == ([], True)
+
+
+def test_the_text_is_shown_as_it_is():
+    text = "<b>asthma</b>\n\n\t& <script>alert(1)</script> ${1 + 1} {{value}} {text}"
+    _, marks = app.find(text, DISEASES, 0.5)
+    shown = re.sub(r"<b>\w+</b><small>[\d.]+</small>", "", marks).replace("<br>", "\n")
+    assert html.unescape(re.sub(r"<[^>]*>", "", shown)).strip() == text
+    assert "<script" not in marks
+
+
+def test_entities_that_overlap_are_all_in_the_table_and_the_longest_is_shown(
+    keyword_checkpoint: Path, tmp_path: Path
+):
+    nlp = make_nlp(keyword_checkpoint)
+    ruler = nlp.add_pipe("span_ruler", config={"spans_key": None, "annotate_ents": True})
+    ruler.add_patterns([{"label": "PLAN", "pattern": "take aspirin"}])
+    nlp.to_disk(tmp_path / "nlp")
+    rows, marks = app.find("Please take aspirin.", str(tmp_path / "nlp"), 0.5)
+    assert [(row["text"], row["score"] is None) for row in rows] == [
+        ("take aspirin", True),
+        ("aspirin", False),
+    ]
+    assert re.findall("<mark.*?>(.*?)<b>", marks) == ["take aspirin"]
+
+
+def test_download_holds_the_table():
+    rows, _ = app.find('Asthma, or "asthma\nand COPD".', DISEASES, 0)
+    href = re.search('href="data:text/csv;charset=utf-8,(.*?)"', app.to_link(rows))
+    read = list(csv.DictReader(io.StringIO(unquote(href[1]), newline="")))
+    assert len(read) == len(rows) > 1
+    for cells, row in zip(read, rows, strict=True):
+        assert tuple(cells) == app.COLUMNS
+        assert (cells["text"], int(cells["start"])) == (row["text"], row["start"])
+        assert float(cells["score"]) == pytest.approx(row["score"], abs=1e-4)
+
+
+def test_an_upload_is_read_and_deleted(tmp_path: Path):
+    path = tmp_path / "note.txt"
+    path.write_bytes("\ufeffMénière\r\n".encode())
+    assert app.read_upload(path) == "Ménière\r\n"
+    assert not path.exists()
+
+
+def test_an_upload_that_is_no_text_is_an_error_and_deleted(tmp_path: Path):
+    path = tmp_path / "note.txt"
+    path.write_bytes("Ménière".encode("latin1"))
+    with pytest.raises(ValueError, match="OM550"):
+        app.read_upload(path)
+    assert not path.exists()
+
+
+def test_a_text_that_is_too_long_is_an_error():
+    text = "a" * (app.MAX_CHARS + 1)
+    for use in (
+        lambda: app.find(text, MINI, 0.5),
+        lambda: app.deidentify(text, None, "redact", ""),
+    ):
+        with pytest.raises(ValueError, match="OM551.*100,001 characters; the page takes 100,000"):
+            use()
+
+
+def test_what_fails_is_told_without_the_text(
+    impossible_checkpoint: Path, capfd: pytest.CaptureFixture[str]
+):
+    model = to_model({"model": {"name": str(impossible_checkpoint)}})
+    with pytest.raises(app.gr.Error) as raised, app.told():
+        app.find("impossible Rosa", model, 0.5)
+    assert "[OM" in raised.value.message
+    assert "Rosa" not in raised.value.message
+    assert not raised.value.print_exception
+    assert "Rosa" not in "".join(capfd.readouterr())
+
+
+@pytest.fixture(scope="module")
+def deid() -> None:
+    pytest.importorskip("presidio_anonymizer")
+
+
+@pytest.mark.usefixtures("deid")
+@pytest.mark.parametrize("action", app.ACTIONS)
+def test_deidentified_text_has_no_name(action: str):
+    text = app.deidentify(NOTE, None, action, "")
+    assert "Lund" not in text
+    assert "0048291" not in text
+    assert "took aspirin" in text
+
+
+@pytest.mark.usefixtures("deid")
+def test_surrogates_are_the_same_with_the_same_key_only():
+    key = "a secret of 16 bytes"
+    first, again, other = (app.deidentify(NOTE, None, "surrogate", k) for k in (key, key, ""))
+    assert first == again != other
+
+
+@pytest.mark.usefixtures("deid")
+def test_a_short_key_is_an_error():
+    with pytest.raises(ValueError, match="OM307"):
+        app.deidentify(NOTE, None, "surrogate", "short")
+
+
+@pytest.mark.usefixtures("deid")
+def test_a_pipeline_that_finds_identifiers_is_used_for_them(tmp_path: Path):
+    nlp = spacy.blank("en")
+    phi = nlp.add_pipe("openmed_phi", config={"spans_key": None, "annotate_spans_key": "ids"})
+    pattern = {"name": "ward", "regex": r"W\d\d", "score": 1.0}
+    phi.add_recognizers([{"name": "Ward", "supported_entity": "UNIQUE_ID", "patterns": [pattern]}])
+    nlp.to_disk(tmp_path / "nlp")
+    text = app.deidentify("On W17.", str(tmp_path / "nlp"), "redact", "")
+    assert text == "On [UNIQUE_ID]."
+
+
+@pytest.mark.usefixtures("deid")
+def test_a_pipeline_without_has_another_one_find_identifiers(
+    keyword_checkpoint: Path, tmp_path: Path
+):
+    make_nlp(keyword_checkpoint).to_disk(tmp_path / "nlp")
+    assert "Lund" not in app.deidentify(NOTE, str(tmp_path / "nlp"), "redact", "")
+
+
+# In processes of their own: Gradio leaves event loops open.
+SERVER = """
+import os
+from pathlib import Path
+from fastapi.testclient import TestClient
+from spacy_openmed.app import make_app
+
+with TestClient(make_app()) as client:
+    config = client.get("/config").json()
+    print(config["analytics_enabled"], config["run_history"])
+    print(client.get("/gradio_api/info").json())
+    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    print(folder.is_dir())
+print(folder.exists())
+"""
+
+
+@pytest.mark.slow
+def test_server_reports_to_nobody_and_keeps_nothing(run_python: Callable[..., str]):
+    assert run_python(SERVER).splitlines() == [
+        "False False",
+        "{'named_endpoints': {}, 'unnamed_endpoints': {}}",
+        "True",
+        "False",
+    ]
+
+
+FORGER = """
+import sys
+from fastapi.testclient import TestClient
+from spacy_openmed.app import make_app
+
+with TestClient(make_app()) as client:
+    events = client.get("/config").json()["dependencies"]
+    (upload,) = [e["id"] for e in events if ["upload"] == [name for _, name in e["targets"]]]
+    file = {"path": sys.argv[1], "meta": {"_type": "gradio.FileData"}}
+    call = {"data": [file], "fn_index": upload, "session_hash": "forger"}
+    client.post("/gradio_api/queue/join", json=call).raise_for_status()
+    print(client.get("/gradio_api/queue/data", params={"session_hash": "forger"}).text)
+"""
+
+
+@pytest.mark.slow
+def test_server_reads_uploads_only(run_python: Callable[..., str], tmp_path: Path):
+    path = tmp_path / "other.txt"
+    path.write_text("secret", encoding="utf8")
+    answer = run_python(FORGER, path)
+    assert '"success":false' in answer
+    assert "secret" not in answer
+    assert path.exists()
+
+
+# The command
+
+
+def test_missing_extra(run_python: Callable[..., str]):
+    code = (
+        "import sys\n"
+        "sys.modules['gradio'] = None\n"
+        "from typer.testing import CliRunner\n"
+        "from spacy_openmed.cli import openmed_cli\n"
+        "result = CliRunner().invoke(openmed_cli, ['app'])\n"
+        "print(result.exit_code, result.output)"
+    )
+    printed = " ".join(run_python(code).split())
+    assert printed.startswith("1 ")
+    assert "[OM027] This needs the package 'gradio'" in printed
+    assert 'pip install "spacy-openmed[app]"' in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["-d", "genomix"], "OM100"),
+        (["-s", "best"], "OM104"),
+        (["pipeline", "-d", "disease"], "OM518"),
+        (["no_such_pipeline"], "E050"),
+    ],
+)
+def test_a_bad_option_is_an_error(options: list[str], code: str):
+    assert f"[{code}]" in fail("app", *options)
+
+
+def test_help_names_the_address():
+    assert "127.0.0.1" in run("app", "--help")
+
+
+@pytest.mark.slow
+def test_without_deid_nothing_of_it_is_shown(run_python: Callable[..., str]):
+    code = (
+        "import sys\n"
+        "sys.modules['presidio_anonymizer'] = None\n"
+        "from spacy_openmed.app import make_page\n"
+        "page = make_page(None, (), 'mini')\n"
+        "tabs = [b for b in page.blocks.values() if type(b).__name__ == 'Tab']\n"
+        "print([tab.label for tab in tabs if tab.visible])"
+    )
+    assert run_python(code) == "['Entities', 'Table']\n"
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_an_error():
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        command = [sys.executable, "-m", "spacy", "openmed", "app", "--host", "0.0.0.0"]
+        result = subprocess.run(
+            [*command, "--port", str(taken.getsockname()[1])], capture_output=True, encoding="utf8"
+        )
+    assert result.returncode > 0
+    assert "without a password" in result.stdout
+    assert "The page is at" not in result.stdout
+    assert "Address already in use" in result.stderr
+
+
+# The page, in a browser
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, Path]]:
+    """The command as a user runs it, without a network: the page's address, the file of what the
+    command prints, and the folder of its temporary files."""
+    folder = tmp_path_factory.mktemp("app")
+    (folder / "tmp").mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = (
+        f"{inspect.getsource(block_network)}\nblock_network()\nimport runpy, sys\n"
+        "sys.argv = ['spacy', 'openmed', 'app', *sys.argv[1:]]\n"
+        "runpy.run_module('spacy', run_name='__main__')"
+    )
+    url, output = f"http://127.0.0.1:{port}/", folder / "output"
+    with (
+        output.open("w") as file,
+        subprocess.Popen(
+            [sys.executable, "-c", code, "--port", str(port)],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(folder / "tmp"), "HF_HOME": str(folder / "hub")},
+        ) as process,
+    ):
+        deadline = time.monotonic() + 120
+        while not answers(url):
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.2)
+        yield url, output, folder / "tmp"
+        process.terminate()
+
+
+def answers(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(url).status == 200
+    except OSError:
+        return False
+
+
+def find_browser() -> str | None:
+    """The path of a Chromium, if there is one."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if os.path.exists(path) else None
+
+
+@pytest.fixture
+def page(served: tuple[str, Path, Path]) -> Iterator["Page"]:
+    """The page, opened. Whatever it asks for has to be on this machine."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    browser = find_browser()
+    if browser is None:
+        pytest.skip("no Chromium: install Debian's, or run `playwright install chromium`")
+    asked: list[str] = []
+    with sync_api.sync_playwright() as playwright:
+        # Chromium's sandbox can't be had by root, as in a container.
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(120_000)  # ms; other tests run beside it
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("websocket", lambda websocket: asked.append(websocket.url))
+        page.goto(served[0])
+        yield page
+        chromium.close()
+    hosts = {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))}
+    assert hosts == {"127.0.0.1"}
+
+
+def enter(page: "Page", text: str) -> None:
+    page.get_by_label("Text", exact=True).fill(text)
+
+
+def press(page: "Page", name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def turn_to(page: "Page", tab: str) -> None:
+    page.get_by_role("tab", name=tab).click()
+
+
+@pytest.mark.slow
+def test_page_shows_the_entities_of_a_note(page: "Page"):
+    enter(page, EXAMPLE.read_text(encoding="utf8"))
+    for domain in ("pharmacology", "disease", "genomics"):
+        page.get_by_label(domain, exact=True).check()
+    press(page, "Find entities")
+    marks = page.locator("#entities mark")
+    marks.first.wait_for()
+    texts = marks.all_inner_texts()
+    assert any(re.match(r"paclitaxel\s*CHEMICAL\s*[01]\.\d\d", text) for text in texts)
+    assert any(re.match(r"peripheral neuropathy\s*DISEASE", text) for text in texts)
+    assert any(re.match(r"BRCA2\s*GENE_OR_GENE_PRODUCT", text) for text in texts)
+    if path := os.environ.get("OPENMED_SCREENSHOT"):
+        page.evaluate("document.querySelector('textarea').scrollTop = 0")
+        page.screenshot(path=path, animations="disabled")
+
+
+@pytest.mark.slow
+def test_page_downloads_the_table(page: "Page"):
+    enter(page, NOTE)
+    press(page, "Find entities")
+    turn_to(page, "Table")
+    with page.expect_download() as download:
+        page.get_by_text("Download as CSV").click()
+    assert download.value.suggested_filename == "entities.csv"
+    with open(download.value.path(), encoding="utf8", newline="") as file:
+        assert {"asthma", "aspirin"} <= {row["text"] for row in csv.DictReader(file)}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("deid")
+def test_page_shows_the_text_without_names(page: "Page"):
+    enter(page, NOTE)
+    turn_to(page, "De-identified")
+    press(page, "De-identify")
+    page.wait_for_function("document.querySelector('#safe textarea').value != ''")
+    shown = page.locator("#safe textarea").input_value()
+    assert "Lund" not in shown
+    assert shown.startswith("[PERSON]")
+
+
+@pytest.mark.slow
+def test_page_forgets_what_was_found_in_another_text(page: "Page"):
+    enter(page, NOTE)
+    press(page, "Find entities")
+    page.locator("#entities mark").first.wait_for()
+    enter(page, "Another text.")
+    page.locator("#entities mark").first.wait_for(state="detached")
+    turn_to(page, "Table")
+    assert page.get_by_text("Download as CSV").count() == page.get_by_text("asthma").count() == 0
+
+
+@pytest.mark.slow
+def test_page_takes_a_file(page: "Page", served: tuple[str, Path, Path], tmp_path: Path):
+    path = tmp_path / "note.txt"
+    path.write_text(NOTE, encoding="utf8")
+    page.set_input_files("input[type=file]", path)
+    page.wait_for_function("document.querySelector('textarea').value.includes('Rosa')")
+    assert left_over(served[2]) == []
+
+
+@pytest.mark.slow
+def test_page_tells_what_is_wrong_with_a_file(
+    page: "Page", served: tuple[str, Path, Path], tmp_path: Path
+):
+    path = tmp_path / "note.txt"
+    path.write_bytes("Ménière".encode("latin1"))
+    page.set_input_files("input[type=file]", path)
+    page.get_by_text("[OM550] The file is not encoded in UTF-8").wait_for()
+    assert left_over(served[2]) == []
+
+
+@pytest.mark.slow
+def test_page_tells_what_is_wrong_with_a_choice(page: "Page"):
+    enter(page, NOTE)
+    page.get_by_label("Size").click()
+    page.get_by_role("option", name="best").click()
+    press(page, "Find entities")
+    page.get_by_text("[OM104]").wait_for()
+
+
+@pytest.mark.slow
+def test_command_prints_where_the_page_is_and_no_text(page: "Page", served: tuple[str, Path, Path]):
+    enter(page, NOTE)
+    press(page, "Find entities")
+    page.locator("#entities mark").first.wait_for()
+    url, output, _ = served
+    printed = output.read_text(encoding="utf8")
+    assert url.rstrip("/") in printed
+    assert len(printed.splitlines()) == 1
+
+
+def left_over(folder: Path) -> list[Path]:
+    """Files that hold anything."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
