@@ -55,7 +55,7 @@ wheel: $(VENV)/.installed ## Build the wheel into dist/
 
 clean: ## Remove environments, builds and caches
 	rm -rf $(VENV) $(VENV_453) build dist *.egg-info demo.html
-	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: setup.cfg constraints/dev.txt constraints/no-deps.txt

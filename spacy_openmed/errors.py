@@ -158,6 +158,20 @@ class Errors:
         "`python -m spacy openmed process` takes texts of any length."
     )
 
+    # Service
+    OM540 = "[OM540] The request is not as /openapi.json says: see errors."
+    OM541 = "[OM541] The body has more than {limit} bytes."
+    OM542 = "[OM542] The request has {n} texts; it may have {limit}."
+    OM543 = "[OM543] Text {i} (counted from 0) has {n} characters; it may have {limit}."
+    OM544 = "[OM544] This needs the token: the header `Authorization: Bearer TOKEN`."
+    OM545 = "[OM545] Too many texts are waiting. Try again in a second."
+    OM546 = "[OM546] There was no answer within {seconds} seconds. Send less, or try again later."
+    OM547 = "[OM547] The server failed: {error}."
+    OM548 = (
+        "[OM548] The token (--token-file, or OPENMED_TOKEN) has to be of letters, digits and "
+        "-._~+/= alone, and of {least} characters at least."
+    )
+
     # Corpora
     OM040 = (
         "[OM040] No corpora in '{folder}' (a folder with 'ner' and 'docs' in it). They are not "
@@ -286,7 +300,6 @@ class Errors:
     OM340 = "[OM340] threshold has to be a number from 0 to 1, not {threshold}."
     OM341 = "[OM341] Can't read the weights of relations from '{path}'."
     OM342 = "[OM342] These are no weights of relations, as scripts/train_relation.py writes them."
-
     OM343 = '[OM343] scope has to be "sentence" or "document", not \'{scope}\'.'
     OM344 = "[OM344] '{format}' is none of the forms of a graph: {formats}."
     OM345 = (
@@ -313,6 +326,10 @@ class Warnings:
     OM903 = (
         "[OM903] No head of '{name}' that learns knows these labels of the data: {labels}. Their "
         "tokens are learned as outside of entities. add_label adds them."
+    )
+    OM549 = (
+        "[OM549] The service can be reached at {host} by other machines, and asks for no token: "
+        "--token-file sets one."
     )
 
 

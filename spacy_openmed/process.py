@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import spacy
 from pyarrow import fs, parquet
+from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
 from . import __version__
@@ -89,7 +90,7 @@ class Job:
         """RETURNS (dict[str, Any]): What the output depends on."""
         own = {k: v for k, v in asdict(self.annotator).items() if k not in ("device", "threads")}
         return {
-            "pipeline": fingerprint(self.annotator),
+            "pipeline": fingerprint(self.annotator.load()),
             "input": [self.source.format, self.source.fingerprint()],
             "settings": {
                 **own,
@@ -101,9 +102,8 @@ class Job:
         }
 
 
-def fingerprint(annotator: Annotator) -> str:
-    """RETURNS (str): A hash of the pipeline's settings and weights."""
-    nlp = annotator.load()
+def fingerprint(nlp: Language) -> str:
+    """RETURNS (str): A hash of a pipeline's settings and weights."""
     digest = hashlib.blake2b(nlp.config.to_str().encode("utf8"), digest_size=16)
     for _, pipe in nlp.pipeline:
         checkpoint = getattr(getattr(pipe, "shim", None), "checkpoint", None)

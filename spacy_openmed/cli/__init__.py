@@ -12,6 +12,7 @@ from .info import info_cli
 from .models import models_cli
 from .ner import ner_cli
 from .process import process_cli
+from .serve import serve_cli
 
 HELP = "Find, inspect, download and try OpenMed's checkpoints for biomedical and clinical text."
 
@@ -22,6 +23,7 @@ openmed_cli.command("download")(download_cli)
 openmed_cli.command("ner")(ner_cli)
 openmed_cli.command("convert")(convert_cli)
 openmed_cli.command("process")(process_cli)
+openmed_cli.command("serve")(serve_cli)
 openmed_cli.command("deid")(deid_cli)
 openmed_cli.command("graph")(graph_cli)
 openmed_cli.command("app")(app_cli)
