@@ -54,10 +54,10 @@ class Vocabulary:
 
     def ancestors(self, code: str) -> Iterator[Code]:
         """YIELDS (Code): What a code belongs to, the nearest first, up to its category."""
-        parent = self.codes.get(self.codes[code].parent)
-        while parent is not None:
-            yield parent
-            parent = self.codes.get(parent.parent)
+        child, parent = code, self.codes[code].parent
+        while parent in self.codes and parent != child:  # a block may be called as its category
+            yield self.codes[parent]
+            child, parent = parent, self.codes[parent].parent
 
     def to_billable(self, code: str) -> str | None:
         """Find the code to report where only a heading is known: the one that says no more.
