@@ -245,8 +245,8 @@ class Errors:
     # HCC coding support
     OM330 = "[OM330] threshold has to be a number from 0 to 1, not {threshold}."
     OM331 = (
-        "[OM331] The alias '{phrase}' is for '{code}', which is no code of this vocabulary that can "
-        "be reported (a heading of some can't)."
+        "[OM331] The alias '{phrase}' is for '{code}', which is no code of this vocabulary that "
+        "can be reported (a heading of some can't)."
     )
     OM332 = (
         "[OM332] The document has no doc._.hcc: nothing has looked for codes. Add openmed_hcc to "

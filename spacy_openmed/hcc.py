@@ -28,13 +28,16 @@ NOTICE = (
     "For a coder to review. These are ranked suggestions from the words of the notes, no coding: "
     "whether a diagnosis was made, is current and may be reported has to be read in the notes."
 )
+DEFAULT = {"age": 70, "sex": "F"}  # where only categories are asked for
 SKIPPED = ("is_negated", "is_family", "is_hypothetical")
 HISTORICAL = "is_historical"
 LABELS = ("DISEASE", "CANCER")
 WIDEST = 5  # tokens to either side of a mention
 # Abbreviations that mostly mean something else where no model has called them a disease: room
 # air, physical examination, ...
-AMBIGUOUS = frozenset("ALS CAP CF CHB CHD CRI HCM ICM PE RA SAH SCD TAA UC".split())
+AMBIGUOUS = {
+    *("ALS", "CAP", "CF", "CHB", "CHD", "CRI", "HCM", "ICM", "PE", "RA", "SAH", "SCD", "TAA", "UC")
+}
 
 
 @Language.factory(
@@ -104,7 +107,7 @@ class OpenMedHCC(Pipe):
         register_extensions()
         self.vocab = vocab
         self.name = name
-        self.labels = frozenset(canonical_label(label) for label in labels)
+        self.ent_labels = frozenset(canonical_label(label) for label in labels)
         self.span_keys = tuple(span_keys)
         self.threshold = threshold
         self.n_candidates = n_candidates
@@ -151,9 +154,9 @@ class OpenMedHCC(Pipe):
             util.warnings.warn(Warnings.OM339.format(name=self.name), stacklevel=2)
         set_sentence_starts(doc)
         linked, unlinked = [], []
-        mentions = self.find_mentions(doc)
+        mentions, skipped = self.find_mentions(doc)
         for mention in mentions:
-            name = self.widen(mention, mentions)
+            name = self.widen(mention, mentions, skipped)
             candidates = self.linker.link(name.text, self.n_candidates)
             mention._.icd10cm = [candidate._asdict() for candidate in candidates]
             place = {
@@ -168,51 +171,42 @@ class OpenMedHCC(Pipe):
                 unlinked.append({**place, "candidates": mention._.icd10cm})
         doc._.hcc, doc._.hcc_unlinked = linked, unlinked
 
-    def find_mentions(self, doc: Doc) -> list[Span]:
+    def find_mentions(self, doc: Doc) -> tuple[list[Span], list[Span]]:
         """Find what is to be linked.
 
         doc (Doc): The document.
-        RETURNS (list[Span]): The entities with the labels, of the patient, and neither denied nor
-            only possible. None overlaps another: the longest are taken. What is skipped takes
-            the shorter ones in it along.
+        RETURNS (tuple[list[Span], list[Span]]): The entities with the labels that are of the
+            patient, and neither denied nor only possible: the longest, without overlaps; and
+            those that are not. What overlaps one of these is not linked either.
         """
         spans = [*doc.ents, *(span for key in self.span_keys for span in doc.spans.get(key, ()))]
-        spans = [span for span in spans if canonical_label(span.label_) in self.labels]
-        skipped = [span for span in spans if any(_is(span, name) for name in SKIPPED)]
-        return [
-            span
-            for span in util.filter_spans(spans)
-            if not any(span.start < other.end and other.start < span.end for other in skipped)
-        ]
+        spans = [span for span in spans if canonical_label(span.label_) in self.ent_labels]
+        skipped = [span for span in spans if _is_skipped(span)]
+        return [span for span in util.filter_spans(spans) if not _overlaps(span, skipped)], skipped
 
-    def widen(self, mention: Span, mentions: Sequence[Span]) -> Span:
+    def widen(self, mention: Span, mentions: Sequence[Span], skipped: Sequence[Span]) -> Span:
         """Take in the words around a mention with which it is the name of a code: "stage 3b" of
         "CKD stage 3b", "history of" of "history of MI".
 
         mention (Span): The mention.
         mentions (Sequence[Span]): All mentions of the document.
-        RETURNS (Span): The longest such name in its sentence, else the mention. It begins with no
-            other mention, and holds no entity of the document that is not a mention.
+        skipped (Sequence[Span]): What is not to be linked.
+        RETURNS (Span): The longest such name in its sentence, else the mention. It begins before
+            no other mention's start, and takes in nothing that is not to be linked.
         """
         doc, sentence = mention.doc, mention.sent
         starts = {other.start for other in mentions}
         first = max(sentence.start, mention.start - WIDEST)
-        last = min(max(sentence.end, mention.end), mention.end + WIDEST)
-        others = [
-            ent for ent in doc.ents if canonical_label(ent.label_) in self.labels
-            and any(_is(ent, name) for name in SKIPPED)
-        ]
+        last = max(min(sentence.end, mention.end + WIDEST), mention.end)
         windows = sorted(
             (start - end, start, end)
             for start in range(first, mention.start + 1)
             for end in range(mention.end, last + 1)
-            if start == mention.start or starts.isdisjoint(range(start, mention.start))
+            if starts.isdisjoint(range(start, mention.start))
         )
         for _, start, end in windows:
             window = doc[start:end]
-            if any(other.start < end and start < other.end for other in others):
-                continue
-            if self.linker.is_name(window.text):
+            if self.linker.is_name(window.text) and not _overlaps(window, skipped):
                 return window
         return mention
 
@@ -249,7 +243,9 @@ class OpenMedHCC(Pipe):
 
         DOCS: https://spacy.io/api/pipe#to_bytes
         """
-        return util.to_bytes({"vocabulary": lambda: self.vocabulary.to_rows()}, exclude)
+        return util.to_bytes(
+            {"vocabulary": lambda: srsly.msgpack_dumps(self.vocabulary.to_rows())}, exclude
+        )
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "OpenMedHCC":
         """Load the vocabulary from bytes.
@@ -260,7 +256,8 @@ class OpenMedHCC(Pipe):
 
         DOCS: https://spacy.io/api/pipe#from_bytes
         """
-        util.from_bytes(bytes_data, {"vocabulary": self._set_vocabulary}, exclude)
+        readers = {"vocabulary": lambda b: self._set_vocabulary(srsly.msgpack_loads(b))}
+        util.from_bytes(bytes_data, readers, exclude)
         return self
 
     def _set_vocabulary(self, rows: Mapping[str, list]) -> None:
@@ -288,6 +285,24 @@ def alias_patterns(label: str = "DISEASE") -> list[dict[str, Any]]:
         if alias not in AMBIGUOUS:
             patterns.append({"label": label, "pattern": [{"ORTH": alias}] if is_short else alias})
     return patterns
+
+
+def add_hcc_pipes(
+    nlp: Language, *, size: str = "mini", settings: Mapping[str, Any] = SimpleFrozenDict()
+) -> OpenMedHCC:
+    """Add all components that go from a note to its codes: aliases by an `entity_ruler`, a model,
+    the clinical context, and `openmed_hcc`.
+
+    nlp (Language): The pipeline.
+    size (str): Size of the model for diseases.
+    settings (Mapping[str, Any]): Settings of `openmed_hcc`.
+    RETURNS (OpenMedHCC): The last component.
+    """
+    ruler = nlp.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
+    ruler.add_patterns(alias_patterns())  # type: ignore[attr-defined]
+    nlp.add_pipe("openmed_ner", config={"domain": "disease", "size": size})
+    nlp.add_pipe("openmed_context")
+    return nlp.add_pipe("openmed_hcc", config=dict(settings))  # type: ignore[return-value]
 
 
 def find_hccs(code: str, model: str) -> list[str]:
@@ -366,9 +381,10 @@ def calculate(
     from pydantic import ValidationError
 
     is_known = demographics is not None
+    # Categories do not depend on age and sex, but for a few edits.
+    given: Mapping[str, Any] = demographics if demographics is not None else DEFAULT
     try:
-        # Categories do not depend on age and sex, but for a few edits.
-        person = Demographics(**(demographics if is_known else {"age": 70, "sex": "F"}))
+        person = Demographics(**given)
     except ValidationError as error:
         fields = ", ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
         raise ValueError(Errors.OM333.format(error=fields)) from None
@@ -414,6 +430,14 @@ def _to_evidence(
         "historical": found["historical"],
         **{key: found[key] for key in keys},
     }
+
+
+def _is_skipped(span: Span) -> bool:
+    return any(_is(span, name) for name in SKIPPED)
+
+
+def _overlaps(span: Span, others: Iterable[Span]) -> bool:
+    return any(span.start < other.end and other.start < span.end for other in others)
 
 
 def _is(span: Span, name: str) -> bool:

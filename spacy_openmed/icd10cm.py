@@ -73,12 +73,15 @@ class Vocabulary:
 
     def to_rows(self) -> dict[str, list]:
         """RETURNS (dict[str, list]): The vocabulary as plain lists, for `from_rows`."""
-        return {"codes": [list(code) for code in self.codes.values()], "aliases": [*self.aliases.items()]}
+        return {
+            "codes": [list(code) for code in self.codes.values()],
+            "aliases": [*self.aliases.items()],
+        }
 
     @classmethod
     def from_rows(cls, rows: Mapping[str, list]) -> "Vocabulary":
         """RETURNS (Vocabulary): The vocabulary that `to_rows` gave."""
-        codes = [Code(*values, tuple(terms)) for *values, terms in rows["codes"]]
+        codes = [Code(*row[:4], tuple(row[4])) for row in rows["codes"]]
         return cls({code.code: code for code in codes}, dict(rows["aliases"]))
 
 

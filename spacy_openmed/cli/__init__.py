@@ -6,6 +6,7 @@ from spacy.cli._util import app
 from .convert import convert_cli
 from .deid import deid_cli
 from .download import download_cli
+from .hcc import hcc_cli
 from .info import info_cli
 from .models import models_cli
 from .ner import ner_cli
@@ -21,4 +22,5 @@ openmed_cli.command("ner")(ner_cli)
 openmed_cli.command("convert")(convert_cli)
 openmed_cli.command("process")(process_cli)
 openmed_cli.command("deid")(deid_cli)
+openmed_cli.command("hcc")(hcc_cli)
 app.add_typer(openmed_cli)
