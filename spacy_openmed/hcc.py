@@ -13,7 +13,7 @@ import srsly
 from spacy import util
 from spacy.language import Language
 from spacy.pipeline import Pipe
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, Token
 from spacy.util import SimpleFrozenDict, SimpleFrozenList
 from spacy.vocab import Vocab
 
@@ -203,6 +203,8 @@ class OpenMedHCC(Pipe):
             for start in range(first, mention.start + 1)
             for end in range(mention.end, last + 1)
             if starts.isdisjoint(range(start, mention.start))
+            and (start == mention.start or _is_word(doc[start]))
+            and (end == mention.end or _is_word(doc[end - 1]))
         )
         for _, start, end in windows:
             window = doc[start:end]
@@ -370,8 +372,8 @@ def calculate(
     codes (Iterable[str]): The codes.
     model (str): "v24" or "v28".
     demographics (Mapping[str, Any] | None): See `patient_report`.
-    RETURNS (dict[str, Any]): "raf", the score (None without demographics), "interactions", and
-        "hccs": each with its label, coefficient (None without demographics) and codes.
+    RETURNS (dict[str, Any]): "raf", the score, "coefficients", what it is the sum of (both None
+        without demographics), and "hccs": each with its label, coefficient and codes.
     RAISES (ValueError): For demographics that are none.
     """
     try:
@@ -390,7 +392,7 @@ def calculate(
         raise ValueError(Errors.OM333.format(error=fields)) from None
     result = _load_calculator(model).calculate_from_diagnosis(list(codes), person)
     return {
-        "raf": result.risk_score if is_known else None,
+        "raf": round(result.risk_score, 3) if is_known else None,
         "hccs": [
             {
                 "hcc": detail.hcc,
@@ -402,7 +404,7 @@ def calculate(
             }
             for detail in sorted(result.hcc_details, key=lambda detail: int(detail.hcc))
         ],
-        "interactions": {k: v for k, v in result.interactions.items() if v} if is_known else None,
+        "coefficients": dict(result.coefficients) if is_known else None,
     }
 
 
@@ -430,6 +432,10 @@ def _to_evidence(
         "historical": found["historical"],
         **{key: found[key] for key in keys},
     }
+
+
+def _is_word(token: Token) -> bool:
+    return not (token.is_punct or token.is_space)
 
 
 def _is_skipped(span: Span) -> bool:
