@@ -263,6 +263,22 @@ class Errors:
         "no such list."
     )
 
+    # HCC coding support
+    OM330 = "[OM330] threshold has to be a number from 0 to 1, not {threshold}."
+    OM331 = (
+        "[OM331] The alias '{phrase}' is for '{code}', which is no code of this vocabulary that "
+        "can be reported (a heading of some can't)."
+    )
+    OM332 = (
+        "[OM332] The document has no doc._.hcc: nothing has looked for codes. Add openmed_hcc to "
+        "the pipeline."
+    )
+    OM333 = "[OM333] These are no demographics for a risk score: {error}."
+    OM334 = "[OM334] There is no model '{model}'. There are: {known}."
+    OM335 = "[OM335] {path}, line {number}: not a note in JSON. Expected {expected}."
+    OM336 = "[OM336] There are no notes (.txt or .jsonl) in '{path}'."
+    OM337 = "[OM337] The notes of patient '{patient}' have different values of '{field}'."
+
     # De-identification
     OM300 = (
         "[OM300] De-identification needs the package '{package}', which is not installed: "
@@ -330,6 +346,10 @@ class Warnings:
     OM549 = (
         "[OM549] The service can be reached at {host} by other machines, and asks for no token: "
         "--token-file sets one."
+    )
+    OM339 = (
+        "[OM339] Nothing has looked for what is negated or of the family: component '{name}' gives "
+        "codes to every mention. Add openmed_context before it."
     )
 
 

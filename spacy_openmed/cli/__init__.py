@@ -8,6 +8,7 @@ from .convert import convert_cli
 from .deid import deid_cli
 from .download import download_cli
 from .graph import graph_cli
+from .hcc import hcc_cli
 from .info import info_cli
 from .models import models_cli
 from .ner import ner_cli
@@ -28,3 +29,4 @@ openmed_cli.command("deid")(deid_cli)
 openmed_cli.command("graph")(graph_cli)
 openmed_cli.command("app")(app_cli)
 spacy_app.add_typer(openmed_cli)
+openmed_cli.command("hcc")(hcc_cli)

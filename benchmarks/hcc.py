@@ -1,0 +1,266 @@
+"""HCC coding support: linking, notes with planted diagnoses, and hccinfhir beside hccpy.
+
+    python benchmarks/hcc.py
+
+It needs the extra `hcc` and, for the last part, hccpy; no corpora.
+
+Linking: of the inclusion terms of ICD-10-CM (without injuries and external causes) 1,000 are taken
+out, and the code that each stood at is to be found by the descriptions and the other terms. The
+ranking was fitted on 1,000 others (`scripts/icd10cm_ranker.py`), our aliases are left out. The
+baseline is the cosine of character n-grams. `HCC F1` is that of the categories of the first code.
+Thresholds: what is left of it where codes with a lower score are not taken.
+Aliases: the phrases of `ALIASES`, written after the alias file by the same hands: few of them stand
+in it as they are.
+Notes: those of `examples/hcc_notes.jsonl`, written for this: diagnoses with their codes, and what is
+denied, of the family, or only possible. The rules were revised once after a look at them.
+"""
+
+import json
+import random
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import spacy
+import typer
+from spacy.scorer import PRFScore
+from util import print_rows
+
+from spacy_openmed.hcc import MODELS, add_hcc_pipes, calculate, find_hccs, patient_report
+from spacy_openmed.icd10cm import read_vocabulary
+from spacy_openmed.linking import NGRAMS, Candidate, Linker
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from icd10cm_ranker import Term, split_terms, without_terms
+
+NOTES = Path(__file__).parent.parent / "examples" / "hcc_notes.jsonl"
+OTHERS = ("distractors", "hypothetical")  # what a note has beside its diagnoses
+N_PATIENTS = 400
+SEED = 0
+THRESHOLDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+# fmt: off
+ALIASES = {
+    "CHF exacerbation": "I50.9", "worsening HFrEF": "I50.20", "A. fib": "I48.91",
+    "htn, uncontrolled": "I10", "DM type II": "E11.9", "type-2 diabetes": "E11.9",
+    "T2DM, uncontrolled": "E11.65", "diabetes type 2": "E11.9", "CKD, stage IIIb": "N18.32",
+    "stage 4 chronic renal disease": "N18.4", "kidney failure, acute": "N17.9",
+    "ESRD on HD": "N18.6", "COPD, severe": "J44.9", "acute COPD exacerbation": "J44.1",
+    "coronary disease": "I25.10", "CA of breast": "C50.919", "cancer of prostate": "C61",
+    "carcinoma of the pancreas": "C25.9", "lung malignancy": "C34.90", "renal cell CA": "C64.9",
+    "mets to liver": "C78.7", "brain mets": "C79.31", "bony metastases": "C79.51",
+    "Parkinson disease": "G20.A1", "Alzheimer dementia": "G30.9", "hep C, chronic": "B18.2",
+    "alcoholic cirrhosis of the liver": "K70.30", "NASH cirrhosis": "K75.81",
+    "peripheral vascular disease": "I73.9", "left sided hemiparesis": "G81.94",
+    "acute DVT": "I82.409", "acute PE": "I26.99", "ruptured AAA": "I71.30",
+    "major depression, recurrent": "F33.9", "EtOH dependence": "F10.20", "lupus": "M32.9",
+    "RA": "M06.9", "ulcerative colitis": "K51.90", "Crohn's": "K50.90", "AKI": "N17.9",
+}
+# fmt: on
+
+
+def main(
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    limit: int | None = typer.Option(None, help="Take no more terms and patients than this"),
+) -> None:
+    """
+    Measure linking, HCC categories of notes, and risk scores.
+    """
+    header = ("linking", "terms", "code@1", "code@5", "category@1", "HCC F1 V24", "HCC F1 V28")
+    tables = score_linking(limit)
+    print_rows(header, tables[0], as_json)
+    header = ("terms", "threshold", "coded", "category right", "HCC P", "HCC R", "HCC F1 V28")
+    print_rows(header, tables[1], as_json)
+    print_rows(("aliases", "phrases", "code@1", "code@5"), score_aliases(), as_json)
+    header = (
+        "notes",
+        "number",
+        "gold",
+        "P",
+        "R",
+        "F1",
+        "denied or family coded",
+        "possible coded",
+        "mean |RAF error|",
+    )
+    print_rows(header, score_notes(), as_json)
+    header = ("hccinfhir and hccpy", "patients", "same categories", "same score")
+    print_rows(header, compare_calculators(limit or N_PATIENTS), as_json)
+
+
+def score_linking(limit: int | None = None) -> tuple[list[tuple], list[tuple]]:
+    """RETURNS (tuple[list[tuple], list[tuple]]): How often the code of a term that was taken out
+    is found, and the same with abstention."""
+    dev, test = split_terms()
+    rows, thresholds = [], []
+    for part, terms in (("dev", dev), ("test", test)):
+        # The test part's vocabulary has the dev terms; neither has those it is asked for.
+        vocabulary = without_terms(read_vocabulary(), [*terms, *(test if part == "dev" else ())])
+        linker = Linker(vocabulary)
+        asked = terms[:limit]
+        baseline = rank_by_characters(linker, [term.text for term in asked])
+        candidates = [linker.rank(term.text) for term in asked]
+        ranked = [[c.code for c in found] for found in candidates]
+        first = [found[0] for found in candidates]
+        thresholds += [(part, *score_threshold(asked, first, value)) for value in THRESHOLDS]
+        rows.append((f"character TF-IDF, {part}", *score_ranking(asked, baseline)))
+        rows.append((f"ours, {part}", *score_ranking(asked, ranked)))
+    return rows, thresholds
+
+
+def score_threshold(
+    terms: Sequence[Term], first: Sequence[Candidate], threshold: float
+) -> tuple[float, ...]:
+    """RETURNS (tuple[float, ...]): The threshold, and in per cent: terms that get a code, how many
+    of these have the right category of ICD-10-CM, and P, R and F1 of the categories of V28."""
+    prf = PRFScore()
+    taken = []
+    for term, candidate in zip(terms, first, strict=True):
+        is_taken = candidate.score >= threshold
+        found = set(find_hccs(candidate.code, "v28")) if is_taken else set()
+        prf.score_set(found, set(find_hccs(term.code, "v28")))
+        if is_taken:
+            taken.append(candidate.code[:3] == term.code[:3])
+    shares = (len(taken) / len(terms), np.mean(taken), prf.precision, prf.recall, prf.fscore)
+    return threshold, *(100 * float(share) for share in shares)
+
+
+def rank_by_characters(linker: Linker, texts: Sequence[str]) -> list[list[str]]:
+    """RETURNS (list[list[str]]): Codes by the cosine of their nearest term's n-grams."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    names = [(name, c.code) for c in linker.codes for name in (c.description, *c.terms)]
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=NGRAMS, dtype=np.float32)
+    matrix = vectorizer.fit_transform(name for name, _ in names).T.tocsr()
+    ranked = []
+    for text in texts:
+        cosines = (vectorizer.transform([text]) @ matrix).toarray().ravel()
+        best = np.argsort(-cosines, kind="stable")[:100]
+        ranked.append(list(dict.fromkeys(names[i][1] for i in best)))
+    return ranked
+
+
+def score_ranking(terms: Sequence[Term], ranked: Sequence[Sequence[str]]) -> tuple:
+    """RETURNS (tuple): Number of terms, code@1, code@5, category@1, and F1 of the categories of
+    HCC by the first code, for V24 and V28."""
+    pairs = [(term.code, codes) for term, codes in zip(terms, ranked, strict=True)]
+    hits = [
+        np.mean([codes[0] == code for code, codes in pairs]),
+        np.mean([code in codes[:5] for code, codes in pairs]),
+        np.mean([codes[0][:3] == code[:3] for code, codes in pairs]),
+    ]
+    scores = []
+    for model in MODELS:
+        prf = PRFScore()
+        for code, codes in pairs:
+            prf.score_set(set(find_hccs(codes[0], model)), set(find_hccs(code, model)))
+        scores.append(prf.fscore)
+    return len(pairs), *(f"{value:.3f}" for value in (*hits, *scores))
+
+
+def score_aliases() -> list[tuple]:
+    """RETURNS (list[tuple]): How often the phrases of `ALIASES` get their code."""
+    vocabulary = read_vocabulary()
+    rows = []
+    for name, linker in (
+        ("with", Linker(vocabulary)),
+        ("without", Linker(without_terms(vocabulary, []))),
+    ):
+        found = [[c.code for c in linker.link(phrase)] for phrase in ALIASES]
+        pairs = list(zip(ALIASES.values(), found, strict=True))
+        first = np.mean([codes[0] == code for code, codes in pairs])
+        rows.append(
+            (
+                f"{name} the alias file",
+                len(pairs),
+                f"{first:.3f}",
+                f"{np.mean([code in codes for code, codes in pairs]):.3f}",
+            )
+        )
+    return rows
+
+
+def score_notes() -> list[tuple]:
+    """RETURNS (list[tuple]): Categories of HCC, and codes, found in the notes."""
+    notes = [json.loads(line) for line in NOTES.read_text(encoding="utf8").splitlines()]
+    nlp = spacy.blank("en")
+    add_hcc_pipes(nlp)
+    reports = []
+    for note in notes:
+        demographics = {"age": note["age"], "sex": note["sex"]}
+        doc = nlp(note["text"])
+        reports.append(patient_report([doc], patient=note["patient"], demographics=demographics))
+    rows = []
+    coded = [{row["code"] for row in report["codes"] if row["counted"]} for report in reports]
+    for model in MODELS:
+        prf, errors = PRFScore(), []
+        wrong = dict.fromkeys(OTHERS, 0)
+        for note, report in zip(notes, reports, strict=True):
+            gold = calculate(note["codes"], model, report["demographics"])
+            found = report["models"][model]
+            prf.score_set(_hccs(found), _hccs(gold))
+            errors.append(abs(found["raf"] - gold["raf"]))
+            extra = _hccs(found) - _hccs(gold)
+            for key in OTHERS:
+                wrong[key] += len(extra & {h for c in note[key] for h in find_hccs(c, model)})
+        error = float(np.mean(errors))
+        rows.append((f"HCC {model.upper()}", len(notes), *_values(prf), *wrong.values(), error))
+    prf = PRFScore()
+    wrong = dict.fromkeys(OTHERS, 0)
+    for note, codes in zip(notes, coded, strict=True):
+        prf.score_set(codes, set(note["codes"]))
+        for key in OTHERS:
+            wrong[key] += len(codes & set(note[key]))
+    return [*rows, ("codes", len(notes), *_values(prf), *wrong.values(), None)]
+
+
+def _hccs(result: dict) -> set[str]:
+    return {row["hcc"] for row in result["hccs"]}
+
+
+def _values(prf: PRFScore) -> tuple:
+    return prf.tp + prf.fn, 100 * prf.precision, 100 * prf.recall, 100 * prf.fscore
+
+
+def compare_calculators(n_patients: int) -> list[tuple]:
+    """RETURNS (list[tuple]): How often hccinfhir and hccpy agree on random patients."""
+    with warnings.catch_warnings():  # pkg_resources, which hccpy imports, is deprecated
+        warnings.simplefilter("ignore")
+        from hccpy.hcc import HCCEngine
+
+    rng = random.Random(SEED)
+    rows = []
+    for model, version in (("v24", "24"), ("v28", "28")):
+        engine = HCCEngine(version)
+        known = sorted(
+            set(engine.dx2cc)
+            & {
+                c.code.replace(".", "")
+                for c in read_vocabulary().codes.values()
+                if find_hccs(c.code, model)
+            }
+        )
+        categories = scores = 0
+        for _ in range(n_patients):
+            codes = rng.sample(known, rng.randint(1, 8))
+            age, sex = rng.randint(65, 94), rng.choice("MF")
+            ours = calculate(
+                codes,
+                model,
+                {"age": age, "sex": sex, "orec": "0", "crec": "0", "dual_elgbl_cd": "00"},
+            )
+            theirs = engine.profile(codes, age=age, sex=sex, elig="CNA", orec="0")
+            wanted = {
+                name.removeprefix("HCC")
+                for name in theirs["hcc_lst"]
+                if name.removeprefix("HCC").isdigit()
+            }
+            categories += _hccs(ours) == wanted
+            scores += abs(ours["raf"] - theirs["risk_score"]) < 0.0015
+        rows.append((model.upper(), n_patients, categories, scores))
+    return rows
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,150 @@
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spacy.cli._util import Arg, Opt
+from wasabi import msg
+
+from .. import catalogue
+from ..errors import Errors
+from .ner import SIZES
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+PATIENT, TEXT = "patient", "text"
+DEMOGRAPHICS = (
+    *("age", "sex", "dual_elgbl_cd", "orec", "crec", "new_enrollee", "snp", "low_income"),
+)
+EXPECTED = f'an object with "{TEXT}", a string, and perhaps "{PATIENT}" and demographics'
+Note = dict[str, Any]
+
+
+def hcc_cli(
+    # fmt: off
+    notes: Path = Arg(
+        ...,
+        help="A .txt file (one note), a .jsonl file, or a folder of them; '-': JSONL from "
+        f'standard input. A line has "{TEXT}", and may have "{PATIENT}", "age", "sex", '
+        '"dual_elgbl_cd", "orec", ...; a .txt file is of the patient of its name',
+        allow_dash=True,
+    ),
+    output: Path | None = Opt(
+        None, "--output", "-o", help="Write the reports there, not to standard output"
+    ),
+    historical: bool = Opt(
+        False, "--historical", "-H", help="Let diagnoses count that are mentioned as history only"
+    ),
+    threshold: float | None = Opt(
+        None, "--threshold", "-t", help="Lowest score of a code; lower gives more codes"
+    ),
+    pipeline: str | None = Opt(
+        None, "--pipeline", "-P", help="A pipeline that has openmed_hcc, instead of one made here"
+    ),
+    size: str = Opt(catalogue.MINI, "--size", "-s", help=f"Size of the checkpoint: {SIZES}"),
+    # fmt: on
+) -> None:
+    """
+    Suggest ICD-10-CM codes and HCC categories for a coder to review: one JSON object a patient,
+    with the evidence of each code. Without age and sex there is no risk score.
+
+    EXAMPLE: python -m spacy openmed hcc notes.jsonl --output reports.jsonl
+    """
+    try:
+        lines = [
+            json.dumps(report)
+            for report in _report(
+                list(read_notes(notes)), _make_pipeline(pipeline, size, threshold), historical
+            )
+        ]
+        content = "".join(f"{line}\n" for line in lines)
+        if output is not None:
+            output.write_text(content, encoding="utf8")
+        else:
+            sys.stdout.write(content)
+    except (ImportError, OSError, ValueError) as err:
+        msg.fail(str(err), exits=1)
+
+
+def read_notes(path: Path) -> Iterator[Note]:
+    """Read notes.
+
+    path (Path): A file or a folder, or "-".
+    YIELDS (dict[str, Any]): Each note, with "text" and "patient".
+    RAISES (OSError): If there are none.
+    RAISES (ValueError): If a line is no note.
+    """
+    if str(path) == "-":
+        yield from _read_lines(path, sys.stdin.buffer.read())
+        return
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    files = [file for file in files if file.suffix in (".txt", ".jsonl") and file.is_file()]
+    if not files:
+        raise OSError(Errors.OM336.format(path=path))
+    for file in files:
+        if file.suffix == ".jsonl":
+            yield from _read_lines(file, file.read_bytes())
+        else:
+            yield {PATIENT: file.stem, TEXT: _decode(file, file.read_bytes())}
+
+
+def _read_lines(path: Path, content: bytes) -> Iterator[Note]:
+    for number, line in enumerate(_decode(path, content).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            note = json.loads(line)
+        except json.JSONDecodeError:
+            note = None
+        if not isinstance(note, dict) or not isinstance(note.get(TEXT), str):
+            raise ValueError(Errors.OM335.format(path=path, number=number, expected=EXPECTED))
+        yield {**note, PATIENT: str(note.get(PATIENT, number))}
+
+
+def _decode(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf8")
+    except UnicodeDecodeError:
+        raise ValueError(Errors.OM204.format(path=path)) from None
+
+
+def _make_pipeline(pipeline: str | None, size: str, threshold: float | None) -> "Language":
+    import spacy
+
+    from ..hcc import add_hcc_pipes
+
+    if pipeline is None:
+        nlp = spacy.blank("en")
+        add_hcc_pipes(nlp, size=size)
+    else:
+        nlp = spacy.load(pipeline)
+    if threshold is not None:
+        for name in nlp.pipe_names:
+            if nlp.get_pipe_meta(name).factory == "openmed_hcc":
+                nlp.get_pipe(name).threshold = threshold  # type: ignore[attr-defined]
+    return nlp
+
+
+def _report(notes: list[Note], nlp: "Language", historical: bool) -> Iterator[dict[str, Any]]:
+    from ..hcc import patient_report
+
+    patients: dict[str, list[Note]] = {}
+    for note in notes:
+        patients.setdefault(note[PATIENT], []).append(note)
+    demographics = {patient: _demographics(patient, rows) for patient, rows in patients.items()}
+    for patient, rows in patients.items():
+        docs = list(nlp.pipe(row[TEXT] for row in rows))
+        yield patient_report(
+            docs, patient=patient, demographics=demographics[patient], historical=historical
+        )
+
+
+def _demographics(patient: str, notes: list[Note]) -> dict[str, Any] | None:
+    found: dict[str, Any] = {}
+    for note in notes:
+        for field in DEMOGRAPHICS:
+            if field in note and found.setdefault(field, note[field]) != note[field]:
+                raise ValueError(Errors.OM337.format(patient=patient, field=field))
+    return found or None

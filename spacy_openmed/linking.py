@@ -1,0 +1,354 @@
+"""Link mentions of diseases to ICD-10-CM: by their exact words, else by a ranking.
+
+What a mention is called in the vocabulary, or by an alias, is looked up in spaCy's
+`InMemoryLookupKB`. Else all codes are compared with it by character n-grams, and the best of them
+ranked by a logistic regression over a few features (`scripts/icd10cm_ranker.py` fits it).
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import srsly
+from spacy.kb import InMemoryLookupKB
+from spacy.vocab import Vocab
+
+from .errors import missing_extra
+from .icd10cm import Vocabulary
+
+DATA = Path(__file__).parent / "data"
+WORDS, RANKER = DATA / "icd10cm_words.json", DATA / "icd10cm_ranker.json"
+ALIAS, TERM, PART, RANKED = "alias", "term", "part", "ranked"  # how a code was found
+NGRAMS = (3, 5)
+POOL = 60  # codes that are ranked, of all
+NEIGHBOURS = 30  # codes that vote for their category
+FEATURES = (
+    "characters",  # cosine of the mention and the nearest of the code's terms, as they are
+    "words",  # the same, normalised
+    "nearest",  # the same, as a share of the best code's
+    "profile",  # cosine with all terms of the code and its ancestors' descriptions
+    "mention_covered",  # share of the mention's words that the profile has, weighted by idf
+    "description_covered",  # share of the description's words that the mention has
+    "category",  # share of the votes of the nearest codes that the category gets
+    "subcategory",
+    "billable",
+    "other",  # the description has "other"
+    "unspecified",
+    "both_unspecified",  # the mention too: "NOS"
+    "terms",  # logarithm of their number
+)
+
+
+class Candidate(NamedTuple):
+    """A code that a mention may mean.
+
+    code (str): The code.
+    description (str): Its description.
+    score (float): How likely it is: 1.0 for an exact name of one code, less for that of several;
+        for others what the ranking makes of it.
+    how (str): "alias", "term" (exact words of the vocabulary), "part" (an alias is part of the
+        mention; the score is its share of the words) or "ranked".
+    """
+
+    code: str
+    description: str
+    score: float
+    how: str
+
+
+class Linker:
+    """Finds the codes of mentions.
+
+    vocabulary (Vocabulary): The codes.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.codes = list(vocabulary.codes.values())
+        self.aliases = {to_key(alias): code for alias, code in vocabulary.aliases.items()}
+        self.kb = make_kb(vocabulary)
+        self._index: Index | None = None
+        self._link = lru_cache(maxsize=100_000)(self._link_key)
+
+    @property
+    def index(self) -> "Index":
+        """RETURNS (Index): What codes are ranked by, made when it is first needed."""
+        if self._index is None:
+            self._index = Index(self.vocabulary)
+        return self._index
+
+    def link(self, text: str, n: int = 5) -> list[Candidate]:
+        """Find the codes that a mention may mean.
+
+        text (str): The mention.
+        n (int): How many to give at most.
+        RETURNS (list[Candidate]): The codes to report, the best first. A code that is only a
+            heading stands for the unspecified one of those that belong to it.
+        """
+        return self._link(" ".join(text.split()), n)[:]
+
+    def _link_key(self, text: str, n: int) -> list[Candidate]:
+        found: dict[str, Candidate] = {}
+        others = sorted((*self.find_part(text), *self.rank(text)), key=_by_score)
+        for candidate in (*self.find_exact(text), *others):
+            code = self.vocabulary.to_billable(candidate.code)
+            if code is not None and code not in found:
+                description = self.vocabulary.codes[code].description
+                found[code] = candidate._replace(code=code, description=description)
+        return list(found.values())[:n]
+
+    def find_exact(self, text: str) -> list[Candidate]:
+        """Look a name up.
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The codes of which it is an alias, a description or an
+            inclusion term.
+        """
+        key = to_key(text)
+        how = ALIAS if key in self.aliases else TERM
+        found = [
+            Candidate(c.entity_, self.vocabulary.codes[c.entity_].description, c.prior_prob, how)
+            for c in self.kb.get_alias_candidates(key)
+        ]
+        return sorted(found, key=_by_score)
+
+    def find_part(self, text: str) -> list[Candidate]:
+        """Look up what is left of a name without words before or after: "worsening CHF".
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The code of the longest alias in it, if there is one.
+        """
+        words = to_key(text).split()
+        size = len(words)
+        for n in range(size - 1, 0, -1):
+            for start in range(size - n, -1, -1):  # the head is mostly the last word
+                part = " ".join(words[start : start + n])
+                if part in self.aliases:
+                    share = len(normalise(part).split()) / len(normalise(text).split())
+                    code = self.vocabulary.codes[self.aliases[part]]
+                    score = round(min(share, 1.0), 4)
+                    return [Candidate(code.code, code.description, score, PART)]
+        return []
+
+    def is_name(self, text: str) -> bool:
+        """RETURNS (bool): Whether it is an exact name of some code."""
+        return self.kb.contains_alias(to_key(text))
+
+    def rank(self, text: str, n: int = 20) -> list[Candidate]:
+        """Rank codes by how likely the mention means them.
+
+        text (str): The mention.
+        n (int): How many to give.
+        RETURNS (list[Candidate]): The codes, the best first; those that are only headings too.
+        """
+        rows, features = self.index.get_features(text)
+        weights, bias = load_ranker()
+        scores = 1 / (1 + np.exp(-(features @ weights + bias)))
+        order = np.argsort(-scores, kind="stable")[:n]
+        return [
+            Candidate(self.codes[i].code, self.codes[i].description, round(float(score), 4), RANKED)
+            for i, score in zip(rows[order], scores[order], strict=True)
+        ]
+
+
+class Index:
+    """Codes by what can be compared with a mention.
+
+    vocabulary (Vocabulary): The codes.
+    RAISES (ImportError): If the extra `hcc` is not installed.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        try:
+            from sklearn.feature_extraction.text import TfidfVectorizer
+        except ImportError as error:
+            raise missing_extra("hcc", error) from error
+
+        codes = list(vocabulary.codes.values())
+        aliases: dict[str, list[str]] = {}
+        for alias, code in vocabulary.aliases.items():
+            aliases.setdefault(code, []).append(alias)
+        names = [(c.description, *c.terms, *aliases.get(c.code, ())) for c in codes]
+        terms = [name for row in names for name in row]
+        n_terms = np.array([len(row) for row in names])
+        self.starts = np.concatenate([[0], np.cumsum(n_terms)[:-1]])
+        normal = [normalise(name) for name in terms]
+        profiles = [
+            " ".join(
+                [
+                    *normal[start : start + n],
+                    *(normalise(ancestor.description) for ancestor in vocabulary.ancestors(c.code)),
+                ]
+            )
+            for c, start, n in zip(codes, self.starts, n_terms, strict=True)
+        ]
+
+        def characters(**settings: Any) -> Any:
+            return TfidfVectorizer(
+                analyzer="char_wb", ngram_range=NGRAMS, dtype=np.float32, **settings
+            )
+
+        self.by_characters = characters()
+        self.by_words = characters(sublinear_tf=True)
+        self.by_profile = characters(sublinear_tf=True)
+        # Turned, so that the product with one mention reads only the rows of its n-grams.
+        self.characters = self.by_characters.fit_transform(terms).T.tocsr()
+        self.words = self.by_words.fit_transform(normal).T.tocsr()
+        self.profiles = self.by_profile.fit_transform(profiles).T.tocsr()
+        by_word = TfidfVectorizer(token_pattern=r"\S+", dtype=np.float32)
+        self.profile_words = (by_word.fit_transform(profiles) > 0).astype(np.float32).tocsr()
+        first = [normal[start] for start in self.starts]
+        self.description_words = (by_word.transform(first) > 0).astype(np.float32).tocsr()
+        self.idf, self.known_words = by_word.idf_, by_word.vocabulary_
+        self.description_sizes = self.description_words @ self.idf + 1e-9
+        self.categories = _number([c.code[:3] for c in codes])
+        self.subcategories = _number([c.code[:5] for c in codes])
+        descriptions = [c.description.lower() for c in codes]
+        self.constant = np.column_stack(
+            [
+                [c.is_billable for c in codes],
+                ["other" in d for d in descriptions],
+                ["unspecified" in d for d in descriptions],
+                np.log1p([1 + len(c.terms) for c in codes]),
+            ]
+        ).astype(np.float32)
+
+    def get_features(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Describe the codes that are nearest to a mention.
+
+        text (str): The mention.
+        RETURNS (tuple[Ints1d, Floats2d]): (POOL,) Numbers of the codes; (POOL, n_features) The
+            `FEATURES` of each.
+        """
+        normal = normalise(text)
+        by_term = _cosines(self.by_characters, self.characters, text)
+        characters = np.maximum.reduceat(by_term, self.starts)
+        words = np.maximum.reduceat(_cosines(self.by_words, self.words, normal), self.starts)
+        profile = _cosines(self.by_profile, self.profiles, normal)
+        rows = _best(characters + words + profile / 2, POOL)
+        neighbours = _best(words, NEIGHBOURS)
+        votes = words[neighbours] ** 3
+        tokens = set(normal.split())
+        known = [self.known_words[token] for token in tokens if token in self.known_words]
+        idf = self.idf[known]
+        size = idf.sum() + (len(tokens) - len(known)) * self.idf.max() + 1e-9
+        billable, other, unspecified, terms = self.constant[rows].T
+        is_unspecified = bool({"nos", "unspecified"} & {*re.findall(r"\w+", text.lower())})
+        columns = {
+            "characters": characters[rows],
+            "words": words[rows],
+            "nearest": words[rows] / (words[rows].max() + 1e-9),
+            "profile": profile[rows],
+            "mention_covered": self.profile_words[rows][:, known] @ idf / size,
+            "description_covered": self.description_words[rows][:, known]
+            @ idf
+            / self.description_sizes[rows],
+            "category": _share(self.categories, neighbours, votes, rows),
+            "subcategory": _share(self.subcategories, neighbours, votes, rows),
+            "billable": billable,
+            "other": other,
+            "unspecified": unspecified,
+            "both_unspecified": unspecified * is_unspecified,
+            "terms": terms,
+        }
+        return rows, np.column_stack([columns[name] for name in FEATURES])
+
+
+def make_kb(vocabulary: Vocabulary) -> InMemoryLookupKB:
+    """Make a knowledge base of the exact names of codes. A name that several codes have in the
+    same way is as likely for each; an alias goes before a description, and that before a term.
+
+    vocabulary (Vocabulary): The codes.
+    RETURNS (InMemoryLookupKB): The knowledge base. It has a vocab of its own, so that the
+        pipeline's does not grow by all these names.
+    """
+    names: dict[str, dict[str, None]] = {}
+    codes = vocabulary.codes.values()
+    for rows in (
+        ((alias, code) for alias, code in vocabulary.aliases.items()),
+        ((code.description, code.code) for code in codes),
+        ((term, code.code) for code in codes for term in code.terms),
+    ):
+        level: dict[str, dict[str, None]] = {}
+        for name, code in rows:
+            level.setdefault(to_key(name), {})[code] = None
+        names = {**level, **names}
+    kb = InMemoryLookupKB(Vocab(), entity_vector_length=1)
+    n_codes = len(vocabulary.codes)
+    kb.set_entities(list(vocabulary.codes), [1] * n_codes, [[0.0]] * n_codes)
+    for name, found in names.items():
+        if name:
+            kb.add_alias(name, list(found), [1 / len(found)] * len(found))
+    return kb
+
+
+@lru_cache(maxsize=200_000)
+def to_key(text: str) -> str:
+    """RETURNS (str): A name as it is looked up: without case, punctuation and British spelling."""
+    text = text.lower().replace("’", "'")
+    for pattern, replacement in _load_spelling():
+        text = pattern.sub(replacement, text)
+    return " ".join(re.findall(r"\w+", text))
+
+
+@lru_cache(maxsize=200_000)
+def normalise(text: str) -> str:
+    """RETURNS (str): A name as it is compared: its key, without what says little, in the words
+    that the vocabulary has for it."""
+    synonyms, stop = _load_words()
+    words = []
+    for word in to_key(text).split():
+        if word in stop:
+            continue
+        if len(word) > 4 and word.endswith("ies"):
+            word = f"{word[:-3]}y"
+        elif len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+            word = word[:-1]
+        words.append(synonyms.get(word, word))
+    return " ".join(words) or text
+
+
+@cache
+def load_ranker() -> tuple[np.ndarray, float]:
+    """RETURNS (tuple[Floats1d, float]): The weights of the features, and the bias."""
+    ranker = srsly.read_json(RANKER)
+    return np.array([ranker["weights"][name] for name in FEATURES]), ranker["bias"]
+
+
+@cache
+def _load_spelling() -> list[tuple[re.Pattern, str]]:
+    return [(re.compile(old), new) for old, new in srsly.read_json(WORDS)["spelling"]]
+
+
+@cache
+def _load_words() -> tuple[dict[str, str], frozenset[str]]:
+    words = srsly.read_json(WORDS)
+    return words["synonyms"], frozenset(words["stop"])
+
+
+def _by_score(candidate: Candidate) -> float:
+    return -candidate.score
+
+
+def _number(names: Sequence[str]) -> np.ndarray:
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _cosines(vectorizer: Any, rows: Any, text: str) -> np.ndarray:
+    return (vectorizer.transform([text]) @ rows).toarray().ravel()
+
+
+def _best(values: np.ndarray, n: int) -> np.ndarray:
+    best = np.argpartition(-values, min(n, len(values) - 1))[:n]
+    return best[np.argsort(-values[best], kind="stable")]
+
+
+def _share(
+    groups: np.ndarray, voters: np.ndarray, votes: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """RETURNS (Floats1d): The share of all votes that the group of each of `rows` gets."""
+    counts = np.bincount(groups[voters], weights=votes, minlength=groups.max() + 1)
+    return (counts / (votes.sum() + 1e-9))[groups[rows]]

