@@ -9,7 +9,9 @@ the audits of these, the graph and the reports. One pipeline does it all: OUTPUT
 
 import json
 from html import escape
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import spacy
 import typer
@@ -22,6 +24,7 @@ from spacy_openmed.context import AXES
 from spacy_openmed.deidentify import carry_over, deidentify
 from spacy_openmed.graph import GraphBuilder
 from spacy_openmed.graph_files import write_graph
+from spacy_openmed.hcc import alias_patterns, patient_report
 from spacy_openmed.labels import DISPLACY_COLORS
 
 NOTES = Path(__file__).parent.parent / "examples" / "patients"
@@ -36,62 +39,74 @@ PAGE = """<!DOCTYPE html>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1400px; margin: 2em auto; color: #222; }}
 .columns {{ display: grid; grid-template-columns: 1fr 1fr; gap: 2em; }}
 iframe {{ width: 100%; height: 1100px; border: 0; }}
+table {{ border-collapse: collapse; }}
+td, th {{ text-align: left; vertical-align: top; padding: .2em .8em;
+  border-bottom: 1px solid #eee; }}
 </style>
 </head>
 <body>
 <h1>One pipeline</h1>
 <p>{pipes}</p>
-{notes}
+{patients}
 <iframe src="graph/graph.html" title="Knowledge graph"></iframe>
 </body>
 </html>
 """
-NOTE = """<h2>{title}</h2>
+NOTE = """<h3>Note {title}</h3>
 <div class="columns">
-<div><h3>As it was written</h3>{before}</div>
-<div><h3>Without identifiers</h3>{after}</div>
+<div><h4>As it was written</h4>{before}</div>
+<div><h4>Without identifiers</h4>{after}</div>
 </div>
 """
+REPORT = """<h2>Patient {patient}</h2>
+<p>{notice}</p>
+<table>
+<tr><th>ICD-10-CM</th><th></th><th>HCC, V28</th><th>counts</th><th>evidence</th></tr>
+{rows}
+</table>
+"""
+ROW = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"
 
 
 def main(
     notes: Path = typer.Argument(NOTES, help="Folder of PATIENT-NUMBER.txt", exists=True),
     output: Path = typer.Argument(Path("applications"), help="Folder to write to"),
 ) -> None:
+    for folder in ("deidentified", "audits", "reports"):
+        (output / folder).mkdir(parents=True, exist_ok=True)
     nlp = make_pipeline()
-    output.mkdir(parents=True, exist_ok=True)
     nlp.to_disk(output / "pipeline")
-    paths = sorted(notes.glob("*-*.txt"))
-    texts = [path.read_text(encoding="utf8") for path in paths]
-    for folder in ("deidentified", "audits"):
-        (output / folder).mkdir(exist_ok=True)
     builder = GraphBuilder(span_keys=[])
     shown = []
-    for path, doc in zip(paths, nlp.pipe(texts), strict=True):
-        patient, _, _ = path.stem.partition("-")
-        builder.add(doc, path.stem)
-        result = deidentify(doc, "surrogate", key=KEY, patient=patient)
-        (output / "deidentified" / path.name).write_text(result.text, encoding="utf8")
-        audit = json.dumps(result.to_dict(), indent=1)
-        (output / "audits" / f"{path.stem}.json").write_text(audit, encoding="utf8")
-        new_doc = carry_over(doc, nlp.make_doc(result.text), result)
-        shown.append(
-            NOTE.format(title=escape(path.stem), before=render(doc), after=render(new_doc))
-        )
-        msg.text(
-            f"{path.stem}: {len(doc.ents)} entities, {len(doc.spans['phi'])} identifiers, "
-            f"{len(doc._.relations)} relations"
-        )
-    graph = builder.build()
-    write_graph(graph, output / "graph", ["html", "json", "kgx"])
-    page = PAGE.format(pipes=escape(" → ".join(nlp.pipe_names)), notes="".join(shown))
+    for patient, group in groupby(sorted(notes.glob("*-*.txt")), find_patient):
+        paths = list(group)
+        docs = list(nlp.pipe(path.read_text(encoding="utf8") for path in paths))
+        report = patient_report(docs, patient=patient)
+        write_json(report, output / "reports" / f"{patient}.json")
+        shown.append(show_report(report, [path.stem for path in paths]))
+        for path, doc in zip(paths, docs, strict=True):
+            builder.add(doc, path.stem)
+            result = deidentify(doc, "surrogate", key=KEY, patient=patient)
+            (output / "deidentified" / path.name).write_text(result.text, encoding="utf8")
+            write_json(result.to_dict(), output / "audits" / f"{path.stem}.json")
+            new_doc = carry_over(doc, nlp.make_doc(result.text), result)
+            title = escape(path.stem)
+            shown.append(NOTE.format(title=title, before=show(doc), after=show(new_doc)))
+            msg.text(
+                f"{path.stem}: {len(doc.ents)} entities, {len(doc.spans['phi'])} identifiers, "
+                f"{len(doc._.relations)} relations, {len(doc._.hcc)} codes"
+            )
+    write_graph(builder.build(), output / "graph", ["html", "json", "kgx"])
+    page = PAGE.format(pipes=escape(" → ".join(nlp.pipe_names)), patients="".join(shown))
     (output / "index.html").write_text(page, encoding="utf8")
     msg.good(f"Wrote {output / 'index.html'}")
 
 
 def make_pipeline() -> Language:
-    """RETURNS (Language): Entities of two domains, identifiers, context and relations."""
+    """RETURNS (Language): Entities of two domains, identifiers, context, relations and codes."""
     nlp = spacy.blank("en")
+    ruler = nlp.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
+    ruler.add_patterns(alias_patterns())  # type: ignore[attr-defined]  # of diseases
     nlp.add_pipe("openmed_ner", name="findings", config={"domain": ["disease", "pharmacology"]})
     # In a group of its own: personal data are no findings.
     privacy = {"domain": "privacy", "annotate": "spans", "annotate_spans_key": "privacy"}
@@ -99,10 +114,39 @@ def make_pipeline() -> Language:
     nlp.add_pipe("openmed_phi", config={"spans_key": "privacy"})
     nlp.add_pipe("openmed_context")
     nlp.add_pipe("openmed_relation")
+    nlp.add_pipe("openmed_hcc")
     return nlp
 
 
-def render(doc: Doc) -> str:
+def find_patient(path: Path) -> str:
+    """RETURNS (str): Whose note it is."""
+    return path.stem.partition("-")[0]
+
+
+def write_json(value: Any, path: Path) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf8")
+
+
+def show_report(report: dict[str, Any], titles: list[str]) -> str:
+    """RETURNS (str): A patient's codes in HTML, each with what it rests on."""
+    rows = []
+    for code in report["codes"]:
+        evidence = [
+            f"{titles[place['document']]}: {' '.join(place['sentence'].split())}"
+            for place in code["evidence"]
+        ]
+        cells = (
+            *(code["code"], code["description"], ", ".join(code["hcc_v28"])),
+            "yes" if code["counted"] else "history",
+        )
+        lines = "<br>".join(map(escape, evidence))
+        rows.append(ROW.format(*map(escape, cells), lines))
+    return REPORT.format(
+        patient=escape(report["patient"]), notice=escape(report["notice"]), rows="\n".join(rows)
+    )
+
+
+def show(doc: Doc) -> str:
     """RETURNS (str): The document's entities in HTML, with what their context says of them."""
     ents = []
     colors = {}

