@@ -1,5 +1,6 @@
 """The vocabulary ICD-10-CM: codes, their descriptions and their inclusion terms."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -111,7 +112,9 @@ def read_vocabulary() -> Vocabulary:
     RAISES (ImportError): If the extra `hcc` is not installed.
     """
     try:
-        import simple_icd_10_cm as icd
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of how it reads its own files
+            import simple_icd_10_cm as icd
     except ImportError as error:
         raise missing_extra("hcc", error) from error
     aliases = read_aliases()
