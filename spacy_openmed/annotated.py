@@ -27,7 +27,8 @@ def read_annotated(
     text_column (str): That column.
     id_column (str | None): The column that says which row is which; None: "id".
     YIELDS (tuple[str, Doc | None]): Id and document, whose entities are in doc.spans["openmed"];
-        None for a row that could not be annotated.
+        None for a row that could not be annotated. A document is good until the next is read, as
+        its strings are forgotten (spaCy's memory zones).
     RAISES (ValueError): If there is no such column.
     """
     source = find_source(path)
@@ -46,7 +47,8 @@ def read_annotated(
                 for id, text, entities in zip(ids, texts, rows, strict=True):
                     if isinstance(entities, str):
                         entities = json.loads(entities)
-                    yield str(id), None if entities is None else _make_doc(nlp, text, entities)
+                    failed = text is None or entities is None
+                    yield str(id), None if failed else _make_doc(nlp, text, entities)
     except ValueError as error:
         if "[OM503]" not in str(error):
             raise

@@ -12,7 +12,7 @@ from .abbreviations import find_abbreviations
 
 # The prefix of ids that are no more than a text: no vocabulary stands behind them.
 TEXT_PREFIX = "OPENMED_TEXT"
-PHI_KEY = "phi"  # where openmed_phi writes to
+IDENTIFIERS = "identifiers"  # what openmed_phi's group has among its attrs
 NOT_ASSERTED = ("is_negated", "is_hypothetical", "is_family")
 # What looks like a plural. Not "AIDS"; "diabetes" does, but then always.
 PLURAL = re.compile(r"[^\W\d_]{2}(?<![SsUuIi])s$")
@@ -23,7 +23,7 @@ class Concept:
     """A thing that a document mentions.
 
     id (str): The id that a linker gave (`kb_id_`), or "OPENMED_TEXT:" and its label and text.
-    label (str): Its label.
+    label (str): Its label; that of the first mention if a linker's id stands under several.
     mentions (tuple[Span, ...]): Where it is mentioned, in the order of the text.
     """
 
@@ -46,7 +46,13 @@ def find_concepts(
     labels (Container[str] | None): The labels to take; None: all.
     RETURNS (list[Concept]): The concepts, in the order of their first mentions.
     """
-    private = {i for span in doc.spans.get(PHI_KEY, ()) for i in range(span.start, span.end)}
+    private = {
+        i
+        for group in doc.spans.values()
+        if IDENTIFIERS in group.attrs
+        for span in group
+        for i in range(span.start, span.end)
+    }
     spans = [
         span
         for span in _read_spans(doc, span_keys)
@@ -57,12 +63,12 @@ def find_concepts(
     long_forms = {
         (short.label, short.text): long for short, long in find_abbreviations(spans).items()
     }
-    groups: dict[tuple[str, str], list[Span]] = {}
+    groups: dict[str, list[Span]] = {}
     for span in spans:
         if is_asserted(span):
             named = span if span.kb_id_ else long_forms.get((span.label, span.text), span)
-            groups.setdefault((make_id(named), span.label_), []).append(span)
-    return [Concept(id, label, tuple(mentions)) for (id, label), mentions in groups.items()]
+            groups.setdefault(make_id(named), []).append(span)
+    return [Concept(id, spans[0].label_, tuple(spans)) for id, spans in groups.items()]
 
 
 def _read_spans(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:

@@ -5,6 +5,7 @@ for each of the four; the trigger lists are our own, in `data/context.json`.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -101,8 +102,9 @@ class OpenMedContext:
         for negex in self.negexes:
             negex(words)
         sections = [(0, None), *find_sections(doc.text, self.headings, self.other_headings)]
+        starts = [start for start, _ in sections]
         for span, target in zip(spans, words.spans[TARGETS], strict=True):
-            axis = [axis for start, axis in sections if start <= span.start_char][-1]
+            _, axis = sections[bisect_right(starts, span.start_char) - 1]
             for own, extension in AXES.items():
                 flag = own == axis or target._.get(extension)
                 if flag != span._.get(extension):

@@ -324,6 +324,7 @@ class Errors:
     )
     OM346 = "[OM346] An entity lies outside its text: the column of texts is not that it came from."
     OM347 = "[OM347] {n} rows have no entities, as they could not be annotated: left out."
+    OM348 = "[OM348] max_evidence has to be 1 or more, not {max_evidence}."
 
 
 class Warnings:

@@ -64,7 +64,7 @@ class GraphBuilder:
     labels (Iterable[str] | None): Labels of entities to take; None: all but personal data.
     scope (str): What makes two things stand together: "sentence", or "document" (many more edges:
         every pair of a document).
-    max_evidence (int): How many places to keep for an edge; all are counted.
+    max_evidence (int): How many places to keep for an edge, 1 or more; all are counted.
     """
 
     def __init__(
@@ -77,6 +77,8 @@ class GraphBuilder:
     ) -> None:
         if scope not in ("sentence", "document"):
             raise ValueError(Errors.OM343.format(scope=scope))
+        if max_evidence < 1:
+            raise ValueError(Errors.OM348.format(max_evidence=max_evidence))
         self.span_keys = tuple(span_keys)
         self.labels = None if labels is None else frozenset(labels)
         self.scope = scope
@@ -102,7 +104,7 @@ class GraphBuilder:
         for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
             if self.labels is None and concept.label in PERSONAL:
                 continue
-            places = mentions.setdefault(concept.id, {})
+            places = mentions[concept.id] = {}
             self._count(concept)
             for span in concept.mentions:
                 places.setdefault(number_of[span.start], [span.start_char, span.end_char])
@@ -117,7 +119,7 @@ class GraphBuilder:
 
     def _count(self, concept: Concept) -> None:
         node = self._nodes[concept.id]
-        node.labels[concept.label] += len(concept.mentions)
+        node.labels.update(span.label_ for span in concept.mentions)
         node.names.update(_clean(span.text) for span in concept.mentions)
 
     def _add_together(

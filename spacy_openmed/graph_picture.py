@@ -78,9 +78,10 @@ def draw(graph: "MultiDiGraph", *, max_nodes: int = 60) -> str:
     layout = nx.spring_layout(simple, seed=0, k=6 / math.sqrt(max(len(part), 1)), iterations=300)
     at = _spread(layout)
     radius = {id: 6 + 4 * math.log1p(part.nodes[id]["mentions"]) for id in part}
+    # Relations first, and what has most documents. Drawn from the last on, so that these are on top.
     edges = sorted(
         part.edges(keys=True, data=True),
-        key=lambda e: (e[2] != TOGETHER, -e[3]["documents"], e[:2]),
+        key=lambda e: (e[2] == TOGETHER, -e[3]["documents"], e[:2]),
     )
     labels = sorted({part.nodes[id]["label"] for id in part})
     return PAGE.format(
@@ -95,10 +96,10 @@ def draw(graph: "MultiDiGraph", *, max_nodes: int = 60) -> str:
         ),
         edges="\n".join(
             _line(at[head], at[tail], radius[tail], relation, data["documents"])
-            for head, tail, relation, data in edges
+            for head, tail, relation, data in reversed(edges)
         ),
         nodes="\n".join(_circle(at[id], radius[id], id, **part.nodes[id]) for id in sorted(part)),
-        rows="\n".join(_row(graph, *edge) for edge in edges[::-1][:MAX_ROWS]),
+        rows="\n".join(_row(graph, *edge) for edge in edges[:MAX_ROWS]),
     )
 
 

@@ -1,10 +1,11 @@
 """negspacy's NegEx with a result for every entity."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 
 from negspacy.negation import Negex
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from .context import TARGETS, TRIGGERS
 
@@ -33,6 +34,18 @@ class EntityNegex(Negex):
             chunk_prefix=[f"{phrase} " for phrase in lists["preceding_negations"]],
             span_keys=[TARGETS],
         )
+        self.targets: list[Span] = []
+
+    def negex(self, doc: Doc) -> Doc:
+        """Set the attribute of a document's entities.
+
+        doc (Doc): The document.
+        RETURNS (Doc): The same document.
+        """
+        self.targets = sorted(doc.spans[TARGETS], key=lambda span: span.start)
+        doc = super().negex(doc)
+        self.targets = []  # spans can't be pickled
+        return doc
 
     def process_negations(self, doc: Doc) -> tuple[list[Match], list[Match], list[Match]]:
         """Find the triggers of a document.
@@ -45,7 +58,27 @@ class EntityNegex(Negex):
             terminating phrases.
         """
         preceding, following, terminating = super().process_negations(doc)
-        inside = {i for span in doc.spans[TARGETS] for i in range(span.start, span.end)}
+        inside = {i for span in self.targets for i in range(span.start, span.end)}
         for _, start, end in (*preceding, *following):
             inside.update(range(start + 1, end))
         return preceding, following, [match for match in terminating if match[1] not in inside]
+
+    def yield_spans_within_boundary(  # type: ignore[override]  # a static method there
+        self, doc: Doc, boundary: tuple[int, int], span_keys: set[str]
+    ) -> Iterator[Span]:
+        """Find the entities of a part of the document, without going through all of them: negspacy
+        takes minutes for a long note.
+
+        doc (Doc): The document.
+        boundary (tuple[int, int]): The part's first token and the one after the last.
+        span_keys (set[str]): Not looked at: there is one group.
+        YIELDS (Span): The entities inside of it.
+        """
+        start, end = boundary
+        first = bisect_left(self.targets, start, key=lambda span: span.start)
+        for i in range(first, len(self.targets)):
+            span = self.targets[i]
+            if span.start >= end:
+                return
+            if span.end <= end:
+                yield span

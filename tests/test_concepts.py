@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 import spacy
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 
 from spacy_openmed.abbreviations import find_abbreviations, is_short_for
 from spacy_openmed.concepts import choose_name, find_concepts, make_id
@@ -118,8 +118,16 @@ def test_entities_without_letters_are_no_things():
 
 def test_identifiers_are_no_things():
     doc = make_doc("Dr. Velasquez saw asthma.", "Velasquez", "asthma")
-    doc.spans["phi"] = [Span(doc, 0, 2, "PERSON")]
+    spans = [Span(doc, 0, 2, "PERSON")]
+    doc.spans["mine"] = SpanGroup(doc, spans=spans, attrs={"identifiers": ["name"]})
     assert mentions(doc) == [["asthma"]]
+
+
+def test_a_linkers_id_under_two_labels_is_one_thing():
+    doc = make_doc("aspirin aspirin", "aspirin")
+    doc.ents = [Span(doc, i, i + 1, "XY"[i], kb_id="MESH:D001241") for i in range(2)]
+    [concept] = find_concepts(doc)
+    assert (concept.label, len(concept.mentions)) == ("X", 2)
 
 
 def test_the_name_is_the_most_frequent_one():

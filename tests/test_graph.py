@@ -30,6 +30,7 @@ from spacy_openmed.graph_files import (
     expand,
     write_graph,
 )
+from spacy_openmed.graph_picture import draw
 from spacy_openmed.labels import BIOMEDICAL
 from spacy_openmed.relations import EXTENSION, OpenMedRelation
 
@@ -154,6 +155,22 @@ def test_evidence_is_kept_up_to_a_number_and_counted():
     assert edge["documents"] == 5
     assert [place["document"] for place in edge["evidence"]] == ["0", "1"]
     assert edge["npmi"] == 1.0
+
+
+def test_the_picture_lists_what_is_mentioned_most(tmp_path: Path):
+    builder = GraphBuilder()
+    nlp = spacy.blank("en")
+    for n, words in enumerate([["asthma", "fever"]] * 3 + [[f"x{i}" for i in range(22)]]):
+        doc = Doc(nlp.vocab, words=words)
+        doc.ents = [Span(doc, i, i + 1, "DISEASE") for i in range(len(words))]
+        builder.add(doc, str(n))
+    page = draw(builder.build())
+    assert page.index("<td>asthma</td>") < page.index("<td>x0</td>")
+
+
+def test_no_evidence():
+    with pytest.raises(ValueError, match="OM348"):
+        GraphBuilder(max_evidence=0)
 
 
 def test_no_scope_of_that_name():
