@@ -78,7 +78,7 @@ def draw(graph: "MultiDiGraph", *, max_nodes: int = 60) -> str:
     layout = nx.spring_layout(simple, seed=0, k=6 / math.sqrt(max(len(part), 1)), iterations=300)
     at = _spread(layout)
     radius = {id: 6 + 4 * math.log1p(part.nodes[id]["mentions"]) for id in part}
-    # Relations first, and what has most documents. Drawn from the last on, so that these are on top.
+    # Relations first, and what has most documents. Drawn from the last on: these are on top.
     edges = sorted(
         part.edges(keys=True, data=True),
         key=lambda e: (e[2] == TOGETHER, -e[3]["documents"], e[:2]),
