@@ -24,6 +24,7 @@ WORDS, RANKER = DATA / "icd10cm_words.json", DATA / "icd10cm_ranker.json"
 ALIAS, TERM, PART, RANKED = "alias", "term", "part", "ranked"  # how a code was found
 NGRAMS = (3, 5)
 POOL = 60  # codes that are ranked, of all
+LEAST_PART = 0.5  # of a mention, to be its alias
 NEIGHBOURS = 30  # codes that vote for their category
 FEATURES = (
     "characters",  # cosine of the mention and the nearest of the code's terms, as they are
@@ -119,18 +120,18 @@ class Linker:
         """Look up what is left of a name without words before or after: "worsening CHF".
 
         text (str): The mention.
-        RETURNS (list[Candidate]): The code of the longest alias in it, if there is one.
+        RETURNS (list[Candidate]): The code of the longest alias in it, if that is at least half
+            of it, not counting the words that say little.
         """
         words = to_key(text).split()
-        size = len(words)
-        for n in range(size - 1, 0, -1):
-            for start in range(size - n, -1, -1):  # the head is mostly the last word
-                part = " ".join(words[start : start + n])
-                if part in self.aliases:
-                    share = len(normalise(part).split()) / len(normalise(text).split())
-                    code = self.vocabulary.codes[self.aliases[part]]
-                    score = round(min(share, 1.0), 4)
-                    return [Candidate(code.code, code.description, score, PART)]
+        total = _count_words(words)
+        for n in range(len(words) - 1, 0, -1):
+            for start in range(len(words) - n, -1, -1):  # the head is mostly the last word
+                part = words[start : start + n]
+                share = _count_words(part) / max(total, 1)
+                if " ".join(part) in self.aliases and share >= LEAST_PART:
+                    code = self.vocabulary.codes[self.aliases[" ".join(part)]]
+                    return [Candidate(code.code, code.description, round(share, 4), PART)]
         return []
 
     def is_name(self, text: str) -> bool:
@@ -327,6 +328,10 @@ def _load_spelling() -> list[tuple[re.Pattern, str]]:
 def _load_words() -> tuple[dict[str, str], frozenset[str]]:
     words = srsly.read_json(WORDS)
     return words["synonyms"], frozenset(words["stop"])
+
+
+def _count_words(words: Sequence[str]) -> int:
+    return sum(word not in _load_words()[1] for word in words)
 
 
 def _by_score(candidate: Candidate) -> float:
