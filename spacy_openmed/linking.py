@@ -6,7 +6,7 @@ ranked by a logistic regression over a few features (`scripts/icd10cm_ranker.py`
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +21,18 @@ from .icd10cm import Vocabulary
 
 DATA = Path(__file__).parent / "data"
 WORDS, RANKER = DATA / "icd10cm_words.json", DATA / "icd10cm_ranker.json"
-ALIAS, TERM, PART, RANKED = "alias", "term", "part", "ranked"  # how a code was found
+ALIAS, TERM, WORDS_OF, PART, RANKED = (
+    "alias",
+    "term",
+    "words",
+    "part",
+    "ranked",
+)  # how a code was found
 NGRAMS = (3, 5)
 POOL = 60  # codes that are ranked, of all
+WORDS_SCORE = 0.9  # of an alias's words in another order
+# Cancer of no known site: what stands beside it in a mention is the site.
+GENERAL = {"C79.9", "C80.1"}
 LEAST_PART = 0.5  # of a mention, to be its alias
 NEIGHBOURS = 30  # codes that vote for their category
 FEATURES = (
@@ -50,8 +59,9 @@ class Candidate(NamedTuple):
     description (str): Its description.
     score (float): How likely it is: 1.0 for an exact name of one code, less for that of several;
         for others what the ranking makes of it.
-    how (str): "alias", "term" (exact words of the vocabulary), "part" (an alias is part of the
-        mention; the score is its share of the words) or "ranked".
+    how (str): "alias", "term" (exact words of the vocabulary), "words" (the words of an alias
+        in another order, or synonyms of them), "part" (an alias is part of the mention; the score
+        is its share of the words) or "ranked".
     """
 
     code: str
@@ -70,6 +80,7 @@ class Linker:
         self.vocabulary = vocabulary
         self.codes = list(vocabulary.codes.values())
         self.aliases = {to_key(alias): code for alias, code in vocabulary.aliases.items()}
+        self.words = _by_words(vocabulary.aliases)
         self.kb = make_kb(vocabulary)
         self._index: Index | None = None
         self._link = lru_cache(maxsize=100_000)(self._link_key)
@@ -94,7 +105,7 @@ class Linker:
     def _link_key(self, text: str, n: int) -> list[Candidate]:
         found: dict[str, Candidate] = {}
         others = sorted((*self.find_part(text), *self.rank(text)), key=_by_score)
-        for candidate in (*self.find_exact(text), *others):
+        for candidate in (*self.find_exact(text), *self.find_words(text), *others):
             code = self.vocabulary.to_billable(candidate.code)
             if code is not None and code not in found:
                 description = self.vocabulary.codes[code].description
@@ -116,6 +127,18 @@ class Linker:
         ]
         return sorted(found, key=_by_score)
 
+    def find_words(self, text: str) -> list[Candidate]:
+        """Look a name up whatever the order of its words: "kidney failure, acute".
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The code of the alias of the same normalised words, if there is
+            one.
+        """
+        code = self.words.get(_sort_words(text))
+        if code is None:
+            return []
+        return [Candidate(code, self.vocabulary.codes[code].description, WORDS_SCORE, WORDS_OF)]
+
     def find_part(self, text: str) -> list[Candidate]:
         """Look up what is left of a name without words before or after: "worsening CHF".
 
@@ -129,8 +152,9 @@ class Linker:
             for start in range(len(words) - n, -1, -1):  # the head is mostly the last word
                 part = words[start : start + n]
                 share = _count_words(part) / max(total, 1)
-                if " ".join(part) in self.aliases and share >= LEAST_PART:
-                    code = self.vocabulary.codes[self.aliases[" ".join(part)]]
+                name = self.aliases.get(" ".join(part), "")
+                if name and name not in GENERAL and share >= LEAST_PART:
+                    code = self.vocabulary.codes[name]
                     return [Candidate(code.code, code.description, round(share, 4), PART)]
         return []
 
@@ -328,6 +352,18 @@ def _load_spelling() -> list[tuple[re.Pattern, str]]:
 def _load_words() -> tuple[dict[str, str], frozenset[str]]:
     words = srsly.read_json(WORDS)
     return words["synonyms"], frozenset(words["stop"])
+
+
+def _sort_words(text: str) -> str:
+    return " ".join(sorted({*normalise(text).split()}))
+
+
+def _by_words(aliases: Mapping[str, str]) -> dict[str, str]:
+    """RETURNS (dict[str, str]): The code of each set of words, but of those of several codes."""
+    found: dict[str, set[str]] = {}
+    for alias, code in aliases.items():
+        found.setdefault(_sort_words(alias), set()).add(code)
+    return {words: codes.pop() for words, codes in found.items() if len(codes) == 1}
 
 
 def _count_words(words: Sequence[str]) -> int:

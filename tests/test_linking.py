@@ -17,7 +17,7 @@ from spacy_openmed.icd10cm import (
     read_aliases,
     read_vocabulary,
 )
-from spacy_openmed.linking import ALIAS, PART, RANKED, TERM, Linker, normalise, to_key
+from spacy_openmed.linking import ALIAS, PART, RANKED, TERM, WORDS_OF, Linker, normalise, to_key
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,25 @@ def test_no_alias_is_of_two_codes():
 def test_alias(linker: Linker, text: str, code: str):
     candidate = linker.link(text)[0]
     assert (candidate.code, candidate.score, candidate.how) == (code, 1.0, ALIAS)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("kidney failure, acute", "N17.9"),
+        ("cancer of prostate", "C61"),
+        ("lung malignancy", "C34.90"),
+        ("carcinoma of the pancreas", "C25.9"),
+    ],
+)
+def test_words_of_an_alias(linker: Linker, text: str, code: str):
+    candidate = linker.link(text)[0]
+    assert (candidate.code, candidate.how) == (code, WORDS_OF)
+
+
+def test_cancer_of_an_unknown_site_is_no_part(linker: Linker):
+    assert linker.link("cancer")[0].code == "C80.1"
+    assert linker.find_part("gizzard cancer") == []
 
 
 @pytest.mark.parametrize("text", ["Typhoid  arthritis", "TYPHOID ARTHRITIS", "typhoid\narthritis"])
