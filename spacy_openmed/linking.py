@@ -328,12 +328,18 @@ def normalise(text: str) -> str:
     for word in to_key(text).split():
         if word in stop:
             continue
-        if len(word) > 4 and word.endswith("ies"):
-            word = f"{word[:-3]}y"
-        elif len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-            word = word[:-1]
-        words.append(synonyms.get(word, word))
+        singular = to_singular(word)
+        words.append(synonyms.get(word) or synonyms.get(singular, singular))
     return " ".join(words) or text
+
+
+def to_singular(word: str) -> str:
+    """RETURNS (str): The word without the ending of a plural."""
+    if len(word) > 4 and word.endswith("ies"):
+        return f"{word[:-3]}y"
+    if len(word) > 4 and word.endswith(("ss", "us", "is", "as")) and not word.endswith("omas"):
+        return word
+    return word[:-1] if len(word) > 4 and word.endswith("s") else word
 
 
 @cache
@@ -351,7 +357,11 @@ def _load_spelling() -> list[tuple[re.Pattern, str]]:
 @cache
 def _load_words() -> tuple[dict[str, str], frozenset[str]]:
     words = srsly.read_json(WORDS)
-    return words["synonyms"], frozenset(words["stop"])
+    synonyms = {
+        word: " ".join(map(to_singular, others.split()))
+        for word, others in words["synonyms"].items()
+    }
+    return synonyms, frozenset(words["stop"])
 
 
 def _sort_words(text: str) -> str:
