@@ -337,9 +337,9 @@ def to_singular(word: str) -> str:
     """RETURNS (str): The word without the ending of a plural."""
     if len(word) > 4 and word.endswith("ies"):
         return f"{word[:-3]}y"
-    if len(word) > 4 and word.endswith(("ss", "us", "is", "as")) and not word.endswith("omas"):
-        return word
-    return word[:-1] if len(word) > 4 and word.endswith("s") else word
+    if len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "is", "eas")):
+        return word[:-1]
+    return word
 
 
 @cache
