@@ -11,8 +11,8 @@ baseline is the cosine of character n-grams. `HCC F1` is that of the categories 
 Thresholds: what is left of it where codes with a lower score are not taken.
 Aliases: the phrases of `ALIASES`, written after the alias file by the same hands: few of them stand
 in it as they are.
-Notes: those of `examples/hcc_notes.jsonl`, written for this: diagnoses with their codes, and what is
-denied, of the family, or only possible. The rules were revised once after a look at them.
+Notes: those of `examples/hcc_notes.jsonl`, written for this: diagnoses with their codes, and what
+is denied, of the family, or only possible. The rules were revised once after a look at them.
 """
 
 import json
@@ -40,6 +40,13 @@ OTHERS = ("distractors", "hypothetical")  # what a note has beside its diagnoses
 N_PATIENTS = 400
 SEED = 0
 THRESHOLDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+LINKING = ("linking", "terms", "code@1", "code@5", "category@1", "HCC F1 V24", "HCC F1 V28")
+THRESHOLD = ("terms", "threshold", "coded", "category right", "HCC P", "HCC R", "HCC F1 V28")
+FOUND = (
+    *("notes", "number", "gold", "P", "R", "F1"),
+    *("denied or family coded", "possible coded", "mean abs. RAF error"),
+)
+SAME = ("hccinfhir and hccpy", "patients", "same categories", "same score")
 # fmt: off
 ALIASES = {
     "CHF exacerbation": "I50.9", "worsening HFrEF": "I50.20", "A. fib": "I48.91",
@@ -67,26 +74,12 @@ def main(
     """
     Measure linking, HCC categories of notes, and risk scores.
     """
-    header = ("linking", "terms", "code@1", "code@5", "category@1", "HCC F1 V24", "HCC F1 V28")
-    tables = score_linking(limit)
-    print_rows(header, tables[0], as_json)
-    header = ("terms", "threshold", "coded", "category right", "HCC P", "HCC R", "HCC F1 V28")
-    print_rows(header, tables[1], as_json)
+    linking, thresholds = score_linking(limit)
+    print_rows(LINKING, linking, as_json)
+    print_rows(THRESHOLD, thresholds, as_json)
     print_rows(("aliases", "phrases", "code@1", "code@5"), score_aliases(), as_json)
-    header = (
-        "notes",
-        "number",
-        "gold",
-        "P",
-        "R",
-        "F1",
-        "denied or family coded",
-        "possible coded",
-        "mean |RAF error|",
-    )
-    print_rows(header, score_notes(), as_json)
-    header = ("hccinfhir and hccpy", "patients", "same categories", "same score")
-    print_rows(header, compare_calculators(limit or N_PATIENTS), as_json)
+    print_rows(FOUND, score_notes(), as_json)
+    print_rows(SAME, compare_calculators(limit or N_PATIENTS), as_json)
 
 
 def score_linking(limit: int | None = None) -> tuple[list[tuple], list[tuple]]:

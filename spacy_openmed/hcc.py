@@ -49,7 +49,7 @@ AMBIGUOUS = {
     default_config={
         "labels": list(LABELS),
         "span_keys": ["openmed"],
-        "threshold": 0.25,
+        "threshold": 0.1,
         "n_candidates": 5,
         "aliases": {},
     },
@@ -100,7 +100,7 @@ class OpenMedHCC(Pipe):
         *,
         labels: Sequence[str] = LABELS,
         span_keys: Sequence[str] = SimpleFrozenList(["openmed"]),
-        threshold: float = 0.25,
+        threshold: float = 0.1,
         n_candidates: int = 5,
         aliases: Mapping[str, str] = SimpleFrozenDict(),
     ) -> None:

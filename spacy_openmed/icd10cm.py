@@ -82,7 +82,7 @@ class Vocabulary:
     @classmethod
     def from_rows(cls, rows: Mapping[str, list]) -> "Vocabulary":
         """RETURNS (Vocabulary): The vocabulary that `to_rows` gave."""
-        codes = [Code(*row[:-1], terms=tuple(row[-1])) for row in rows["codes"]]
+        codes = [Code(*row)._replace(terms=tuple(row[-1])) for row in rows["codes"]]
         return cls({code.code: code for code in codes}, dict(rows["aliases"]))
 
 

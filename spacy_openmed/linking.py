@@ -6,7 +6,7 @@ ranked by a logistic regression over a few features (`scripts/icd10cm_ranker.py`
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +21,19 @@ from .icd10cm import Vocabulary
 
 DATA = Path(__file__).parent / "data"
 WORDS, RANKER = DATA / "icd10cm_words.json", DATA / "icd10cm_ranker.json"
-ALIAS, TERM, PART, RANKED = "alias", "term", "part", "ranked"  # how a code was found
+ALIAS, TERM, WORDS_OF, PART, RANKED = (
+    "alias",
+    "term",
+    "words",
+    "part",
+    "ranked",
+)  # how a code was found
 NGRAMS = (3, 5)
 POOL = 60  # codes that are ranked, of all
+WORDS_SCORE = 0.9  # of an alias's words in another order
+# Cancer of no known site: what stands beside it in a mention is the site.
+GENERAL = {"C79.9", "C80.1"}
+LEAST_PART = 0.5  # of a mention, to be its alias
 NEIGHBOURS = 30  # codes that vote for their category
 FEATURES = (
     "characters",  # cosine of the mention and the nearest of the code's terms, as they are
@@ -49,8 +59,9 @@ class Candidate(NamedTuple):
     description (str): Its description.
     score (float): How likely it is: 1.0 for an exact name of one code, less for that of several;
         for others what the ranking makes of it.
-    how (str): "alias", "term" (exact words of the vocabulary), "part" (an alias is part of the
-        mention; the score is its share of the words) or "ranked".
+    how (str): "alias", "term" (exact words of the vocabulary), "words" (the words of an alias
+        in another order, or synonyms of them), "part" (an alias is part of the mention; the score
+        is its share of the words) or "ranked".
     """
 
     code: str
@@ -69,6 +80,7 @@ class Linker:
         self.vocabulary = vocabulary
         self.codes = list(vocabulary.codes.values())
         self.aliases = {to_key(alias): code for alias, code in vocabulary.aliases.items()}
+        self.words = _by_words(vocabulary.aliases)
         self.kb = make_kb(vocabulary)
         self._index: Index | None = None
         self._link = lru_cache(maxsize=100_000)(self._link_key)
@@ -93,7 +105,7 @@ class Linker:
     def _link_key(self, text: str, n: int) -> list[Candidate]:
         found: dict[str, Candidate] = {}
         others = sorted((*self.find_part(text), *self.rank(text)), key=_by_score)
-        for candidate in (*self.find_exact(text), *others):
+        for candidate in (*self.find_exact(text), *self.find_words(text), *others):
             code = self.vocabulary.to_billable(candidate.code)
             if code is not None and code not in found:
                 description = self.vocabulary.codes[code].description
@@ -115,22 +127,35 @@ class Linker:
         ]
         return sorted(found, key=_by_score)
 
+    def find_words(self, text: str) -> list[Candidate]:
+        """Look a name up whatever the order of its words: "kidney failure, acute".
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The code of the alias of the same normalised words, if there is
+            one.
+        """
+        code = self.words.get(_sort_words(text))
+        if code is None:
+            return []
+        return [Candidate(code, self.vocabulary.codes[code].description, WORDS_SCORE, WORDS_OF)]
+
     def find_part(self, text: str) -> list[Candidate]:
         """Look up what is left of a name without words before or after: "worsening CHF".
 
         text (str): The mention.
-        RETURNS (list[Candidate]): The code of the longest alias in it, if there is one.
+        RETURNS (list[Candidate]): The code of the longest alias in it, if that is at least half
+            of it, not counting the words that say little.
         """
         words = to_key(text).split()
-        size = len(words)
-        for n in range(size - 1, 0, -1):
-            for start in range(size - n, -1, -1):  # the head is mostly the last word
-                part = " ".join(words[start : start + n])
-                if part in self.aliases:
-                    share = len(normalise(part).split()) / len(normalise(text).split())
-                    code = self.vocabulary.codes[self.aliases[part]]
-                    score = round(min(share, 1.0), 4)
-                    return [Candidate(code.code, code.description, score, PART)]
+        total = _count_words(words)
+        for n in range(len(words) - 1, 0, -1):
+            for start in range(len(words) - n, -1, -1):  # the head is mostly the last word
+                part = words[start : start + n]
+                share = _count_words(part) / max(total, 1)
+                name = self.aliases.get(" ".join(part), "")
+                if name and name not in GENERAL and share >= LEAST_PART:
+                    code = self.vocabulary.codes[name]
+                    return [Candidate(code.code, code.description, round(share, 4), PART)]
         return []
 
     def is_name(self, text: str) -> bool:
@@ -303,12 +328,18 @@ def normalise(text: str) -> str:
     for word in to_key(text).split():
         if word in stop:
             continue
-        if len(word) > 4 and word.endswith("ies"):
-            word = f"{word[:-3]}y"
-        elif len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-            word = word[:-1]
-        words.append(synonyms.get(word, word))
+        singular = to_singular(word)
+        words.append(synonyms.get(word) or synonyms.get(singular, singular))
     return " ".join(words) or text
+
+
+def to_singular(word: str) -> str:
+    """RETURNS (str): The word without the ending of a plural."""
+    if len(word) > 4 and word.endswith("ies"):
+        return f"{word[:-3]}y"
+    if len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "is", "eas")):
+        return word[:-1]
+    return word
 
 
 @cache
@@ -326,7 +357,27 @@ def _load_spelling() -> list[tuple[re.Pattern, str]]:
 @cache
 def _load_words() -> tuple[dict[str, str], frozenset[str]]:
     words = srsly.read_json(WORDS)
-    return words["synonyms"], frozenset(words["stop"])
+    synonyms = {
+        word: " ".join(map(to_singular, others.split()))
+        for word, others in words["synonyms"].items()
+    }
+    return synonyms, frozenset(words["stop"])
+
+
+def _sort_words(text: str) -> str:
+    return " ".join(sorted({*normalise(text).split()}))
+
+
+def _by_words(aliases: Mapping[str, str]) -> dict[str, str]:
+    """RETURNS (dict[str, str]): The code of each set of words, but of those of several codes."""
+    found: dict[str, set[str]] = {}
+    for alias, code in aliases.items():
+        found.setdefault(_sort_words(alias), set()).add(code)
+    return {words: codes.pop() for words, codes in found.items() if len(codes) == 1}
+
+
+def _count_words(words: Sequence[str]) -> int:
+    return sum(word not in _load_words()[1] for word in words)
 
 
 def _by_score(candidate: Candidate) -> float:

@@ -151,7 +151,7 @@ def test_abstention(nlp: Language):
     assert doc._.hcc == []
     [unlinked] = doc._.hcc_unlinked
     assert doc.text[unlinked["start"] : unlinked["end"]] == "zzyzx"
-    assert all(candidate["score"] < 0.25 for candidate in unlinked["candidates"])
+    assert all(candidate["score"] < 0.1 for candidate in unlinked["candidates"])
     assert codes(make_nlp(threshold=0.0)("She has zzyzx."))
 
 
@@ -203,10 +203,10 @@ def test_saved_pipeline_in_a_fresh_process(
 
 
 def test_bytes():
-    own = make_nlp(aliases={"zzyzx": "J18.9"})
-    data = own.to_bytes()
+    data = make_nlp(aliases={"zzyzx": "J18.9"}).get_pipe("openmed_hcc").to_bytes()
     other = make_nlp()
-    assert codes(other.from_bytes(data)("zzyzx")) == ["J18.9"]
+    other.get_pipe("openmed_hcc").from_bytes(data)
+    assert codes(other("zzyzx")) == ["J18.9"]
 
 
 @pytest.mark.slow
