@@ -22,7 +22,7 @@ from spacy.vocab import Vocab
 from .errors import Errors, Warnings, missing_extra
 from .icd10cm import Vocabulary, add_aliases, read_aliases, read_vocabulary
 from .labels import canonical_label
-from .linking import Candidate, Linker
+from .linking import Candidate, Linker, make_linker
 from .sentences import set_sentence_starts
 
 MODELS = {"v24": "CMS-HCC Model V24", "v28": "CMS-HCC Model V28"}
@@ -133,7 +133,7 @@ class OpenMedHCC(Pipe):
     def linker(self) -> Linker:
         """RETURNS (Linker): The linker, made when it is first needed."""
         if self._linker is None:
-            self._linker = Linker(self.vocabulary)
+            self._linker = make_linker(self.vocabulary)
         return self._linker
 
     def __call__(self, doc: Doc) -> Doc:

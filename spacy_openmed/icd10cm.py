@@ -34,7 +34,7 @@ class Code(NamedTuple):
     terms: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
     """Codes by their name, and names of ours for some of them.
 
@@ -146,9 +146,11 @@ def add_aliases(vocabulary: Vocabulary, aliases: Mapping[str, str]) -> Vocabular
 
     vocabulary (Vocabulary): The vocabulary.
     aliases (Mapping[str, str]): The code of each phrase. They go before those that are there.
-    RETURNS (Vocabulary): The new vocabulary.
+    RETURNS (Vocabulary): The new vocabulary; the old one if there are none.
     RAISES (ValueError): If a code is not in it, or not one to report.
     """
+    if not aliases:
+        return vocabulary
     for phrase, code in aliases.items():
         if code not in vocabulary.codes or not vocabulary.codes[code].is_billable:
             raise ValueError(Errors.OM331.format(phrase=phrase, code=code))

@@ -179,6 +179,17 @@ class Linker:
         ]
 
 
+@lru_cache(maxsize=2)
+def make_linker(vocabulary: Vocabulary) -> Linker:
+    """Make a linker, or take the one that was made of the same object: its index takes seconds,
+    and hundreds of megabytes.
+
+    vocabulary (Vocabulary): The codes.
+    RETURNS (Linker): The linker.
+    """
+    return Linker(vocabulary)
+
+
 class Index:
     """Codes by what can be compared with a mention.
 
