@@ -200,13 +200,15 @@ def deidentify(
 
 def _read_group(group: SpanGroup) -> list[Candidate]:
     """The identifiers of a span group. A span that was added by hand, without attrs, counts as
-    the model's, and is sure."""
+    the model's, and is sure. Offsets that are not of the span go for nothing."""
     columns = [list(group.attrs.get(name, ())) for name in (OFFSETS, SCORES, RULES)]
     if any(len(column) != len(group) for column in columns):
         columns = [[None] * len(group) for _ in columns]
     found = []
     for span, offsets, score, rule in zip(group, *columns, strict=True):
         start, end = offsets or (span.start_char, span.end_char)
+        if not span.start_char <= start < end <= span.end_char:  # another one took its place
+            start, end = span.start_char, span.end_char
         score = 1.0 if score is None else score
         found.append(Candidate(start, end, span.label_, score, rule or ""))
     return found

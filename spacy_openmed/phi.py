@@ -193,7 +193,9 @@ class OpenMedPHI(Pipe):
         if self.spans_key not in doc.spans:
             raise ValueError(Errors.OM303.format(name=self.name, key=self.spans_key))
         group = doc.spans[self.spans_key]
-        scores = group.attrs.get(SCORES) or [None] * len(group)
+        scores = list(group.attrs.get(SCORES, ()))
+        if len(scores) != len(group):  # spans were added or taken away since
+            scores = [None] * len(group)
         spans = [Span(doc, s.start, s.end, canonical_label(s.label_)) for s in group]
         return spans, [1.0 if score is None else score for score in scores]
 

@@ -194,6 +194,13 @@ def test_spans_added_by_hand_count():
     assert len(result.replacements) == len(FOUND) + 1
 
 
+def test_offsets_of_another_span_go_for_nothing():
+    doc = make_doc("Lund met Okafor.", [(0, 4, "PERSON")])
+    attrs = doc.spans["phi"].attrs
+    doc.spans["phi"] = SpanGroup(doc, spans=[Span(doc, 2, 3, "PERSON")], attrs=attrs)
+    assert deidentify(doc).text == "Lund met [PERSON]."
+
+
 def test_no_text_in_the_log(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
     for action in ACTIONS:

@@ -10,7 +10,7 @@ import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
 pytest.importorskip("presidio_analyzer", reason="needs the extra [deid]")
 
@@ -238,6 +238,15 @@ def test_labels_of_any_privacy_checkpoint_are_read(rules: Language):
     nlp.get_pipe("openmed_phi")(doc)
     assert found(doc) == {"Zorblax": "name", "97": "date", "Zzyzx": "geography"}
     assert [row[1] for row in rows(doc)] == ["SURNAME", "AGE", "CITY"]
+
+
+def test_spans_that_were_added_to_the_model_s_count():
+    nlp = make_nlp()
+    doc = nlp.make_doc("Zorblax met Qwib and Florbix.")
+    spans = [Span(doc, i, i + 1, "PERSON") for i in (0, 2, 4)]
+    doc.spans["openmed"] = SpanGroup(doc, spans=spans, attrs={"scores": [0.9, 0.9]})
+    nlp.get_pipe("openmed_phi")(doc)
+    assert found(doc) == dict.fromkeys(("Zorblax", "Qwib", "Florbix"), "name")
 
 
 def test_context_counts_without_lemmas(rules: Language):
