@@ -104,6 +104,34 @@ def test_surrogates_are_the_same_across_documents_and_spellings():
     assert upper == f"{surname.upper()}, {given.upper()} came."
 
 
+@pytest.mark.parametrize(
+    ("label", "text", "form"),
+    [
+        ("PERSON", "Maria Lopez7731", r"[A-Z][a-z]+ [A-Z][a-z]+(?!7731)\d{4}"),
+        ("PERSON", "Smith_1975", r"[A-Z][a-z]+_(?!1975)\d{4}"),
+        ("SURNAME", "Smith 123-45-6789", r"[A-Z][a-z]+ (?!123)\d{3}-(?!45)\d\d-(?!6789)\d{4}"),
+        ("PERSON", "Jose\u0301 Garci\u0301a", r"[A-Z][a-z]+ [A-Z][a-z]+"),
+        ("PERSON", "Garci\u0308\u0301a", r"[A-Z][a-z]+"),
+    ],
+)
+def test_nothing_of_a_name_stays(label: str, text: str, form: str):
+    assert re.fullmatch(form, Surrogates(b"secret")(label, text))
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "other"),
+    [
+        ("PHONE", "617-555-1234", "(617) 555-1234"),
+        ("SSN", "123-45-6789", "123 45 6789"),
+        ("PERSON", "O'Brien", "O’BRIEN"),
+        ("PERSON", "Jos\u00e9", "Jose\u0301"),
+    ],
+)
+def test_one_value_in_two_forms_has_one_surrogate(label: str, text: str, other: str):
+    first, second = (Surrogates(b"secret")(label, form) for form in (text, other))
+    assert re.sub(r"\W", "", first.lower()) == re.sub(r"\W", "", second.lower())
+
+
 @given(
     st.sampled_from([label for labels in IDENTIFIERS.values() for label in labels]),
     st.text("abcXYZ 0123-./@", min_size=1, max_size=20).filter(str.strip),
