@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -194,6 +195,14 @@ def test_labels_can_have_actions_of_their_own():
     ]
 
 
+def test_labels_with_actions_are_read_in_any_spelling():
+    doc = make_doc()
+    doc.spans["phi"].append(doc.char_span(60, 66, "MOOD"))
+    result = deidentify(doc, actions={"name": "keep", "mood": "mask"})
+    assert result.text.startswith("John Miller, seen [DATE]")
+    assert "has ******;" in result.text
+
+
 def test_the_audit_has_everything_but_the_text():
     result = deidentify(make_doc(), "encrypt", key=KEY)
     row = result.to_dict()["replacements"][0]
@@ -326,6 +335,23 @@ def test_what_is_replaced_in_part_takes_in_the_rest():
     assert [ent.text for ent in new.ents] == ["[PERSON] syndrome"]
 
 
+class Counted(tuple):
+    passes = 0
+
+    def __iter__(self):
+        Counted.passes += 1
+        return super().__iter__()
+
+
+def test_replacements_are_gone_through_once_for_all_spans():
+    result = deidentify(make_doc())
+    result = replace(result, replacements=Counted(result.replacements))
+    for i in range(len(TEXT)):
+        result.map_offsets(i, i + 1)
+        result.is_replaced(i, i + 1)
+    assert Counted.passes == 1
+
+
 # What can't be done
 
 
@@ -341,6 +367,8 @@ def test_other_errors():
         deidentify(doc, "erase")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="OM307.*5 bytes"):
         deidentify(doc, "hash", key="short")
+    with pytest.raises(ValueError, match="OM315.*'NAMES'"):
+        deidentify(doc, actions={"DATE": "keep", "NAMES": "redact"})
     with pytest.raises(ValueError, match="OM306"):
         deidentify(Doc(Vocab(), words=["Lund"]))
     with pytest.raises(ValueError, match="OM308.*redact"):
@@ -350,8 +378,9 @@ def test_other_errors():
     result = deidentify(doc, "encrypt", key=KEY)
     with pytest.raises(ValueError, match="OM309"):
         decrypt(result, OTHER_KEY)
-    with pytest.raises(ValueError, match="OM310"):
-        decrypt(Deidentified("x" + result.text, result.replacements, result.key_check), KEY)
+    for text in ("x" + result.text, result.text.replace("asthma", "anemia")):
+        with pytest.raises(ValueError, match="OM310"):
+            decrypt(replace(result, text=text), KEY)
     with pytest.raises(ValueError, match="OM311"):
         carry_over(doc, NLP.make_doc("Another text."), result)
 
@@ -401,6 +430,12 @@ def test_command_takes_the_key_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert "03/04/2021" not in output
 
 
+def test_an_empty_key_in_the_environment_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENMED_DEID_KEY", "")
+    assert run(NOTE).startswith("Dr. [PERSON] saw")
+    assert "[OM305]" in fail(NOTE, "-a", "hash")
+
+
 def test_command_takes_a_pipeline(tmp_path: Path):
     nlp = spacy.blank("en")
     nlp.add_pipe("openmed_phi", config={"spans_key": None})
@@ -413,4 +448,5 @@ def test_command_says_what_is_wrong(tmp_path: Path):
     assert "[OM304]" in fail(NOTE, "-a", "erase")
     assert "[OM313] --label takes LABEL=ACTION, not 'DATE'." in fail(NOTE, "-L", "DATE")
     assert "[OM314]" in fail(NOTE, "--decrypt")
+    assert "[OM315] actions has 'NAMES'" in fail(NOTE, "-L", "NAMES=redact")
     assert "No such file" in fail(NOTE, "-k", tmp_path / "none")
