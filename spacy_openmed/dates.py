@@ -28,6 +28,11 @@ _DATE = re.compile(
 _TIME = re.compile(
     r"T?\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?:Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
 )
+_PLAIN = re.compile(  # what may stand beside a date: days of the week and what joins
+    r"(?:[\W_]|(?:(?:mon|tues|wednes|thurs|fri|satur|sun)(?:day)?|tue|wed|thur?|sat"
+    r"|the|of|on|to|and|at|or|in|from|until|st|nd|rd|th|t|z|am|pm)(?![^\W_]))*",
+    re.IGNORECASE,
+)
 _DAY_OF_MONTH, _DAY_OF_YEAR = 15, (7, 2)  # what stands for a month, for a year
 
 
@@ -37,8 +42,8 @@ def shift_dates(text: str, days: int) -> str | None:
 
     text (str): The text, e.g. "March 4th" or "03/04/21 - 03/09/21".
     days (int): How far.
-    RETURNS (str | None): The text with the new dates; None if there are none, or figures or
-        months in it that can't be read as one.
+    RETURNS (str | None): The text with the new dates; None if there are none, or if there are
+        figures or words beside them that may tell of a day.
     """
     parts = []
     end = 0
@@ -55,8 +60,7 @@ def shift_dates(text: str, days: int) -> str | None:
 
 def _is_plain(text: str) -> bool:
     """Whether nothing in a text tells of a date."""
-    rest = _TIME.sub("", text)
-    return not re.search(rf"\d|\b(?:{_MONTH})", rest, re.IGNORECASE)
+    return bool(_PLAIN.fullmatch(_TIME.sub(" ", text)))
 
 
 def _shift(match: re.Match[str], days: int) -> str | None:

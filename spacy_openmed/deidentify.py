@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal, get_args
 
@@ -19,6 +20,7 @@ from spacy.util import filter_spans
 from .dates import shift_dates
 from .errors import Errors
 from .hipaa import generalise, identifier_of, tells_old_age
+from .labels import canonical_label
 from .phi import RULES, Candidate, expand_to_tokens, resolve, source_of
 from .spans import OFFSETS, SCORES
 
@@ -79,11 +81,17 @@ class Deidentified:
     text (str): The text.
     replacements (tuple[Replacement, ...]): What was done, in order: the audit.
     key_check (str): Tells whether a key is the one that was used; empty if none was.
+    text_check (str): Tells, by the key, whether the text is still the same; empty if none was used.
     """
 
     text: str
     replacements: tuple[Replacement, ...]
     key_check: str = ""
+    text_check: str = ""
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [r.start for r in self.replacements]
 
     def map_offsets(self, start: int, end: int) -> tuple[int, int]:
         """Say where characters of the old text are in the new one.
@@ -92,13 +100,12 @@ class Deidentified:
         RETURNS (tuple[int, int]): The new ones. Where they begin or end inside of what was
             replaced, they take in all that stands for it.
         """
-        starts = [r.start for r in self.replacements]
         new_start, new_end = start, end
-        if i := bisect_right(starts, start):
+        if i := bisect_right(self._starts, start):
             r = self.replacements[i - 1]
             is_inside = start < r.end and r.action != "keep"
             new_start = r.new_start if is_inside else start + r.new_end - r.end
-        if i := bisect_left(starts, end):
+        if i := bisect_left(self._starts, end):
             r = self.replacements[i - 1]
             is_inside = end < r.end and r.action != "keep"
             new_end = r.new_end if is_inside else end + r.new_end - r.end
@@ -106,13 +113,16 @@ class Deidentified:
 
     def is_replaced(self, start: int, end: int) -> bool:
         """RETURNS (bool): Whether nothing has stayed of these characters of the old text."""
-        gone = [r for r in self.replacements if r.action != "keep"]
+        first = max(bisect_right(self._starts, start) - 1, 0)
+        near = self.replacements[first : bisect_left(self._starts, end)]
+        gone = [r for r in near if r.action != "keep"]
         return end - start == sum(max(0, min(end, r.end) - max(start, r.start)) for r in gone)
 
     def to_dict(self) -> dict[str, Any]:
         """RETURNS (dict[str, Any]): The audit as plain data, without any text."""
         rows = [asdict(replacement) for replacement in self.replacements]
-        return {"key_check": self.key_check, "replacements": rows}
+        checks = {"key_check": self.key_check, "text_check": self.text_check}
+        return {**checks, "replacements": rows}
 
     @classmethod
     def from_dict(cls, text: str, data: Mapping[str, Any]) -> "Deidentified":
@@ -125,7 +135,7 @@ class Deidentified:
         """
         try:
             rows = tuple(Replacement(**row) for row in data["replacements"])
-            return cls(text, rows, data["key_check"])
+            return cls(text, rows, data["key_check"], data["text_check"])
         except (KeyError, TypeError) as error:
             raise ValueError(Errors.OM312) from error
 
@@ -148,14 +158,15 @@ def deidentify(
         as many weeks into the past as the key says of the patient, up to a year; other identifiers
         are redacted. "generalise": the year of dates, the first three figures of ZIP codes, ages
         as 90+; the rest is redacted. "encrypt": `decrypt` gives the text back. "keep": nothing.
-    actions (Mapping[str, str] | None): Other actions for some labels, e.g. {"DATE": "shift"}.
+    actions (Mapping[str, str] | None): Other actions for some labels, e.g. {"DATE": "shift"}. Any
+        spelling of a label will do, as `canonical_label` reads it.
     key (str | bytes | None): A secret of 16 bytes or more, e.g. of `secrets.token_hex`.
     patient (str): Whose document it is, any id. Patients do not share surrogates or days.
     spans_key (str): Key in doc.spans of the identifiers.
     RETURNS (Deidentified): The new text and the audit.
     RAISES (ImportError): If the extra [deid] is not installed.
     RAISES (ValueError): If the document has no such spans, an action is unknown or needs a key,
-        or the key is too short.
+        the key is too short, or one of actions is for a label that is no identifier's.
     """
     chosen = {action, *(actions or {}).values()}
     for unknown in sorted(chosen - set(ACTIONS)):
@@ -166,10 +177,15 @@ def deidentify(
         raise ValueError(Errors.OM306.format(key=spans_key))
     text = doc.text
     found = resolve(text, _read_group(doc.spans[spans_key]))
+    chosen_for = {canonical_label(label): wanted for label, wanted in (actions or {}).items()}
+    known = {canonical_label(span.label_) for span in doc.spans[spans_key]}
+    for label in actions or {}:
+        if identifier_of(canonical_label(label)) is None and canonical_label(label) not in known:
+            raise ValueError(Errors.OM315.format(label=label))
     operate = _Operators(key, patient)
     taken, operators = [], {}
     for number, c in enumerate(found):
-        wanted = (actions or {}).get(c.label, action)
+        wanted = chosen_for.get(canonical_label(c.label), action)
         done, operators[str(number)] = operate(wanted, c.label, text[c.start : c.end])
         taken.append(done)
     # A type of its own for each, so that each has its own operator.
@@ -195,18 +211,23 @@ def deidentify(
         )
         for c, item, done in zip(found, items, taken, strict=True)
     )
-    return Deidentified(output.text, replacements, _check(key) if key is not None else "")
+    if key is None:
+        return Deidentified(output.text, replacements)
+    checks = _make_key_check(key), _make_text_check(key, output.text)
+    return Deidentified(output.text, replacements, *checks)
 
 
 def _read_group(group: SpanGroup) -> list[Candidate]:
     """The identifiers of a span group. A span that was added by hand, without attrs, counts as
-    the model's, and is sure."""
+    the model's, and is sure. Offsets that are not of the span go for nothing."""
     columns = [list(group.attrs.get(name, ())) for name in (OFFSETS, SCORES, RULES)]
     if any(len(column) != len(group) for column in columns):
         columns = [[None] * len(group) for _ in columns]
     found = []
     for span, offsets, score, rule in zip(group, *columns, strict=True):
         start, end = offsets or (span.start_char, span.end_char)
+        if not span.start_char <= start < end <= span.end_char:  # another one took its place
+            start, end = span.start_char, span.end_char
         score = 1.0 if score is None else score
         found.append(Candidate(start, end, span.label_, score, rule or ""))
     return found
@@ -260,8 +281,12 @@ def _derive(key: str | bytes, purpose: str, patient: str = "") -> bytes:
     return blake2b(message, key=blake2b(secret).digest(), digest_size=32).digest()
 
 
-def _check(key: str | bytes) -> str:
+def _make_key_check(key: str | bytes) -> str:
     return _derive(key, "check")[:8].hex()
+
+
+def _make_text_check(key: str | bytes, text: str) -> str:
+    return blake2b(text.encode(), key=_derive(key, "text"), digest_size=16).hexdigest()
 
 
 def decrypt(result: Deidentified, key: str | bytes) -> str:
@@ -275,8 +300,10 @@ def decrypt(result: Deidentified, key: str | bytes) -> str:
     lost = {r.action for r in result.replacements} - {"encrypt", "keep"}
     if lost:
         raise ValueError(Errors.OM308.format(actions=", ".join(sorted(lost))))
-    if result.key_check != _check(key):
+    if result.key_check != _make_key_check(key):
         raise ValueError(Errors.OM309)
+    if result.text_check != _make_text_check(key, result.text):
+        raise ValueError(Errors.OM310)
     items = [
         OperatorResult(r.new_start, r.new_end, r.label)
         for r in result.replacements

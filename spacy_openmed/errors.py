@@ -311,6 +311,10 @@ class Errors:
     OM312 = "[OM312] This is no audit: it has to be what Deidentified.to_dict gave."
     OM313 = "[OM313] --label takes LABEL=ACTION, not '{text}'."
     OM314 = "[OM314] --decrypt needs the audit that was written (--audit) and the key (--key-file)."
+    OM315 = (
+        "[OM315] actions has '{label}', which is the label of no identifier: see "
+        "spacy_openmed.hipaa.IDENTIFIERS."
+    )
 
     # Relations and graph
     OM340 = "[OM340] threshold has to be a number from 0 to 1, not {threshold}."

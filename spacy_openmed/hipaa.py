@@ -66,7 +66,8 @@ def may_stay(label: str, text: str) -> bool:
     RETURNS (bool): Whether it is no identifier.
     """
     ages = re.findall(r"\d+", text)
-    return label == "AGE" and bool(ages) and max(map(int, ages)) <= OLDEST
+    is_low = all(len(age) < 3 and int(age) <= OLDEST for age in ages)
+    return label == "AGE" and bool(ages) and is_low
 
 
 def generalise(label: str, text: str, *, this_year: int) -> str | None:

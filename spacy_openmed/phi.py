@@ -1,5 +1,6 @@
 """The component `openmed_phi`: the identifiers of HIPAA's Safe Harbor in a document."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -19,6 +20,20 @@ from .spans import OFFSETS, SCORES
 
 IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"
 REPEATED = "RepeatedName"
+# In a line of capitals nothing tells a name from the words after it, or before a credential: no
+# more than two of them are taken. Initials and the small words of names are not counted.
+CAPITALS, BEFORE = 2, "NameBeforeCredential"
+LINE = 100  # what is looked at of a line, in either direction
+SMALL = {"VAN", "VON", "DE", "DER", "DEN", "DEL", "DI", "DA", "LA", "LE", "BIN", "AL"}
+_WORD = re.compile(r"[^\W\d_][\w'’-]+")
+_LETTERS = re.compile(r"[^\W\d_]*")
+_END = re.compile(r"[ \t]*(?:[\r\n]|\Z)|\t|[ ]{2}")  # of a field
+# Names of fields, which stand in a form behind the name that fills the field before.
+_FIELD = re.compile(
+    r"(?:\s{2,}|[\t\r\n])(?:MRN|MR|DOB|D\.O\.B|SSN|Age|Sex|Gender|Date|Phone|Tel|Fax|E-?mail|Address"
+    r"|Account|Acct|Admitted|Admission|Discharged?|Unit|Room|Ward|Insurance|PCP|ID)\W*\Z",
+    re.IGNORECASE,
+)
 # Labels that say little, if they are a model's: one that says more wins, if it is not a guess.
 COARSE = {"ADDRESS", "DATE", "DATE_TIME", "ID", "LOCATION", "ORGANIZATION", "PHONE", "UNIQUE_ID"}
 GUESS = 0.5
@@ -183,6 +198,7 @@ class OpenMedPHI(Pipe):
             for result in analyze(self.analyzer, doc, spans, scores)
             if not may_stay(result.entity_type, text[result.start : result.end])
         ]
+        candidates = [cut_name(text, c) for c in candidates]
         if self.repeat_names:
             candidates += find_repeated(doc, candidates)
         return resolve(text, candidates)
@@ -193,7 +209,9 @@ class OpenMedPHI(Pipe):
         if self.spans_key not in doc.spans:
             raise ValueError(Errors.OM303.format(name=self.name, key=self.spans_key))
         group = doc.spans[self.spans_key]
-        scores = group.attrs.get(SCORES) or [None] * len(group)
+        scores = list(group.attrs.get(SCORES, ()))
+        if len(scores) != len(group):  # spans were added or taken away since
+            scores = [None] * len(group)
         spans = [Span(doc, s.start, s.end, canonical_label(s.label_)) for s in group]
         return spans, [1.0 if score is None else score for score in scores]
 
@@ -269,6 +287,35 @@ class OpenMedPHI(Pipe):
         self._analyzer = None
 
 
+def cut_name(text: str, c: Candidate, *, fields: bool = True) -> Candidate:
+    """Cut off a name what is none: the name of the next field of a form, and, in a line of
+    capitals, the words that a rule has taken for more of it.
+
+    text (str): The text.
+    c (Candidate): What was found.
+    fields (bool): Leave names whole, capitals or not, that fill a field to its end.
+    RETURNS (Candidate): The name; any other identifier as it is.
+    """
+    if identifier_of(c.label) != "name":
+        return c
+    last = _LETTERS.match(text, c.end)  # of a word that was taken in part
+    field = _FIELD.search(text, c.start, last.end() if last else c.end)
+    if field is not None and c.start < field.start() < c.end:
+        c = c._replace(end=field.start())
+    before = text[max(c.start - LINE, 0) : c.start].rpartition("\n")[2]
+    after = text[c.end : c.end + LINE].partition("\n")[0]
+    if not c.rule or not (before + text[c.start : c.end] + after).isupper():
+        return c
+    if fields and ":" in before and _END.match(text, c.end):
+        return c
+    words = [m for m in _WORD.finditer(text, c.start, c.end) if m.group() not in SMALL]
+    if len(words) <= CAPITALS:
+        return c
+    if c.rule == BEFORE:
+        return c._replace(start=words[-CAPITALS].start())
+    return c._replace(end=c.start + len(text[c.start : words[CAPITALS].start()].rstrip()))
+
+
 def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
     """Find the words of names wherever else they stand, as capitalised as a name.
 
@@ -280,8 +327,10 @@ def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
     for c in candidates:
         if identifier_of(c.label) != "name":
             continue
+        c = cut_name(doc.text, c, fields=False)
         for token in expand_to_tokens(doc, c.start, c.end, c.label):
-            if len(token) > 2 and token.is_alpha and not token.is_lower and not token.is_stop:
+            is_word = any(map(str.isalpha, token.text)) and not token.text.endswith(".")  # "Dr."
+            if len(token) > 2 and is_word and not token.is_lower and not token.is_stop:
                 names[token.lower_] = max(c.score, names.get(token.lower_, 0.0))
     return [
         Candidate(token.idx, token.idx + len(token), "PERSON", names[token.lower_], REPEATED)

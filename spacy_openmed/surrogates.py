@@ -1,6 +1,7 @@
 """Made-up values that stand for real ones, of the extra [deid]: the same for the same, by a key."""
 
 import re
+import unicodedata
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -8,12 +9,14 @@ from .errors import Errors
 from .hipaa import identifier_of
 
 try:
+    import regex
     from faker import Faker
     from faker.providers.person.en_US import Provider
 except ImportError as error:
     raise ImportError(Errors.OM300.format(package=error.name)) from error
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORD = r"\p{L}[\p{L}\p{M}]*"
+_PART = regex.compile(rf"(?P<word>{_WORD}(?:['’]{_WORD})*)|\p{{N}}+")
 _KIND = re.compile(
     r"\b(?:hospital|clinic|(?:medical|health|cancer|surgery) cent(?:er|re)|university|pharmacy)\b",
     re.IGNORECASE,
@@ -45,23 +48,31 @@ class Surrogates:
         label (str): Canonical label of the identifier.
         text (str): Its text.
         RETURNS (str): Another text of the kind: each word of a name has its own surrogate, so that
-            "John Miller" and "Mr. Miller" stay the same man; numbers keep their form.
+            "John Miller" and "Mr. Miller" stay the same man; numbers keep their form, and are the
+            same in any form.
         """
-        if identifier_of(label) == "name":
-            return _WORD.sub(lambda match: self._make("PERSON", match.group()), text)
-        return self._make(label, text)
+        text = unicodedata.normalize("NFC", text)
+        if identifier_of(label) != "name":
+            return self._make(label, text)
+        return _PART.sub(
+            lambda match: self._make("PERSON" if match["word"] else "ID", match.group()), text
+        )
 
     def _make(self, label: str, text: str) -> str:
-        value = " ".join(text.lower().split())
+        value = _bare(text)
         made = text
         for attempt in range(_ATTEMPTS):
             fake = _faker()
             seed = blake2b(f"{attempt} {value}".encode(), key=self.secret, digest_size=8)
             fake.seed_instance(int.from_bytes(seed.digest(), "big"))
             made = _make_up(fake, label, text)
-            if made.lower() != text.lower():
+            if _bare(made) != value:
                 break
         return made
+
+
+def _bare(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))
 
 
 def _make_up(fake: Faker, label: str, text: str) -> str:
@@ -100,11 +111,11 @@ def _make_number(fake: Faker, text: str) -> str:
     """Other figures and letters in the same places."""
     made = []
     for c in text:
-        if c.isdigit():
-            c = str(fake.random_digit())
-        elif c.isalpha():
+        if c.isalpha():
             letter = fake.random_uppercase_letter()
             c = letter.lower() if c.islower() else letter
+        elif c.isalnum():
+            c = str(fake.random_digit())
         made.append(c)
     return "".join(made)
 

@@ -31,6 +31,7 @@ DATES = st.dates(date(1970, 6, 1), date(2060, 6, 1))  # %y is read as 1969 to 20
         ("1961", "1961"),
         ("13/02/2020", "05/12/2019"),
         ("Tuesday, March 4 at 14:30", "Tuesday, December 24 at 14:30"),
+        ("Sat., the 4th of March, 2021 at 9:15 pm", "Sat., the 24th of December, 2020 at 9:15 pm"),
         ("2021-03-04T10:00:00Z", "2020-12-24T10:00:00Z"),
         ("12/03/2016 - 12/09/2016", "09/24/2016 - 09/30/2016"),
         ("March 4th and Mar 2021", "December 24th and Jan 2021"),
@@ -42,7 +43,11 @@ def test_forms_stay(text: str, expected: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "last week", "in March", "02/31/2020", "20210304", "Jan 5-9, 2020", "0001-01-01", "14:30"],
+    [
+        *("", "last week", "in March", "02/31/2020", "20210304", "Jan 5-9, 2020", "0001-01-01"),
+        *("14:30", "Christmas 2019", "Thanksgiving 2018", "the fifth of March 2020", "März 1950"),
+        *("Easter Sunday 2018", "2020年3月"),
+    ],
 )
 def test_what_is_not_understood_is_not_shifted(text: str):
     assert shift_dates(text, -70) is None

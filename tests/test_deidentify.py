@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -104,6 +105,34 @@ def test_surrogates_are_the_same_across_documents_and_spellings():
     assert upper == f"{surname.upper()}, {given.upper()} came."
 
 
+@pytest.mark.parametrize(
+    ("label", "text", "form"),
+    [
+        ("PERSON", "Maria Lopez7731", r"[A-Z][a-z]+ [A-Z][a-z]+(?!7731)\d{4}"),
+        ("PERSON", "Smith_1975", r"[A-Z][a-z]+_(?!1975)\d{4}"),
+        ("SURNAME", "Smith 123-45-6789", r"[A-Z][a-z]+ (?!123)\d{3}-(?!45)\d\d-(?!6789)\d{4}"),
+        ("PERSON", "Jose\u0301 Garci\u0301a", r"[A-Z][a-z]+ [A-Z][a-z]+"),
+        ("PERSON", "Garci\u0308\u0301a", r"[A-Z][a-z]+"),
+    ],
+)
+def test_nothing_of_a_name_stays(label: str, text: str, form: str):
+    assert re.fullmatch(form, Surrogates(b"secret")(label, text))
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "other"),
+    [
+        ("PHONE", "617-555-1234", "(617) 555-1234"),
+        ("SSN", "123-45-6789", "123 45 6789"),
+        ("PERSON", "O'Brien", "O’BRIEN"),
+        ("PERSON", "Jos\u00e9", "Jose\u0301"),
+    ],
+)
+def test_one_value_in_two_forms_has_one_surrogate(label: str, text: str, other: str):
+    first, second = (Surrogates(b"secret")(label, form) for form in (text, other))
+    assert re.sub(r"\W", "", first.lower()) == re.sub(r"\W", "", second.lower())
+
+
 @given(
     st.sampled_from([label for labels in IDENTIFIERS.values() for label in labels]),
     st.text("abcXYZ 0123-./@", min_size=1, max_size=20).filter(str.strip),
@@ -166,6 +195,14 @@ def test_labels_can_have_actions_of_their_own():
     ]
 
 
+def test_labels_with_actions_are_read_in_any_spelling():
+    doc = make_doc()
+    doc.spans["phi"].append(doc.char_span(60, 66, "MOOD"))
+    result = deidentify(doc, actions={"name": "keep", "mood": "mask"})
+    assert result.text.startswith("John Miller, seen [DATE]")
+    assert "has ******;" in result.text
+
+
 def test_the_audit_has_everything_but_the_text():
     result = deidentify(make_doc(), "encrypt", key=KEY)
     row = result.to_dict()["replacements"][0]
@@ -192,6 +229,13 @@ def test_spans_added_by_hand_count():
     result = deidentify(doc)
     assert "[ID]" in result.text
     assert len(result.replacements) == len(FOUND) + 1
+
+
+def test_offsets_of_another_span_go_for_nothing():
+    doc = make_doc("Lund met Okafor.", [(0, 4, "PERSON")])
+    attrs = doc.spans["phi"].attrs
+    doc.spans["phi"] = SpanGroup(doc, spans=[Span(doc, 2, 3, "PERSON")], attrs=attrs)
+    assert deidentify(doc).text == "Lund met [PERSON]."
 
 
 def test_no_text_in_the_log(caplog: pytest.LogCaptureFixture):
@@ -291,6 +335,23 @@ def test_what_is_replaced_in_part_takes_in_the_rest():
     assert [ent.text for ent in new.ents] == ["[PERSON] syndrome"]
 
 
+class Counted(tuple):
+    passes = 0
+
+    def __iter__(self):
+        Counted.passes += 1
+        return super().__iter__()
+
+
+def test_replacements_are_gone_through_once_for_all_spans():
+    result = deidentify(make_doc())
+    result = replace(result, replacements=Counted(result.replacements))
+    for i in range(len(TEXT)):
+        result.map_offsets(i, i + 1)
+        result.is_replaced(i, i + 1)
+    assert Counted.passes == 1
+
+
 # What can't be done
 
 
@@ -306,6 +367,8 @@ def test_other_errors():
         deidentify(doc, "erase")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="OM307.*5 bytes"):
         deidentify(doc, "hash", key="short")
+    with pytest.raises(ValueError, match="OM315.*'NAMES'"):
+        deidentify(doc, actions={"DATE": "keep", "NAMES": "redact"})
     with pytest.raises(ValueError, match="OM306"):
         deidentify(Doc(Vocab(), words=["Lund"]))
     with pytest.raises(ValueError, match="OM308.*redact"):
@@ -315,8 +378,9 @@ def test_other_errors():
     result = deidentify(doc, "encrypt", key=KEY)
     with pytest.raises(ValueError, match="OM309"):
         decrypt(result, OTHER_KEY)
-    with pytest.raises(ValueError, match="OM310"):
-        decrypt(Deidentified("x" + result.text, result.replacements, result.key_check), KEY)
+    for text in ("x" + result.text, result.text.replace("asthma", "anemia")):
+        with pytest.raises(ValueError, match="OM310"):
+            decrypt(replace(result, text=text), KEY)
     with pytest.raises(ValueError, match="OM311"):
         carry_over(doc, NLP.make_doc("Another text."), result)
 
@@ -366,6 +430,12 @@ def test_command_takes_the_key_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert "03/04/2021" not in output
 
 
+def test_an_empty_key_in_the_environment_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENMED_DEID_KEY", "")
+    assert run(NOTE).startswith("Dr. [PERSON] saw")
+    assert "[OM305]" in fail(NOTE, "-a", "hash")
+
+
 def test_command_takes_a_pipeline(tmp_path: Path):
     nlp = spacy.blank("en")
     nlp.add_pipe("openmed_phi", config={"spans_key": None})
@@ -378,4 +448,5 @@ def test_command_says_what_is_wrong(tmp_path: Path):
     assert "[OM304]" in fail(NOTE, "-a", "erase")
     assert "[OM313] --label takes LABEL=ACTION, not 'DATE'." in fail(NOTE, "-L", "DATE")
     assert "[OM314]" in fail(NOTE, "--decrypt")
+    assert "[OM315] actions has 'NAMES'" in fail(NOTE, "-L", "NAMES=redact")
     assert "No such file" in fail(NOTE, "-k", tmp_path / "none")

@@ -10,7 +10,7 @@ import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
 pytest.importorskip("presidio_analyzer", reason="needs the extra [deid]")
 
@@ -213,6 +213,49 @@ def test_names_are_found_again_by_rule():
     assert found(nlp(text)) == {"Rosalind Achterberg": "name"}
 
 
+def test_names_with_an_apostrophe_are_found_again(rules: Language):
+    doc = rules("Dr. O'Brien came. Then O'Brien left, and Dr. Lund too.")
+    assert [row[0] for row in rows(doc)] == ["O'Brien", "O'Brien", "Lund"]
+
+
+CAPITALS = [
+    (
+        "DR. SMITH NOTED DIABETES MELLITUS, HYPERTENSION. DIABETES MELLITUS IS STABLE.",
+        ["SMITH NOTED"],
+    ),
+    ("DR. JUAN R. DE LA CRUZ SAW HER. CRUZ", ["JUAN R. DE LA CRUZ", "CRUZ"]),
+    ("PATIENT: OKAFOR, CHIDI R. HAS NO FEVER. NO FEVER", ["OKAFOR, CHIDI R."]),
+    ("ATTENDING: DR. ANNA MARIA LOPEZ\nNO FEVER", ["ANNA MARIA LOPEZ"]),
+    ("PATIENT: ANNA MARIA LOPEZ  DOB: YES", ["ANNA MARIA LOPEZ"]),
+    ("NOTED AND SEEN BY ANNA LUND MD", ["ANNA LUND"]),
+    ("Dr. ANNA MARIA LOPEZ PEREZ saw her. PEREZ", ["ANNA MARIA LOPEZ PEREZ", "PEREZ"]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CAPITALS)
+def test_names_in_capitals_end(rules: Language, text: str, expected: list[str]):
+    offsets = rules(text).spans["phi"].attrs["char_offsets"]
+    assert [text[start:end] for start, end in offsets] == expected
+
+
+def test_names_end_before_a_word_that_begins_like_a_part_of_one(rules: Language):
+    assert list(found(rules("Dr. Lund denied it. Dr. Okafor left."))) == ["Lund", "Okafor"]
+
+
+@pytest.mark.parametrize("gap", ["            ", "\n", "\t"])
+def test_names_of_fields_are_no_names(gap: str):
+    nlp = make_nlp()
+    doc = nlp.make_doc(f"Rosa Lund{gap}MRN: none. MRN, DOB.")
+    i = next(token.i for token in doc if token.text == "MRN")
+    doc.spans["openmed"] = [Span(doc, 0, i + 1, "PERSON")]
+    nlp.get_pipe("openmed_phi")(doc)
+    assert found(doc) == {"Rosa Lund": "name"}
+
+
+def test_names_of_fields_are_no_names_for_rules(rules: Language):
+    assert found(rules("Patient: Rosa Maria Lund   Phone: none")) == {"Rosa Maria Lund": "name"}
+
+
 def test_the_threshold_is_the_operating_point():
     text = "Seen 12/30/2020. 7731002 was noted."
     low, high = (make_nlp(spans_key=None, threshold=t)(text) for t in (0.3, 0.5))
@@ -238,6 +281,15 @@ def test_labels_of_any_privacy_checkpoint_are_read(rules: Language):
     nlp.get_pipe("openmed_phi")(doc)
     assert found(doc) == {"Zorblax": "name", "97": "date", "Zzyzx": "geography"}
     assert [row[1] for row in rows(doc)] == ["SURNAME", "AGE", "CITY"]
+
+
+def test_spans_that_were_added_to_the_model_s_count():
+    nlp = make_nlp()
+    doc = nlp.make_doc("Zorblax met Qwib and Florbix.")
+    spans = [Span(doc, i, i + 1, "PERSON") for i in (0, 2, 4)]
+    doc.spans["openmed"] = SpanGroup(doc, spans=spans, attrs={"scores": [0.9, 0.9]})
+    nlp.get_pipe("openmed_phi")(doc)
+    assert found(doc) == dict.fromkeys(("Zorblax", "Qwib", "Florbix"), "name")
 
 
 def test_context_counts_without_lemmas(rules: Language):
@@ -386,7 +438,7 @@ def test_ages_up_to_89_may_stay(text: str):
     assert may_stay("AGE", text)
 
 
-@pytest.mark.parametrize("text", ["90", "117", "ninety-one"])
+@pytest.mark.parametrize("text", ["90", "117", "ninety-one", "1" * 5000])
 def test_ages_over_89_and_what_may_be_one_go(text: str):
     assert not may_stay("AGE", text)
 

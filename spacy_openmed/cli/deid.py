@@ -118,7 +118,7 @@ def _make_pipeline(
 def _read_key(path: Path | None) -> str | None:
     """A key is never an argument: those can be read by every user of a machine."""
     if path is None:
-        return os.environ.get(KEY_VARIABLE)
+        return os.environ.get(KEY_VARIABLE) or None
     return path.read_text(encoding="utf8").strip()
 
 
