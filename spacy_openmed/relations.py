@@ -117,24 +117,25 @@ class OpenMedRelation:
         self.name = name
         self.path = ensure_path(path) or PATH
         self._threshold = threshold
-        self._model: RelationModel | None = None  # read at first use: from_disk may bring its own
+        self._weights: RelationModel | None = None  # read at first use: from_disk may bring its own
         self.span_keys = tuple(span_keys)
         self.max_distance = max_distance
 
+    # Not "model": spaCy looks whether components have one, which would read the weights too early.
     @property
-    def model(self) -> "RelationModel":
+    def weights(self) -> "RelationModel":
         """RETURNS (RelationModel): The weights."""
-        if self._model is None:
+        if self._weights is None:
             try:
-                self._model = RelationModel.from_bytes(self.path.read_bytes())
+                self._weights = RelationModel.from_bytes(self.path.read_bytes())
             except OSError as error:
                 raise OSError(Errors.OM341.format(path=self.path)) from error
-        return self._model
+        return self._weights
 
     @property
     def threshold(self) -> float:
         """RETURNS (float): The lowest probability of a relation."""
-        return self.model.threshold if self._threshold is None else self._threshold
+        return self.weights.threshold if self._threshold is None else self._threshold
 
     def __call__(self, doc: Doc) -> Doc:
         """Apply the component to one document.
@@ -156,15 +157,15 @@ class OpenMedRelation:
         """
         heads, tails = (
             find_concepts(doc, span_keys=self.span_keys, labels=labels)
-            for labels in (self.model.head_labels, self.model.tail_labels)
+            for labels in (self.weights.head_labels, self.weights.tail_labels)
         )
         pairs = make_pairs(doc, heads, tails, max_distance=self.max_distance)
         relations = [
             Relation(
-                self.model.label,
+                self.weights.label,
                 pair.head.id,
                 pair.tail.id,
-                self.model.score(pair.features),
+                self.weights.score(pair.features),
                 pair.evidence,
             )
             for pair in pairs
@@ -173,7 +174,7 @@ class OpenMedRelation:
 
     def to_bytes(self, **kwargs: Any) -> bytes:
         """RETURNS (bytes): The weights."""
-        return self.model.to_bytes()
+        return self.weights.to_bytes()
 
     def from_bytes(self, data: bytes, **kwargs: Any) -> "OpenMedRelation":
         """Load the weights.
@@ -181,7 +182,7 @@ class OpenMedRelation:
         data (bytes): What `to_bytes` gave.
         RETURNS (OpenMedRelation): The component.
         """
-        self._model = RelationModel.from_bytes(data)
+        self._weights = RelationModel.from_bytes(data)
         return self
 
     def to_disk(self, path: str | Path, **kwargs: Any) -> None:

@@ -196,8 +196,16 @@ def test_precision_that_the_processor_lacks(
     n_warnings: int,
 ):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
     assert resolve_precision(precision, CPU) == getattr(torch, dtype)
     assert [str(warning.message)[:7] for warning in recwarn] == ["[OM901]"] * n_warnings
+
+
+def test_avx512_without_bf16(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    with pytest.warns(UserWarning, match="OM901"):
+        resolve_precision("bf16", CPU)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -155,6 +155,7 @@ def test_abstention(nlp: Language):
     assert codes(make_nlp(threshold=0.0)("She has zzyzx."))
 
 
+@pytest.mark.slow
 def test_own_aliases():
     nlp = make_nlp(aliases={"zzyzx": "J18.9"})
     assert codes(nlp("zzyzx")) == ["J18.9"]
@@ -171,6 +172,7 @@ def test_threshold_out_of_range():
         make_nlp(threshold=1.1)
 
 
+@pytest.mark.slow
 def test_warns_without_context(run_python: Callable[..., str]):
     code = (
         "import warnings, spacy\n"
@@ -189,6 +191,7 @@ def test_warns_without_context(run_python: Callable[..., str]):
 # Saving
 
 
+@pytest.mark.slow
 def test_saved_pipeline_in_a_fresh_process(
     nlp: Language, tmp_path: Path, run_python: Callable[..., str]
 ):
@@ -202,6 +205,7 @@ def test_saved_pipeline_in_a_fresh_process(
     assert run_python(code, tmp_path / "nlp") == "['I50.9']\n"
 
 
+@pytest.mark.slow
 def test_bytes():
     data = make_nlp(aliases={"zzyzx": "J18.9"}).get_pipe("openmed_hcc").to_bytes()
     other = make_nlp()
@@ -361,6 +365,7 @@ def test_command_gives_one_report_a_patient(pipeline: Path, tmp_path: Path):
     assert second["models"]["v28"]["raf"] is None
 
 
+@pytest.mark.slow
 def test_command_with_the_bundled_model(tmp_path: Path):
     (tmp_path / "kim.txt").write_text("Type 2 diabetes. No sign of pneumonia.", encoding="utf8")
     output = tmp_path / "reports.jsonl"

@@ -138,7 +138,7 @@ def test_a_pipeline_keeps_its_own_weights(tmp_path: Path):
     assert {relation["label"] for relation in doc._.relations} == {"TREATS"}
     assert len(doc._.relations) == 4
     clone = OpenMedRelation().from_bytes(nlp.get_pipe("openmed_relation").to_bytes())
-    assert clone.model.label == "TREATS"
+    assert clone.weights.label == "TREATS"
     assert clone.threshold == 0.9
 
 
@@ -147,7 +147,7 @@ def test_damaged_weights(tmp_path: Path, content: bytes):
     path = tmp_path / "weights.npz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="OM342"):
-        OpenMedRelation(path=path).model  # noqa: B018
+        OpenMedRelation(path=path).weights  # noqa: B018
 
 
 def test_missing_weights(tmp_path: Path):

@@ -223,15 +223,11 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     return DTYPES[precision]
 
 
-# What torch.cpu calls the instructions for a number format; older releases know fewer.
-INSTRUCTIONS = {
-    "bf16": ("_is_avx512_bf16_supported", "_is_amx_tile_supported"),
-    "fp16": ("_is_amx_fp16_supported",),
-}
-
-
 def _has_instructions(precision: str) -> bool:
-    return any(getattr(torch.cpu, name, bool)() for name in INSTRUCTIONS[precision])
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
+    # Older releases of PyTorch do not tell.
+    return precision == "fp16" or getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)()
 
 
 def _single_thread_after_fork() -> None:
