@@ -324,7 +324,8 @@ class Errors:
     OM344 = "[OM344] '{format}' is none of the forms of a graph: {formats}."
     OM345 = (
         "[OM345] '{path}' has no column '{column}': a graph needs the texts beside their entities. "
-        "Keep them: `python -m spacy openmed process … --columns {column}`."
+        "Keep them: `python -m spacy openmed process … --columns {column}`, with --attributes "
+        "is_negated,is_hypothetical,is_family if the pipeline has openmed_context."
     )
     OM346 = "[OM346] An entity lies outside its text: the column of texts is not that it came from."
     OM347 = "[OM347] {n} rows have no entities, as they could not be annotated: left out."

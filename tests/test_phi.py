@@ -62,6 +62,7 @@ NOTES = [
         "Paid from acct ending in 8821, card 1234 5678 1234 5678.",
         ["8821", "1234 5678 1234 5678"],
     ),
+    ("date", "Ms. Lund is 93 and well. Age: 95.", ["93", "95"]),
     ("license", "Medical license no. MA-118203", ["MA-118203"]),
     ("license", "DEA# BX9912345; driver's licence S99988801", ["BX9912345", "S99988801"]),
     ("vehicle", "VIN 1M8GDM9AXKP042788", ["1M8GDM9AXKP042788"]),
@@ -109,7 +110,8 @@ NOTES = [
 ]
 PLAIN = (
     "Blood pressure 120/80, pulse 72, temperature 98.6. Takes metformin 500 mg twice daily and "
-    "aspirin 81 mg. No pain.No rash; home 5 days.In bed. "
+    "aspirin 81 mg. Patient is 98 kg and was 95% on air, pulse is 92. "
+    "No pain.No rash; home 5 days.In bed. "
     "A 67-year-old with B12 deficiency, T4 normal, disc bulge at L4-L5."
 )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import checkpoints as ckpt
 import pytest
+import srsly
 import torch
 from safetensors.torch import load_file
 
@@ -116,3 +117,9 @@ def test_every_corpus_of_the_project_has_a_domain_and_a_head():
     heads, _ = train_mini.read_heads(ROOT / "scripts" / "mini_heads.json")
     known = {head.dataset for head in heads}
     assert {facts.head for facts in project.CORPORA.values()} - known == {"medication"}
+
+
+def test_no_workflow_is_called_as_a_command():
+    path = Path(project.__file__).parent.parent / "project.yml"
+    config = srsly.read_yaml(path)  # with such a name, spaCy refuses every command of the project
+    assert not config["workflows"].keys() & {command["name"] for command in config["commands"]}
