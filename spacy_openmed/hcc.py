@@ -157,10 +157,16 @@ class OpenMedHCC(Pipe):
         set_sentence_starts(doc)
         linked, unlinked = [], []
         mentions, skipped = self.find_mentions(doc)
-        for mention in mentions:
-            name = self.widen(mention, mentions, skipped)
+        names = [self.widen(mention, mentions, skipped) for mention in mentions]
+        end = 0
+        for mention, name in sorted(
+            zip(mentions, names, strict=True), key=lambda pair: (pair[1].start, -pair[1].end)
+        ):
             candidates = self.linker.link(name.text, self.n_candidates)
             mention._.icd10cm = [candidate._asdict() for candidate in candidates]
+            if name.end <= end:  # a part of the name before it
+                continue
+            end = name.end
             place = {
                 "start": name.start_char,
                 "end": name.end_char,

@@ -131,6 +131,14 @@ def test_mention_takes_in_the_words_of_the_name(nlp: Language):
     ]
 
 
+def test_a_part_of_a_longer_name_is_not_listed_again(nlp: Language):
+    doc = nlp.make_doc("Type 2 diabetes with neuropathy.")
+    doc.ents = [Span(doc, 0, 3, "DISEASE"), Span(doc, 4, 5, "DISEASE")]
+    doc = nlp.get_pipe("openmed_hcc")(doc)
+    assert codes(doc) == ["E11.40"]
+    assert doc.ents[1]._.icd10cm
+
+
 def test_labels(nlp: Language):
     assert codes(nlp("Insulin and insulin for melanoma.")) == ["C43.9"]
     assert codes(make_nlp(labels=["CANCER"])("melanoma and CHF")) == ["C43.9"]
