@@ -278,6 +278,7 @@ class Errors:
     OM335 = "[OM335] {path}, line {number}: not a note in JSON. Expected {expected}."
     OM336 = "[OM336] There are no notes (.txt or .jsonl) in '{path}'."
     OM337 = "[OM337] The notes of patient '{patient}' have different values of '{field}'."
+    OM338 = "[OM338] n_candidates has to be 1 or more, not {n}."
 
     # De-identification
     OM300 = (

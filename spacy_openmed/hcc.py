@@ -106,6 +106,8 @@ class OpenMedHCC(Pipe):
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(Errors.OM330.format(threshold=threshold))
+        if n_candidates < 1:
+            raise ValueError(Errors.OM338.format(n=n_candidates))
         register_extensions()
         self.vocab = vocab
         self.name = name
@@ -271,7 +273,8 @@ class OpenMedHCC(Pipe):
         return self
 
     def _set_vocabulary(self, rows: Mapping[str, list]) -> None:
-        self._vocabulary, self._linker = Vocabulary.from_rows(rows), None
+        self._vocabulary = add_aliases(Vocabulary.from_rows(rows), self.aliases)
+        self._linker = None
 
 
 def register_extensions() -> None:
@@ -388,6 +391,7 @@ def calculate(
         without demographics), and "hccs": each with its label, coefficient and codes.
     RAISES (ValueError): For demographics that are none.
     """
+    codes = sorted({code.upper() for code in codes})
     calculator = _load_calculator(model)
     from hccinfhir import Demographics
     from pydantic import ValidationError
@@ -400,7 +404,7 @@ def calculate(
     except ValidationError as error:
         fields = ", ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
         raise ValueError(Errors.OM333.format(error=fields)) from None
-    result = calculator.calculate_from_diagnosis(list(codes), person)
+    result = calculator.calculate_from_diagnosis(codes, person)
     return {
         "raf": round(result.risk_score, 3) if is_known else None,
         "hccs": [
@@ -408,9 +412,9 @@ def calculate(
                 "hcc": detail.hcc,
                 "label": detail.label,
                 "coefficient": detail.coefficient if is_known else None,
-                "codes": sorted(
+                "codes": [
                     code for code in codes if code.replace(".", "") in result.cc_to_dx[detail.hcc]
-                ),
+                ],
             }
             for detail in sorted(result.hcc_details, key=lambda detail: int(detail.hcc))
         ],

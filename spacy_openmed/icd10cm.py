@@ -1,9 +1,10 @@
 """The vocabulary ICD-10-CM: codes, their descriptions and their inclusion terms."""
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ import srsly
 
 from .errors import Errors, missing_extra
 
-ALIASES = Path(__file__).parent / "data" / "icd10cm_aliases.json"
+DATA = Path(__file__).parent / "data"
+ALIASES, WORDS = DATA / "icd10cm_aliases.json", DATA / "icd10cm_words.json"
 # Injuries (S, T) and external causes (V to Y): two thirds of all codes, and no diseases.
 OTHER_CHAPTERS = tuple("STVWXY")
 PLAIN = ("without complication", "uncomplicated", "without", "not having achieved remission")
@@ -154,4 +156,20 @@ def add_aliases(vocabulary: Vocabulary, aliases: Mapping[str, str]) -> Vocabular
     for phrase, code in aliases.items():
         if code not in vocabulary.codes or not vocabulary.codes[code].is_billable:
             raise ValueError(Errors.OM331.format(phrase=phrase, code=code))
-    return Vocabulary(vocabulary.codes, {**vocabulary.aliases, **aliases})
+    keys = set(map(to_key, aliases))
+    kept = {name: code for name, code in vocabulary.aliases.items() if to_key(name) not in keys}
+    return Vocabulary(vocabulary.codes, {**kept, **aliases})
+
+
+@lru_cache(maxsize=200_000)
+def to_key(text: str) -> str:
+    """RETURNS (str): A name as it is looked up: without case, punctuation and British spelling."""
+    text = text.lower().replace("’", "'")
+    for pattern, replacement in _load_spelling():
+        text = pattern.sub(replacement, text)
+    return " ".join(re.findall(r"\w+", text))
+
+
+@cache
+def _load_spelling() -> list[tuple[re.Pattern, str]]:
+    return [(re.compile(old), new) for old, new in srsly.read_json(WORDS)["spelling"]]

@@ -8,7 +8,6 @@ ranked by a logistic regression over a few features (`scripts/icd10cm_ranker.py`
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +16,9 @@ from spacy.kb import InMemoryLookupKB
 from spacy.vocab import Vocab
 
 from .errors import missing_extra
-from .icd10cm import Vocabulary
+from .icd10cm import DATA, WORDS, Vocabulary, to_key
 
-DATA = Path(__file__).parent / "data"
-WORDS, RANKER = DATA / "icd10cm_words.json", DATA / "icd10cm_ranker.json"
+RANKER = DATA / "icd10cm_ranker.json"
 ALIAS, TERM, WORDS_OF, PART, RANKED = (
     "alias",
     "term",
@@ -322,15 +320,6 @@ def make_kb(vocabulary: Vocabulary) -> InMemoryLookupKB:
 
 
 @lru_cache(maxsize=200_000)
-def to_key(text: str) -> str:
-    """RETURNS (str): A name as it is looked up: without case, punctuation and British spelling."""
-    text = text.lower().replace("’", "'")
-    for pattern, replacement in _load_spelling():
-        text = pattern.sub(replacement, text)
-    return " ".join(re.findall(r"\w+", text))
-
-
-@lru_cache(maxsize=200_000)
 def normalise(text: str) -> str:
     """RETURNS (str): A name as it is compared: its key, without what says little, in the words
     that the vocabulary has for it."""
@@ -358,11 +347,6 @@ def load_ranker() -> tuple[np.ndarray, float]:
     """RETURNS (tuple[Floats1d, float]): The weights of the features, and the bias."""
     ranker = srsly.read_json(RANKER)
     return np.array([ranker["weights"][name] for name in FEATURES]), ranker["bias"]
-
-
-@cache
-def _load_spelling() -> list[tuple[re.Pattern, str]]:
-    return [(re.compile(old), new) for old, new in srsly.read_json(WORDS)["spelling"]]
 
 
 @cache

@@ -96,14 +96,13 @@ class MicroBatcher(Generic[Answer]):
             texts = [item.text for item in batch]
             try:
                 answers = await loop.run_in_executor(self._thread, self.run, texts)
+                for item, answer in zip(batch, answers, strict=True):
+                    if not item.answer.done():
+                        item.answer.set_result(answer)
             except Exception as error:
                 for item in batch:
                     if not item.answer.done():
                         item.answer.set_exception(error)
-            else:
-                for item, answer in zip(batch, answers, strict=True):
-                    if not item.answer.done():
-                        item.answer.set_result(answer)
 
     async def _gather(self) -> list[Waiting[Answer]]:
         """The next texts to answer, maybe none."""

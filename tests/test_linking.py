@@ -204,7 +204,7 @@ def test_rows_give_the_vocabulary_back():
 
 @pytest.mark.slow
 def test_own_aliases_go_first():
-    vocabulary = add_aliases(read_vocabulary(), {"ward shorthand": "J18.9", "CHF": "I50.22"})
+    vocabulary = add_aliases(read_vocabulary(), {"ward shorthand": "J18.9", "chf": "I50.22"})
     linker = Linker(vocabulary)
     assert first(linker, "ward shorthand") == "J18.9"
     assert first(linker, "CHF") == "I50.22"

@@ -42,5 +42,6 @@ def app_cli(
         msg.warn("Others can use the page without a password, and what they send is not encrypted.")
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)
     listener = config.bind_socket()  # or says why not, and exits
-    msg.good(f"The page is at http://{host}:{port} (Ctrl-C ends it)")
+    name = f"[{host}]" if ":" in host else host
+    msg.good(f"The page is at http://{name}:{port} (Ctrl-C ends it)")
     uvicorn.Server(config).run(sockets=[listener])

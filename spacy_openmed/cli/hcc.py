@@ -38,7 +38,12 @@ def hcc_cli(
         False, "--historical", "-H", help="Let diagnoses count that are mentioned as history only"
     ),
     threshold: float | None = Opt(
-        None, "--threshold", "-t", help="Lowest score of a code; lower gives more codes"
+        None,
+        "--threshold",
+        "-t",
+        min=0,
+        max=1,
+        help="Lowest score of a code; lower gives more codes",
     ),
     pipeline: str | None = Opt(
         None, "--pipeline", "-P", help="A pipeline that has openmed_hcc, instead of one made here"
@@ -87,7 +92,8 @@ def read_notes(path: Path) -> Iterator[Note]:
         if file.suffix == ".jsonl":
             yield from _read_lines(file, file.read_bytes())
         else:
-            yield {PATIENT: file.stem, TEXT: _decode(file, file.read_bytes())}
+            name = file.relative_to(path).with_suffix("") if path.is_dir() else file.stem
+            yield {PATIENT: str(name), TEXT: _decode(file, file.read_bytes())}
 
 
 def _read_lines(path: Path, content: bytes) -> Iterator[Note]:
@@ -100,12 +106,13 @@ def _read_lines(path: Path, content: bytes) -> Iterator[Note]:
             note = None
         if not isinstance(note, dict) or not isinstance(note.get(TEXT), str):
             raise ValueError(Errors.OM335.format(path=path, number=number, expected=EXPECTED))
-        yield {**note, PATIENT: str(note.get(PATIENT, number))}
+        patient = note.get(PATIENT)
+        yield {**note, PATIENT: f"{path}:{number}" if patient is None else str(patient)}
 
 
 def _decode(path: Path, content: bytes) -> str:
     try:
-        return content.decode("utf8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(Errors.OM204.format(path=path)) from None
 
@@ -128,12 +135,18 @@ def _make_pipeline(pipeline: str | None, size: str, threshold: float | None) -> 
 
 
 def _report(notes: list[Note], nlp: "Language", historical: bool) -> Iterator[dict[str, Any]]:
-    from ..hcc import patient_report
+    from ..hcc import MODELS, calculate, patient_report
 
     patients: dict[str, list[Note]] = {}
     for note in notes:
         patients.setdefault(note[PATIENT], []).append(note)
     demographics = {patient: _demographics(patient, rows) for patient, rows in patients.items()}
+    for patient, known in demographics.items():  # or say now what is wrong, not after all the work
+        for model in MODELS if known else ():
+            try:
+                calculate([], model, known)
+            except ValueError as error:
+                raise ValueError(f"{error} (Patient '{patient}'.)") from error
     for patient, rows in patients.items():
         docs = list(nlp.pipe(row[TEXT] for row in rows))
         yield patient_report(
@@ -145,6 +158,7 @@ def _demographics(patient: str, notes: list[Note]) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     for note in notes:
         for field in DEMOGRAPHICS:
-            if field in note and found.setdefault(field, note[field]) != note[field]:
+            value = note.get(field)
+            if value is not None and found.setdefault(field, value) != value:
                 raise ValueError(Errors.OM337.format(patient=patient, field=field))
     return found or None
