@@ -166,6 +166,8 @@ class OpenVINOEngine:
                 if is_out_of_memory(error):
                     raise MemoryError from error
                 raise
+            if len(logits) != len(windows):  # out of memory, it may keep the answer before
+                raise MemoryError
             return [logits[row, : len(window)].copy() for row, window in enumerate(windows)]
 
     def save(self, folder: Path) -> None:
