@@ -288,15 +288,23 @@ def make_pairs(
     view = _View(doc, heads, tails)
     head_things = view.describe("head", heads)
     tail_things = view.describe("tail", tails)
-    for head in head_things:
-        for tail in tail_things:
-            distance = min(abs(a - b) for a in head.places for b in tail.places)
+    counts = np.array(
+        [[len(_shared(head, tail)) for tail in tail_things] for head in head_things], dtype=int
+    ).reshape(len(head_things), len(tail_things))
+    by_tail, by_head = _rivals(counts), _rivals(counts.T)
+    for i, head in enumerate(head_things):
+        for j, tail in enumerate(tail_things):
+            distance = (
+                0 if counts[i, j] else min(abs(a - b) for a in head.places for b in tail.places)
+            )
             if head.concept.id != tail.concept.id and distance <= max_distance:
-                places = sorted(view.shared_places(head, tail))
+                places = sorted(_shared(head, tail))
                 features = [
                     *head.features,
                     *tail.features,
-                    *view.compare(head, tail, head_things, tail_things, places, distance),
+                    *(f"head {word}" for word in by_tail[j][i]),
+                    *(f"tail {word}" for word in by_head[i][j]),
+                    *view.compare(head, tail, places, distance),
                 ]
                 evidence = view.find_evidence(head, tail, places, distance)
                 yield Pair(head.concept, tail.concept, features, evidence)
@@ -384,16 +392,10 @@ class _View:
         if any(own > other for other in others):
             yield "specific"
 
-    def shared_places(self, head: _Thing, tail: _Thing) -> set[int]:
-        """RETURNS (set[int]): The sentences that mention both."""
-        return head.places.keys() & tail.places.keys()
-
     def compare(
         self,
         head: _Thing,
         tail: _Thing,
-        heads: Sequence[_Thing],
-        tails: Sequence[_Thing],
         places: Sequence[int],
         distance: int,
     ) -> Iterator[str]:
@@ -414,8 +416,6 @@ class _View:
             yield "title of both"
         if places and places[-1] >= len(self.sentences) - 2:
             yield "end of both"
-        yield from (f"head {word}" for word in self._rivals(tail, head, heads))
-        yield from (f"tail {word}" for word in self._rivals(head, tail, tails))
         pairs = [(a, b) for place in places for a in head.places[place] for b in tail.places[place]]
         yield f"pairs {_bin(len(pairs))}"
         for a, b in pairs:
@@ -427,17 +427,6 @@ class _View:
             yield from (f"nearest {order} {word}" for word in between[:15])
             if len(between) <= 4:
                 yield f"nearest {order} all {' '.join(between)}"
-
-    def _rivals(self, at: _Thing, own: _Thing, all_own: Sequence[_Thing]) -> Iterator[str]:
-        """Whether a thing stands beside another more often than its rivals do."""
-        counts = [len(self.shared_places(at, rival)) for rival in all_own]
-        most = max(counts)
-        if not most:
-            yield "none"
-        elif len(self.shared_places(at, own)) == most:
-            yield "most"
-            if counts.count(most) == 1:
-                yield "most alone"
 
     def _between(self, head: Span, tail: Span) -> Iterator[str]:
         """What stands between and around two mentions in a sentence."""
@@ -485,6 +474,27 @@ class _View:
                 )
             )
         return tuple(found)
+
+
+def _shared(head: _Thing, tail: _Thing) -> set[int]:
+    """The sentences that mention both."""
+    return head.places.keys() & tail.places.keys()
+
+
+def _rivals(counts: np.ndarray) -> list[list[tuple[str, ...]]]:
+    """Whether things stand beside others more often than their rivals do.
+
+    counts (Ints2d): (n_rivals, n_others) How many sentences mention both.
+    RETURNS (list[list[tuple[str, ...]]]): For each of the others, what to say of each rival.
+    """
+    found = []
+    for column in counts.T:
+        most = column.max(initial=0)
+        best: tuple[str, ...] = ("most", "most alone") if (column == most).sum() == 1 else ("most",)
+        if not most:
+            best = ("none",)
+        found.append([best if n == most else () for n in column])
+    return found
 
 
 def _gap(a: Span, b: Span) -> int:
