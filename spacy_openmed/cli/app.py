@@ -4,9 +4,7 @@ from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors
-
-SIZES = ", ".join(catalogue.SIZES)
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+from ._options import LOOPBACK, SIZES
 
 
 def app_cli(

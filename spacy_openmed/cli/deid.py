@@ -9,7 +9,8 @@ from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors
-from .ner import SIZES, read_text
+from ._options import SIZES
+from .ner import read_text
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -9,7 +9,7 @@ from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors
-from .ner import SIZES
+from ._options import SIZES
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -9,13 +9,13 @@ from wasabi import msg, table
 
 from .. import catalogue
 from ..errors import Errors
+from ._options import SIZES
 from .models import wrap_text
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 SPANS_KEY = "openmed"
-SIZES = ", ".join(catalogue.SIZES)
 
 
 def ner_cli(

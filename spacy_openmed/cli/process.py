@@ -1,15 +1,13 @@
 import json
 import os
-from typing import Any
 
 import typer
 from spacy.cli._util import Opt
 from wasabi import msg
 
-from .. import catalogue
 from ..errors import Errors
+from ._options import SIZES, choose_model
 
-SIZES = ", ".join(catalogue.SIZES)
 ROWS_WITH_ERRORS = 3  # exit code
 
 
@@ -56,26 +54,19 @@ def process_cli(
     from tqdm import tqdm
 
     try:
-        from ..batch import Annotator, to_model
+        from ..batch import Annotator
         from ..process import FORMATS, Job, run
         from ..tables import count_rows, find_source
 
         if to not in FORMATS:
             raise ValueError(Errors.OM519.format(format=to, formats=", ".join(FORMATS)))
-        chosen = bool(domain or dataset or size)
-        if len(paths) != (2 if chosen else 3):
+        if len(paths) not in (2, 3):
             raise ValueError(Errors.OM518)
-        config: dict[str, Any] = {
-            "domain": domain or None,
-            "dataset": dataset or None,
-            "size": size or catalogue.MINI,
-            "model": {"precision": precision},
-        }
         *model, given, output = paths
         cores = os.cpu_count() or 1
         job = Job(
             Annotator(
-                to_model(model[0] if model else config),
+                choose_model(model[0] if model else None, domain, dataset, size, precision),
                 text_column,
                 "id" if id_column is None else id_column,
                 _split(columns),

@@ -3,18 +3,15 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 from spacy.cli._util import Arg, Opt
 from wasabi import msg
 
-from .. import catalogue
 from ..errors import Errors, Warnings
+from ._options import LOOPBACK, SIZES, choose_model
 
-SIZES = ", ".join(catalogue.SIZES)
 TOKEN = "OPENMED_TOKEN"  # environment variable
 LEAST = 16  # characters of a token
-LOCAL = ("127.0.0.1", "::1", "localhost")
 
 # PyTorch and oneDNN keep what they prepare for each size of a forward pass, for 1,024 sizes. A
 # service sees them all; with fewer its memory is level sooner, and it is no slower.
@@ -58,26 +55,16 @@ def serve_cli(
     It ends when it is told to (Ctrl-C, SIGTERM), after the requests that it has.
     """
     try:
-        from ..batch import load_pipeline, to_model
+        from ..batch import load_pipeline
         from ..serve import Limits, create_app, run
 
-        chosen = bool(domain or dataset or size)
-        if chosen == (model is not None):
-            raise ValueError(Errors.OM518)
-        config: dict[str, Any] = {
-            "domain": domain or None,
-            "dataset": dataset or None,
-            "size": size or catalogue.MINI,
-            "model": {"precision": precision},
-        }
+        chosen = choose_model(model, domain, dataset, size, precision)
         for name, capacity in CACHES.items():
             os.environ.setdefault(name, capacity)
         token = read_token(token_file)
-        if host not in LOCAL and token is None:
+        if host not in LOOPBACK and token is None:
             msg.warn(Warnings.OM549.format(host=host))
-        nlp = load_pipeline(
-            to_model(model or config), device=f"cuda:{gpu_id}" if gpu_id >= 0 else None
-        )
+        nlp = load_pipeline(chosen, device=f"cuda:{gpu_id}" if gpu_id >= 0 else None)
         limits = Limits(
             max_texts=max_texts,
             max_chars=max_chars,
