@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import srsly
@@ -23,6 +22,7 @@ from .errors import Errors, Warnings, missing_extra
 from .icd10cm import Vocabulary, add_aliases, read_aliases, read_vocabulary
 from .labels import canonical_label
 from .linking import Candidate, Linker, make_linker
+from .saving import SavesOne
 from .sentences import set_sentence_starts
 
 MODELS = {"v24": "CMS-HCC Model V24", "v28": "CMS-HCC Model V28"}
@@ -86,12 +86,15 @@ def make_openmed_hcc(
     )
 
 
-class OpenMedHCC(Pipe):
+class OpenMedHCC(SavesOne, Pipe):
     """Set `span._.icd10cm`, the candidates of each mention, `doc._.hcc`, the codes that were
     taken, and `doc._.hcc_unlinked`, the mentions without one.
 
     The settings are those of the factory, `make_openmed_hcc`.
     """
+
+    # So that a pipeline gives the same codes whatever release of the vocabulary is installed.
+    saved = "vocabulary"
 
     def __init__(
         self,
@@ -222,57 +225,11 @@ class OpenMedHCC(Pipe):
                 return window
         return mention
 
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Save the vocabulary, so that the pipeline gives the same codes whatever release of it
-        is installed.
+    def _dump(self) -> bytes:
+        return srsly.msgpack_dumps(self.vocabulary.to_rows())
 
-        path (str | Path): The component's folder.
-        exclude (Iterable[str]): "vocabulary" to leave it out.
-
-        DOCS: https://spacy.io/api/pipe#to_disk
-        """
-        writers = {"vocabulary": lambda p: srsly.write_msgpack(p, self.vocabulary.to_rows())}
-        util.to_disk(path, writers, exclude)
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "OpenMedHCC":
-        """Load the vocabulary.
-
-        path (str | Path): The component's folder.
-        exclude (Iterable[str]): "vocabulary" to leave it out.
-        RETURNS (OpenMedHCC): The component.
-
-        DOCS: https://spacy.io/api/pipe#from_disk
-        """
-        readers = {"vocabulary": lambda p: self._set_vocabulary(srsly.read_msgpack(p))}
-        util.from_disk(path, readers, exclude)  # type: ignore[arg-type]
-        return self
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Save the vocabulary to bytes.
-
-        exclude (Iterable[str]): "vocabulary" to leave it out.
-        RETURNS (bytes): What `to_disk` writes.
-
-        DOCS: https://spacy.io/api/pipe#to_bytes
-        """
-        return util.to_bytes(
-            {"vocabulary": lambda: srsly.msgpack_dumps(self.vocabulary.to_rows())}, exclude
-        )
-
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "OpenMedHCC":
-        """Load the vocabulary from bytes.
-
-        bytes_data (bytes): What `to_bytes` returned.
-        exclude (Iterable[str]): "vocabulary" to leave it out.
-        RETURNS (OpenMedHCC): The component.
-
-        DOCS: https://spacy.io/api/pipe#from_bytes
-        """
-        readers = {"vocabulary": lambda b: self._set_vocabulary(srsly.msgpack_loads(b))}
-        util.from_bytes(bytes_data, readers, exclude)
-        return self
-
-    def _set_vocabulary(self, rows: Mapping[str, list]) -> None:
+    def _load(self, data: bytes) -> None:
+        rows = srsly.msgpack_loads(data)
         self._vocabulary = add_aliases(Vocabulary.from_rows(rows), self.aliases)
         self._linker = None
 

@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import srsly
-from spacy import util
 from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Span, SpanGroup
@@ -16,6 +14,7 @@ from spacy.vocab import Vocab
 from .errors import Errors
 from .hipaa import identifier_of, may_stay
 from .labels import canonical_label
+from .saving import SavesOne
 from .spans import OFFSETS, SCORES
 
 IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"
@@ -105,12 +104,14 @@ def source_of(candidate: Candidate) -> str:
     return "rule" if candidate.rule else "model"
 
 
-class OpenMedPHI(Pipe):
+class OpenMedPHI(SavesOne, Pipe):
     """Find identifiers and write them to `doc.spans`: those that a model has found before and
     those that rules find, Presidio's and ours.
 
     The settings are those of the factory, `make_openmed_phi`.
     """
+
+    saved = "recognizers"  # those that were added
 
     def __init__(
         self,
@@ -235,55 +236,11 @@ class OpenMedPHI(Pipe):
         key = self.annotate_spans_key
         doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs=attrs)
 
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Save the recognisers that were added.
+    def _dump(self) -> bytes:
+        return srsly.json_dumps(self.recognizers).encode("utf8")
 
-        path (str | Path): The component's folder.
-        exclude (Iterable[str]): "recognizers" to leave them out.
-
-        DOCS: https://spacy.io/api/pipe#to_disk
-        """
-        writers = {"recognizers": lambda p: srsly.write_json(p, self.recognizers)}
-        util.to_disk(path, writers, exclude)
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "OpenMedPHI":
-        """Load the recognisers that were added.
-
-        path (str | Path): The component's folder.
-        exclude (Iterable[str]): "recognizers" to leave them out.
-        RETURNS (OpenMedPHI): The component.
-
-        DOCS: https://spacy.io/api/pipe#from_disk
-        """
-        readers = {"recognizers": lambda p: self._set_recognizers(srsly.read_json(p))}
-        util.from_disk(path, readers, exclude)  # type: ignore[arg-type]
-        return self
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Save the recognisers that were added to bytes.
-
-        exclude (Iterable[str]): "recognizers" to leave them out.
-        RETURNS (bytes): What `to_disk` writes.
-
-        DOCS: https://spacy.io/api/pipe#to_bytes
-        """
-        return util.to_bytes({"recognizers": lambda: srsly.json_dumps(self.recognizers)}, exclude)
-
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "OpenMedPHI":
-        """Load the recognisers that were added from bytes.
-
-        bytes_data (bytes): What `to_bytes` returned.
-        exclude (Iterable[str]): "recognizers" to leave them out.
-        RETURNS (OpenMedPHI): The component.
-
-        DOCS: https://spacy.io/api/pipe#from_bytes
-        """
-        readers = {"recognizers": lambda data: self._set_recognizers(srsly.json_loads(data))}
-        util.from_bytes(bytes_data, readers, exclude)
-        return self
-
-    def _set_recognizers(self, recognizers: list[dict[str, Any]]) -> None:
-        self.recognizers = recognizers
+    def _load(self, data: bytes) -> None:
+        self.recognizers = srsly.json_loads(data)
         self._analyzer = None
 
 

@@ -23,6 +23,7 @@ from spacy.util import SimpleFrozenList, ensure_path
 
 from .concepts import Concept, find_concepts, normalise
 from .errors import Errors
+from .saving import SavesOne
 from .sentences import set_sentence_starts
 
 PATH = Path(__file__).parent / "data" / "relation.npz"
@@ -95,11 +96,13 @@ def make_openmed_relation(
     )
 
 
-class OpenMedRelation:
+class OpenMedRelation(SavesOne):
     """Set `doc._.relations`, a list of dicts (see `Relation`) that goes with the document.
 
     The settings are those of the factory, `make_openmed_relation`.
     """
+
+    saved = PATH.name
 
     def __init__(
         self,
@@ -172,34 +175,11 @@ class OpenMedRelation:
         ]
         return sorted(relations, key=lambda relation: -relation.score)
 
-    def to_bytes(self, **kwargs: Any) -> bytes:
-        """RETURNS (bytes): The weights."""
+    def _dump(self) -> bytes:
         return self.weights.to_bytes()
 
-    def from_bytes(self, data: bytes, **kwargs: Any) -> "OpenMedRelation":
-        """Load the weights.
-
-        data (bytes): What `to_bytes` gave.
-        RETURNS (OpenMedRelation): The component.
-        """
+    def _load(self, data: bytes) -> None:
         self._weights = RelationModel.from_bytes(data)
-        return self
-
-    def to_disk(self, path: str | Path, **kwargs: Any) -> None:
-        """Save the weights.
-
-        path (str | Path): A folder, made if it is not there.
-        """
-        ensure_path(path).mkdir(parents=True, exist_ok=True)
-        (ensure_path(path) / PATH.name).write_bytes(self.to_bytes())
-
-    def from_disk(self, path: str | Path, **kwargs: Any) -> "OpenMedRelation":
-        """Load the weights.
-
-        path (str | Path): The folder that `to_disk` made.
-        RETURNS (OpenMedRelation): The component.
-        """
-        return self.from_bytes((ensure_path(path) / PATH.name).read_bytes())
 
 
 @dataclass(frozen=True)
