@@ -24,7 +24,8 @@ from spacy.tokens import Doc
 from spacy_openmed.concepts import find_concepts
 from spacy_openmed.corpora import find_corpora
 from spacy_openmed.labels import canonical_label
-from spacy_openmed.relations import N_WEIGHTS, Pair, RelationModel, hash_features, make_pairs
+from spacy_openmed.pairs import Pair, make_pairs
+from spacy_openmed.relations import N_WEIGHTS, RelationModel, hash_features
 
 HEADS, TAILS = ("CHEMICAL", "SIMPLE_CHEMICAL"), ("DISEASE", "CANCER")
 STRENGTHS = (0.005, 0.01, 0.02, 0.05, 0.1)

@@ -10,13 +10,13 @@ from spacy.tokens import Doc, Span
 
 from spacy_openmed.concepts import find_concepts
 from spacy_openmed.context import register_extensions
+from spacy_openmed.pairs import make_pairs
 from spacy_openmed.relations import (
     N_WEIGHTS,
     PATH,
     OpenMedRelation,
     RelationModel,
     hash_features,
-    make_pairs,
 )
 
 TEXT = (
