@@ -306,15 +306,24 @@ def test_sentences():
     assert speed.split_sentences(texts) == ["One here.", "Two here.", "Three."]
 
 
-@pytest.mark.parametrize("name", ["sentences", "abstracts", "articles"])
+@pytest.mark.parametrize("name", ["sentences", "abstracts"])
 def test_texts_are_repeated_if_there_are_too_few(
-    name: str, keyword_checkpoint: Path, made_up_corpora: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, keyword_checkpoint: Path, made_up_corpora: Path
 ):
-    monkeypatch.setattr(speed, "ARTICLE_PIECES", 1000)
     nlp = util.make_pipeline(str(keyword_checkpoint), {})
     texts = speed.take_texts(name, 200, nlp)
     assert 200 < sum(speed.count_pieces(nlp, texts)) < 240
-    assert set(texts) == {"\n\n".join(TEXTS)} if name == "articles" else set(TEXTS)
+    assert set(texts) == set(TEXTS)
+
+
+def test_documents_of_two_corpora_in_turn(made_up_corpora: Path):
+    first, second = TEXTS
+    assert speed.find_documents("NCBI-disease", "BC5CDR") == [first, first, second, second]
+
+
+def test_short_articles_are_put_together():
+    lengths = [5000, 4999, 1, 6000, 7]
+    assert speed.join_short(list("abcde"), lengths) == ["a", "b\n\nc", "d", "e"]
 
 
 def test_speed(multi_head_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -17,13 +17,20 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.checkpoint import Checkpoint, Source, load_checkpoint
 from spacy_openmed.engines import EngineSettings, fingerprint, int8
-from spacy_openmed.engines.packed import ARCHITECTURES, PackedEngine, _round_up
+from spacy_openmed.engines.packed import (
+    ARCHITECTURES,
+    FeedForward,
+    OneDnnLinear,
+    PackedEngine,
+    _attend_in_bf16,
+    _round_up,
+)
 from spacy_openmed.engines.torch import TorchEngine, begin_update
 
 # How far logits of the bundled checkpoint may be from transformers' own; they go from -5 to 12.
-LIMITS = {"fp32": 1e-4, "bf16": 1.0, "int8": 8.0}
+LIMITS = {"fp32": 1e-4, "bf16": 1.0, "int8": 8.0, "torch-int8": 2.0}
 # How many of 100 labels of pieces may be others.
-CHANGED = {"fp32": 0.0, "bf16": 0.5, "int8": 2.0}
+CHANGED = {"fp32": 0.0, "bf16": 0.5, "int8": 2.0, "torch-int8": 0.5}
 has_onednn = torch.backends.mkldnn.is_available()
 has_bf16 = has_onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 has_vnni = has_onednn and torch.cpu._is_vnni_supported()
@@ -78,18 +85,19 @@ TEXTS = [*SENTENCES, "aspirin", SENTENCES[0], " ".join(SENTENCES)]
 
 @every_engine
 def test_logits_are_those_of_transformers(engine: str, precision: str):
+    key = "torch-int8" if (engine, precision) == ("torch", "int8") else precision
     checkpoint = load(MINI_PATH, engine, precision)
     rows = windows(MINI_PATH, TEXTS)
     logits, expected = checkpoint.engine(rows), plain_logits(MINI_PATH, rows)
     n_changed = 0.0
     for ours, theirs in zip(logits, expected, strict=True):
         assert ours.dtype == np.float32
-        np.testing.assert_allclose(ours, theirs, atol=LIMITS[precision])
+        np.testing.assert_allclose(ours, theirs, atol=LIMITS[key])
         parts = [head.columns for head in checkpoint.heads]
         n_changed += sum(
             int((ours[:, part].argmax(1) != theirs[:, part].argmax(1)).sum()) for part in parts
         ) / len(parts)
-    assert n_changed <= CHANGED[precision] / 100 * sum(map(len, rows))
+    assert n_changed <= CHANGED[key] / 100 * sum(map(len, rows))
 
 
 @every_engine
@@ -163,6 +171,28 @@ def test_sizes_repeat_and_waste_little():
     assert len(set(sizes)) < 300
 
 
+@pytest.mark.parametrize("size", [1, 100], ids=["small scores", "scores beyond exp's range"])
+def test_attention_in_bf16(size: int):
+    torch.manual_seed(0)
+    queries, keys, values = torch.randn(3, 2, 4, 50, 16).bfloat16()
+    queries *= size
+    scores = (queries @ keys.transpose(2, 3)).float() / 4
+    assert (scores.max() > 88) == (size > 1)
+    context = _attend_in_bf16(queries, keys, values).float()
+    expected = scores.softmax(-1) @ values.float()
+    close = (context - expected).abs().amax(-1) < 0.05
+    assert close.all() if size == 1 else close.float().mean() > 0.8  # the scores are rounded too
+
+
+@pytest.mark.skipif(not has_bf16, reason="the processor has no bf16")
+@pytest.mark.parametrize("n_windows", [1, 40])  # 40 of one length are worth attention in bf16
+def test_bf16_by_how_many_windows_are_as_long(n_windows: int):
+    rows = windows(MINI_PATH, SENTENCES[:1]) * n_windows
+    expected = plain_logits(MINI_PATH, rows[:1])[0]
+    for ours in load(MINI_PATH, precision="bf16").engine(rows):
+        np.testing.assert_allclose(ours, expected, atol=LIMITS["bf16"])
+
+
 def test_weights_that_change_are_used(make_checkpoint: Callable):
     checkpoint = load(make_checkpoint()).copy()
     rows = windows(make_checkpoint(), SENTENCES[:1])
@@ -231,6 +261,23 @@ def test_ranges_of_other_weights_are_not_used(make_checkpoint: Callable, tmp_pat
     module.save_pretrained(tmp_path)
     engine = load(tmp_path, precision="int8").engine
     assert (engine.ranges["0.down"] > 1.2 * np.abs(stored["0.down"])).any()
+
+
+@needs_vnni
+@pytest.mark.parametrize("n_large", [0, 8])
+def test_few_large_outputs_of_a_gelu_do_not_make_all_coarse(n_large: int):
+    torch.manual_seed(0)
+    up, down = torch.nn.Linear(64, 256), torch.nn.Linear(256, 64)
+    with torch.no_grad():
+        up.weight[10 : 10 + n_large] *= 100
+        down.weight[:, 10 : 10 + n_large] /= 100
+    layers = FeedForward(OneDnnLinear(up), OneDnnLinear(down))
+    x = torch.randn(200, 64)
+    with torch.inference_mode():
+        expected = layers(x) - x
+        largest = layers.up(x, gelu=True).abs().amax(0)
+        ours = int8.Int8FeedForward(layers, x.abs().amax(0), largest)(x) - x
+    assert (ours - expected).norm() < 0.02 * expected.norm()
 
 
 @needs_vnni

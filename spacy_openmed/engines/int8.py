@@ -3,7 +3,7 @@
 Weights have a scale for each output, activations one for each input, found on sample texts:
 some inputs of BERT's layers are a hundred times as large as others, which is why PyTorch's own
 dynamic quantisation, with one scale for all, changes one sentence in seven. The inputs' scales
-are put into the weights, half of each range on either side (Xiao et al. 2023, "SmoothQuant").
+are put into the weights (Xiao et al. 2023, "SmoothQuant").
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,16 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.functional import gelu, linear
 
 from ..errors import Errors
 from . import made_of
-from .packed import OneDnnLinear, PackedEngine, is_packable, join
+from .packed import FeedForward, OneDnnLinear, PackedEngine, is_packable, join
+from .torch import has_instructions
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
 
+PARTS = ("project", "mix", "up", "down")  # the linear layers of a layer
 ZERO = 128  # of activations that go both ways from zero
-RANGES = "int8_ranges.npz"  # in the checkpoint's folder
+LEAST_GELU = -0.17  # GELU's smallest value
+# How much of the differences between inputs goes to the weights, which bear more: each output's
+# have a scale of their own.
+SMOOTH = 0.75
+N_OUTLIERS = 8  # of what comes of a GELU: these are not rounded
+RANGES = "int8_largest.npz"  # in the checkpoint's folder
 
 
 def make_int8_engine(checkpoint: "Checkpoint") -> "Int8Engine":
@@ -48,7 +56,8 @@ def make_int8_engine(checkpoint: "Checkpoint") -> "Int8Engine":
 
 
 class Int8Engine(PackedEngine):
-    """Run a token classifier of BERT's kind on a CPU, its encoder's linear layers in int8.
+    """Run a token classifier of BERT's kind on a CPU, its encoder's linear layers in int8 and its
+    attention in bf16 where the processor has that.
 
     module (PreTrainedModel): The token classifier, in fp32.
     ranges (dict[str, Floats1d]): What the layers read at most on typical texts; see `find_ranges`.
@@ -58,14 +67,13 @@ class Int8Engine(PackedEngine):
     def __init__(self, module: Any, ranges: dict[str, np.ndarray], source: str) -> None:
         super().__init__(module)
         self.ranges, self.source = ranges, source
+        dtype = torch.bfloat16 if has_instructions("bf16") else torch.float32
         with torch.inference_mode():
             for i, layer in enumerate(self.layers):
-                for name in ("project", "mix"):
-                    own = torch.from_numpy(ranges[f"{i}.{name}"])
-                    setattr(layer, name, Int8Linear(getattr(layer, name), own))
-                down = Int8Linear(layer.down, torch.from_numpy(ranges[f"{i}.down"]))
-                up = Int8Linear(layer.up, torch.from_numpy(ranges[f"{i}.up"]), output=down)
-                layer.up, layer.down = up, down
+                project, mix, up, down = (torch.from_numpy(ranges[f"{i}.{x}"]) for x in PARTS)
+                layer.project = Int8Linear(*_join(layer.project), project, dtype=dtype)
+                layer.mix = Int8Linear(*_join(layer.mix), mix)
+                layer.feed_forward = Int8FeedForward(layer.feed_forward, up, down)
 
     def save(self, folder: Path) -> None:
         source = np.frombuffer(self.source.encode("ascii"), dtype="uint8")
@@ -81,21 +89,17 @@ def find_ranges(
     engine (PackedEngine): The engine; its layers are changed, so that it is of no more use.
     batches (Iterable[Sequence[Ints1d]]): Windows of typical texts.
     RETURNS (dict[str, Floats1d]): By number and name of the layers: the largest magnitude of each
-        of their inputs; for those after a GELU, smallest and largest value of all.
+        of their inputs.
     """
     observers: dict[str, Observer] = {}
     for i, layer in enumerate(engine.layers):
-        for name in ("project", "mix", "up", "down"):
-            observer = observers[f"{i}.{name}"] = Observer(getattr(layer, name))
-            setattr(layer, name, observer)
+        for name in PARTS:
+            owner = layer.feed_forward if name in ("up", "down") else layer
+            observer = observers[f"{i}.{name}"] = Observer(getattr(owner, name))
+            setattr(owner, name, observer)
     for batch in batches:
         engine(batch)
-    return {
-        key: np.array([x.least.min(), x.most.max()])
-        if key.endswith("down")
-        else torch.maximum(-x.least, x.most).numpy()
-        for key, x in observers.items()
-    }
+    return {key: observer.most.numpy() for key, observer in observers.items()}
 
 
 class Observer:
@@ -106,45 +110,87 @@ class Observer:
 
     def __init__(self, linear: OneDnnLinear) -> None:
         self.linear = linear
-        n_inputs = linear.layers[0].in_features
-        self.least, self.most = torch.zeros(n_inputs), torch.zeros(n_inputs)
+        self.most = torch.zeros(linear.layers[0].in_features)
 
     def __call__(self, x: torch.Tensor, **settings: Any) -> torch.Tensor:
-        self.least = torch.minimum(self.least, x.amin(0))
-        self.most = torch.maximum(self.most, x.amax(0))
+        self.most = torch.maximum(self.most, x.abs().amax(0))
         return self.linear(x, **settings)
 
 
-class Int8Linear:
-    """Linear layers of 8-bit integers. They read and give fp32, but for those between which a
-    GELU lies: what they pass on stays in 8 bits.
+def _join(linear: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return join(linear.layers)
 
-    linear (OneDnnLinear): The layers in fp32.
-    range_ (torch.Tensor): (n_inputs,) Largest magnitude of each input; (2,) if they read 8 bits:
-        smallest and largest value of all.
+
+class Int8FeedForward(FeedForward):
+    """The two layers with GELU between them in 8-bit integers, what they pass on too.
+
+    The `N_OUTLIERS` outputs of the GELU that are largest on typical texts stay in fp32: one alone
+    can be three times as large as all others, and the steps of all would be as coarse as its own.
+
+    layers (FeedForward): The layers in fp32.
+    up_range, down_range (torch.Tensor): (n_inputs,) Largest magnitude of each of their inputs.
+    """
+
+    def __init__(
+        self, layers: FeedForward, up_range: torch.Tensor, down_range: torch.Tensor
+    ) -> None:
+        up_weight, up_bias = _join(layers.up)
+        down_weight, down_bias = _join(layers.down)
+        order = down_range.argsort(descending=True)
+        outliers, others = order[:N_OUTLIERS], order[N_OUTLIERS:]
+        self.up_outliers = up_weight[outliers], None if up_bias is None else up_bias[outliers]
+        self.down_outliers = down_weight[:, outliers].T.contiguous()
+        down_weight[:, outliers] = 0
+        self.down = Int8Linear(down_weight, down_bias, down_range[others].amax())
+        self.up = Int8Linear(up_weight, up_bias, up_range, output=self.down)
+
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        outliers = gelu(linear(hidden, *self.up_outliers))
+        add = torch.addmm(hidden, outliers, self.down_outliers)
+        return self.down(self.up(hidden, gelu=True), add=add)
+
+
+class Int8Linear:
+    """Linear layers of 8-bit integers. They read and give real numbers, but for those between
+    which a GELU lies: what they pass on stays in 8 bits.
+
+    weight (torch.Tensor): (n_outputs, n_inputs) Their weight.
+    bias (torch.Tensor | None): (n_outputs,) Their bias.
+    range_ (torch.Tensor): (n_inputs,) Largest magnitude of each input; () for what comes of a
+        GELU, in 8 bits: the largest of all.
+    dtype (torch.dtype): What they give.
     output (Int8Linear | None): The layers that read their output in 8 bits.
     """
 
     def __init__(
-        self, linear: Any, range_: torch.Tensor, *, output: "Int8Linear | None" = None
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        range_: torch.Tensor,
+        *,
+        dtype: torch.dtype = torch.float32,
+        output: "Int8Linear | None" = None,
     ) -> None:
-        weight, bias = join(linear.layers)
         n_outputs, n_inputs = weight.shape
-        self.factor, self.zero, self.output = None, ZERO, output
-        if len(range_) == 2:
-            least, most = range_.tolist()
-            self.scale = max(most - least, 1e-6) / 255
-            self.zero = round(-least / self.scale)
+        self.factor: torch.Tensor | None = None
+        if range_.ndim == 0:
+            self.scale = (max(range_.item(), -LEAST_GELU) - LEAST_GELU) / 255
+            zero = round(-LEAST_GELU / self.scale)
         else:
             range_ = range_.clamp(min=1e-5)
-            smooth = (range_ / weight.abs().amax(0).clamp(min=1e-5)).sqrt()
-            self.scale = (range_ / smooth).amax().item() / 127
+            smooth = range_**SMOOTH / weight.abs().amax(0).clamp(min=1e-5) ** (1 - SMOOTH)
+            self.scale, zero = (range_ / smooth).amax().item() / 127, ZERO
             self.factor = 1 / (smooth * self.scale)
+            self.half = torch.tensor(zero + 0.5)  # what is cut off is rounded then
             weight = weight * smooth
+        self.zero = zero
+        self.format = (1.0, 0, dtype)
+        if output is not None:
+            self.format = (output.scale, output.zero, torch.uint8)
         self.weight_scale = weight.abs().amax(1).clamp(min=1e-8) / 127
         rounded = (weight / self.weight_scale[:, None]).round()
         # The zero point goes into the bias: sum(w * (x - zero)) = sum(w * x) - zero * sum(w).
-        shift = self.scale * self.weight_scale * self.zero * rounded.sum(1)
+        shift = self.scale * self.weight_scale * zero * rounded.sum(1)
         self.bias = -shift if bias is None else bias - shift
         self.weight_zero = torch.zeros(n_outputs, dtype=torch.int32)
         self.weight = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), [1024, n_inputs])
@@ -152,15 +198,13 @@ class Int8Linear:
     def __call__(
         self, x: torch.Tensor, *, gelu: bool = False, add: torch.Tensor | None = None
     ) -> torch.Tensor:
-        linear = torch.ops.onednn.qlinear_pointwise
+        run = torch.ops.onednn.qlinear_pointwise
         if self.factor is not None:
-            x = (x * self.factor).add_(ZERO + 0.5).clamp_(0, 255).to(torch.uint8)
+            x = torch.addcmul(self.half, x, self.factor).clamp_(0, 255).to(torch.uint8)
         given = (x, self.scale, 0, self.weight, self.weight_scale, self.weight_zero)
         if add is not None:
-            real = (1.0, 0, torch.float32, 1.0, 0)
-            return linear.binary(*given, add, self.bias, *real, "add", 1.0, "none", [], "")
-        format_ = (1.0, 0, torch.float32)
-        if self.output is not None:
-            format_ = (self.output.scale, self.output.zero, torch.uint8)
+            return run.binary(
+                *given, add, self.bias, *self.format, 1.0, 0, "add", 1.0, "none", [], ""
+            )
         kind, algorithm = ("gelu", "none") if gelu else ("none", "")
-        return linear(*given, self.bias, *format_, kind, [], algorithm)
+        return run(*given, self.bias, *self.format, kind, [], algorithm)

@@ -139,12 +139,13 @@ class OpenVINOEngine:
 
     model (openvino.Model): The model.
     pad (int): Vocabulary id that fills up shorter windows.
-    precision (str): "bf16" computes in that where the processor can.
+    precision (str): "fp32" computes in that; "bf16", and "int8" what it leaves as it is, in bf16
+        where the processor can.
     """
 
     def __init__(self, model: Any, pad: int, precision: str) -> None:
         self.model, self.pad = model, pad
-        hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
+        hint = openvino.Type.bf16 if precision in ("bf16", "int8") else openvino.Type.f32
         compiled = openvino.Core().compile_model(
             model,
             "CPU",

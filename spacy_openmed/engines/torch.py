@@ -218,12 +218,12 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device.type == "cpu" and precision != "fp32" and not _has_instructions(precision):
+    if device.type == "cpu" and precision != "fp32" and not has_instructions(precision):
         warnings.warn(Warnings.OM901.format(precision=precision), stacklevel=2)
     return DTYPES[precision]
 
 
-def _has_instructions(precision: str) -> bool:
+def has_instructions(precision: str) -> bool:
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     # Older releases of PyTorch do not tell.
