@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle, islice, zip_longest
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -37,7 +37,12 @@ PEERS = (
 BASE = "hf_token_pipe"
 HEADER = ("texts", "component", "docs/s", "slowest", "fastest", "pieces/s", "ratio", "% of limit")
 LIMIT_PIECES, LIMIT_TURNS = 1024, 5  # of a run of the linear layers alone
-ARTICLE_PIECES = 5000  # of a text of the set "articles"; for other checkpoints about as many
+ARTICLE_PIECES = 5000  # the least of a text of the set "articles"
+CORPORA = {
+    "sentences": ("NCBI-disease", "BC5CDR"),
+    "abstracts": ("NCBI-disease", "BC5CDR"),
+    "articles": ("CRAFT", "linnaeus"),
+}
 
 Run = Callable[[], Any]
 
@@ -194,31 +199,42 @@ def _make_peer(kind: str, folder: Path) -> Any:
 def take_texts(name: str, n_pieces: int, nlp: Any) -> list[str]:
     """Take texts of a kind, repeating them if need be.
 
-    name (str): "sentences", "abstracts" or "articles" (abstracts put together).
+    name (str): "sentences", "abstracts" or "articles".
     n_pieces (int): How many word pieces, about.
     nlp (Language): The pipeline whose checkpoint splits them.
     RETURNS (list[str]): The texts.
     """
-    texts = find_documents()
+    texts = find_documents(*CORPORA[name])
     if name == "sentences":
         texts = split_sentences(texts)
     elif name == "articles":
-        lengths = np.cumsum(count_pieces(nlp, texts))
-        groups = (lengths // ARTICLE_PIECES).tolist()
-        texts = [
-            "\n\n".join(t for t, g in zip(texts, groups, strict=True) if g == group)
-            for group in sorted(set(groups))
-        ]
+        texts = join_short(texts, count_pieces(nlp, texts))
     lengths = np.cumsum(list(islice(cycle(count_pieces(nlp, texts)), 100_000)))
     return list(islice(cycle(texts), int(np.searchsorted(lengths, n_pieces)) + 1))
 
 
-def find_documents() -> list[str]:
-    """RETURNS (list[str]): The texts of BC5CDR's test set, or else the examples."""
+def find_documents(*corpora: str) -> list[str]:
+    """RETURNS (list[str]): The texts of the corpora's test sets (of BC5CDR's, if none is named),
+    one of each in turn, or else the examples."""
     try:
-        return [document.text for document in read_documents("BC5CDR", "test")]
+        sets = [read_documents(corpus, "test") for corpus in corpora or ("BC5CDR",)]
     except FileNotFoundError:
         return [path.read_text(encoding="utf8") for path in sorted(EXAMPLES.glob("*.txt"))]
+    return [found.text for row in zip_longest(*sets) for found in row if found is not None]
+
+
+def join_short(texts: Sequence[str], lengths: Sequence[int]) -> list[str]:
+    """RETURNS (list[str]): Texts of at least `ARTICLE_PIECES` word pieces: shorter ones are put
+    together with those after them."""
+    joined, missing = list[str](), 0
+    for text, length in zip(texts, lengths, strict=True):
+        if missing > 0:
+            joined[-1] += "\n\n" + text
+        else:
+            joined.append(text)
+            missing = ARTICLE_PIECES
+        missing -= length
+    return joined
 
 
 def split_sentences(texts: Sequence[str]) -> list[str]:
@@ -265,7 +281,8 @@ def make_limits(nlp: Any, pipelines: Mapping[str, Any]) -> dict[str, Run]:
             x = torch.randn(LIMIT_PIECES, layer.in_features).to(dtype)
             linear: Any = OneDnnLinear(layer if dtype == torch.float32 else _to(layer, dtype))
             if precision == "int8":
-                linear, x = Int8Linear(linear, torch.tensor([-1.0, 1.0])), x.to(torch.uint8)
+                weight = layer.weight.detach(), layer.bias.detach()
+                linear, x = Int8Linear(*weight, torch.tensor(1.0)), x.to(torch.uint8)
             linears.append((linear, x))
         runs[f"limit {precision}"] = partial(_run_linears, linears)
     return runs
