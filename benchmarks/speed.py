@@ -30,10 +30,11 @@ from spacy_openmed.corpora import read_documents
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ENGINES = ("torch-fp32", "torch-bf16", "torch-int8", "openvino-fp32", "openvino-int8")
-PEERS = (
+FP32_PEERS = (  # of the same checkpoint
     *("transformers, batch 1", "transformers, batch 16", "transformers, batch 32"),
-    *("hf_token_pipe", "spacy-wrap", "spacy-transformers", "openmed", "en_core_web_sm ner"),
+    *("hf_token_pipe", "spacy-wrap", "spacy-transformers", "openmed"),
 )
+PEERS = (*FP32_PEERS, "en_core_web_sm ner")
 BASE = "hf_token_pipe"
 HEADER = ("texts", "component", "docs/s", "slowest", "fastest", "pieces/s", "ratio", "% of limit")
 LIMIT_PIECES, LIMIT_TURNS = 1024, 5  # of a run of the linear layers alone
@@ -342,7 +343,8 @@ def summarize(
             continue
         ratios = [theirs / own for theirs, own in zip(base, times, strict=True)]
         rate = n_pieces / median(times)
-        limit = seconds.get(f"limit {key.partition('-')[2]}")
+        precision = "fp32" if key in FP32_PEERS else key.partition("-")[2]
+        limit = seconds.get(f"limit {precision}")
         share = None if limit is None else 100 * rate * median(limit) / (LIMIT_TURNS * LIMIT_PIECES)
         rows.append(
             (
