@@ -301,6 +301,17 @@ def test_rounds_are_interleaved_after_one_that_is_not_timed():
     assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
 
 
+def test_other_components_that_fail_are_left_out(capsys: pytest.CaptureFixture):
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    seconds = speed.measure({"openmed": fail, "torch-fp32": lambda: None}, 1)
+    assert list(seconds) == ["torch-fp32"]
+    assert "openmed is left out: ZeroDivisionError" in capsys.readouterr().out
+    with pytest.raises(ZeroDivisionError):
+        speed.measure({"torch-fp32": fail}, 1)
+
+
 def test_sentences():
     texts = ["One here. Two here.\n", " Three."]
     assert speed.split_sentences(texts) == ["One here.", "Two here.", "Three."]
