@@ -1,12 +1,14 @@
-"""How cost grows with the length of a document and with the number of texts.
+"""How cost grows with the length of a document and with the number of texts, and where it goes.
 
     python benchmarks/scaling.py length [--engine torch-fp32]
     python benchmarks/scaling.py number [--sizes 1000 --sizes 100000]
     python benchmarks/scaling.py buffer [--engine torch-int8]
+    python benchmarks/scaling.py forward [--engine torch-int8]
 
 `length`: time a word piece, and entities found, in documents of 100 to 100,000 pieces, in
 interleaved rounds. `number`: sentences a second and peak memory of a process each. `buffer`:
 sentences a second by how many documents are buffered (`batch_size`), in interleaved rounds.
+`forward`: the share of the time that is the engine's.
 """
 
 import json
@@ -14,14 +16,22 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import cycle, islice
 from statistics import median
 
 import numpy as np
 import typer
-from speed import count_pieces, find_documents, make_engines, measure, split_sentences
+from speed import (
+    CORPORA,
+    count_pieces,
+    find_documents,
+    make_engines,
+    measure,
+    split_sentences,
+    take_texts,
+)
 from util import print_rows
 
 from spacy_openmed.catalogue import MINI_PATH
@@ -122,6 +132,43 @@ def buffer(
         for size, times in zip(sizes, seconds.values(), strict=True)
     ]
     print_rows(("buffered", "sentences/s", "ratio to the first"), rows, as_json)
+
+
+@app.command()
+def forward(
+    engine: str = typer.Option("torch-int8", "--engine", "-e", help="ENGINE-PRECISION"),
+    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    set_: list[str] = typer.Option(list(CORPORA), "--set", help="Texts to run on; repeatable"),
+    pieces: int = typer.Option(30000, min=1, help="Word pieces of a round, about"),
+    rounds: int = typer.Option(3, min=1, help="Rounds"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+) -> None:
+    """
+    Measure which share of the time is the forward pass.
+    """
+    nlp = make_engines(checkpoint, [engine])[engine]
+    loaded = nlp.get_pipe("openmed_ner").shim.checkpoint
+    run, inside = loaded.engine, [0.0]
+
+    def timed(windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        start = time.perf_counter()
+        logits = run(windows)
+        inside[0] += time.perf_counter() - start
+        return logits
+
+    loaded.engine = timed
+    rows = []
+    for name in set_:
+        texts = take_texts(name, pieces, nlp)
+        shares = []
+        for turn in range(rounds + 1):
+            start, inside[0] = time.perf_counter(), 0.0
+            for _ in nlp.pipe(texts):
+                pass
+            if turn:
+                shares.append(100 * inside[0] / (time.perf_counter() - start))
+        rows.append((name, len(texts), median(shares)))
+    print_rows(("texts", "number", "forward pass, %"), rows, as_json)
 
 
 @app.command(hidden=True)

@@ -356,6 +356,13 @@ def test_engines_are_held_against_the_first(keyword_checkpoint: Path, made_up_co
     assert (second["difference"], second["changed, %"]) == (0.0, 0.0)
 
 
+def test_share_of_the_forward_pass(keyword_checkpoint: Path, made_up_corpora: Path):
+    args = ["-e", "torch-fp32", "--set", "sentences", "--pieces", 50, "--rounds", 1]
+    (row,) = run(scaling.forward, "--checkpoint", keyword_checkpoint, *args)
+    assert (row["texts"], row["number"]) == ("sentences", 4)
+    assert 0 < row["forward pass, %"] < 100
+
+
 def test_time_by_the_size_of_the_buffer(keyword_checkpoint: Path, made_up_corpora: Path):
     args = ["--checkpoint", keyword_checkpoint, "--number", 4, "--rounds", 1]
     rows = run(scaling.buffer, *args, "--sizes", 1, "--sizes", 4)
