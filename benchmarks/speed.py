@@ -29,7 +29,10 @@ from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.corpora import read_documents
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-ENGINES = ("torch-fp32", "torch-bf16", "torch-int8", "openvino-fp32", "openvino-int8")
+ENGINES = (
+    *("torch-fp32", "torch-bf16", "torch-int8"),
+    *("openvino-fp32", "openvino-bf16", "openvino-int8"),
+)
 FP32_PEERS = (  # of the same checkpoint
     *("transformers, batch 1", "transformers, batch 16", "transformers, batch 32"),
     *("hf_token_pipe", "spacy-wrap", "spacy-transformers", "openmed"),
