@@ -13,7 +13,7 @@ PYTEST_453 := $(TEST_ENV) $(VENV_453)/bin/python -m pytest $(PYTEST_ARGS)
 COMPONENT_TESTS := $(addprefix tests/test_, chaining.py pipeline.py serialize.py spans.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-corpora test-engines test-transformers-4.53 screenshot lint format wheel clean
+.PHONY: help demo test test-slow test-corpora test-engines test-gpu test-transformers-4.53 screenshot lint format wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test-corpora: $(VENV)/.installed ## Run the tests that need the benchmark corpor
 test-engines: $(VENV)/.installed ## Run the component's tests with the other engines
 	OPENMED_TEST_ENGINE=openvino $(PYTEST) $(COMPONENT_TESTS)
 	OPENMED_TEST_ENGINE=onnx $(PYTEST) $(COMPONENT_TESTS)
+
+test-gpu: $(VENV)/.installed ## Run the component's tests on a GPU (CUDA)
+	OPENMED_TEST_DEVICE=cuda $(PYTEST) $(COMPONENT_TESTS) tests/test_gpu.py
 
 test-transformers-4.53: $(VENV_453)/.installed ## Run the tests with transformers 4.53 and spacy-transformers
 	$(PYTEST_453)

@@ -109,7 +109,7 @@ def entity_scores(
     """RETURNS (tuple[Floats1d, Bools1d]): Scores of all entities found, and which are right."""
     scores, right = [], []
     for batch in batches:
-        for index, entity in component._predict_head(batch.buffer, batch.logits, head):
+        for index, entity in component._find_of_head(batch.buffer, batch.logits, head):
             assert entity is not None  # they are whole tokens
             text = batch.texts[index]
             span = text.doc[entity.start : entity.end]

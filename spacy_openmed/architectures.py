@@ -1,8 +1,9 @@
 """The registered thinc model: documents in, logits of their pieces out."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
@@ -22,19 +23,25 @@ class PieceLogits:
     """What the model says of a buffer of documents.
 
     pieces (Pieces): The pieces.
-    logits (Floats2d): (n_pieces, n_labels) Their logits, all heads side by side.
+    finish (Callable[[], Floats2d]): Waits for their logits: a GPU may be at work on them.
     """
 
     pieces: Pieces
-    logits: np.ndarray
+    finish: Callable[[], np.ndarray]
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """RETURNS (Floats2d): (n_pieces, n_labels) The logits, all heads side by side.
+        RAISES (ValueError): If some are not finite."""
+        return self.finish()
 
 
-def check_finite(pieces: Pieces, logits: np.ndarray, name: str) -> PieceLogits:
-    """RETURNS (PieceLogits): The pieces and their logits.
-    RAISES (ValueError): If there are logits that are not finite."""
+def check_finite(logits: np.ndarray, name: str) -> np.ndarray:
+    """RETURNS (Floats2d): The logits.
+    RAISES (ValueError): If some are not finite."""
     if not np.isfinite(logits).all():
         raise ValueError(Errors.OM017.format(name=name))
-    return PieceLogits(pieces, logits)
+    return logits
 
 
 @registry.architectures("spacy-openmed.TokenClassifier.v1")
@@ -110,7 +117,7 @@ def forward(
     if is_train:
         return _begin_update(plan, shim, model.attrs["dropout_rate"])
     shim.n_pieces += len(plan.pieces.ids)
-    return _predict(plan, model), lambda d_output: docs
+    return _begin_predict(plan, model), lambda d_output: docs
 
 
 class Plan:
@@ -169,8 +176,11 @@ class Plan:
         """RETURNS (Floats2d): (n_pieces, n_labels) Room for the logits."""
         return np.empty((len(self.pieces.ids), self.checkpoint.n_labels), dtype="float32")
 
-    def check(self, logits: np.ndarray) -> PieceLogits:
-        return check_finite(self.pieces, logits, self.checkpoint.name)
+    def fill(self, logits: np.ndarray, batch: np.ndarray, rows: Sequence[np.ndarray]) -> None:
+        """Put logits of a batch's windows in their places."""
+        for i, row in zip(batch, rows, strict=True):
+            in_buffer, in_row = self.own(i)
+            logits[in_buffer] = row[in_row]
 
 
 def _to_pieces(spans: list[list[Span]], pieces: Pieces) -> list[list[tuple[int, int]]]:
@@ -193,19 +203,15 @@ def _to_pieces(spans: list[list[Span]], pieces: Pieces) -> list[list[tuple[int, 
     return found
 
 
-def _predict(plan: Plan, model: Model) -> PieceLogits:
-    logits, max_tokens = plan.empty(), plan.max_tokens
-
-    def predict(batch: np.ndarray) -> None:
-        for i, row in zip(batch, plan.checkpoint.engine(plan.rows(batch)), strict=True):
-            in_buffer, in_row = plan.own(i)
-            logits[in_buffer] = row[in_row]
-
+def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
+    """Start the batches of a buffer, and wait only for those of an engine that always does."""
+    engine, logits, max_tokens = plan.checkpoint.engine, plan.empty(), plan.max_tokens
+    begun: list[tuple[np.ndarray, Callable[[], list[np.ndarray]]]] = []
     queue = plan.batches[::-1]
     while queue:
         batch = queue.pop()
         try:
-            predict(batch)
+            wait = engine.begin(plan.rows(batch))
         except MemoryError:
             if len(batch) == 1:
                 raise
@@ -214,7 +220,18 @@ def _predict(plan: Plan, model: Model) -> PieceLogits:
             if model.attrs["max_batch_tokens"] is None or tokens // 2 < max_tokens:
                 max_tokens = model.attrs["max_batch_tokens"] = tokens // 2
                 warnings.warn(Warnings.OM902.format(tokens=tokens, less=max_tokens), stacklevel=2)
-    return plan.check(logits)
+        else:
+            if engine.is_async:
+                begun.append((batch, wait))
+            else:
+                plan.fill(logits, batch, wait())
+
+    def finish() -> np.ndarray:
+        for batch, wait in begun:
+            plan.fill(logits, batch, wait())
+        return check_finite(logits, plan.checkpoint.name)
+
+    return PieceLogits(plan.pieces, finish)
 
 
 def _begin_update(
@@ -227,9 +244,7 @@ def _begin_update(
     for batch in plan.batches:
         rows, backprop = shim.begin_update(plan.rows(batch), drop)
         steps.append((batch, [row.shape for row in rows], backprop))
-        for i, row in zip(batch, rows, strict=True):
-            in_buffer, in_row = plan.own(i)
-            logits[in_buffer] = row[in_row]
+        plan.fill(logits, batch, rows)
 
     def backprop_all(d_output: PieceLogits) -> list[Doc]:
         for batch, shapes, backprop in steps:
@@ -240,7 +255,8 @@ def _begin_update(
             backprop(gradients)
         return []
 
-    return plan.check(logits), backprop_all
+    check_finite(logits, plan.checkpoint.name)
+    return PieceLogits(plan.pieces, lambda: logits), backprop_all
 
 
 def resolve_sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:

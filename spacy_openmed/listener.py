@@ -31,6 +31,7 @@ class TokenHeads(Shim):
 
     name = "the token vectors of this pipeline"
     strategy = "first"  # a token is one piece
+    is_async = False
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -135,7 +136,8 @@ def forward(
     n_labels = sum(len(head.labels) for head in shim.checkpoint.heads)
     tok2vec, classifier = model.layers
     if not any(map(len, docs)):
-        return PieceLogits(_token_pieces(docs), np.empty((0, n_labels), dtype="float32")), _skip
+        none = np.empty((0, n_labels), dtype="float32")
+        return PieceLogits(_token_pieces(docs), lambda: none), _skip
     vectors, backprop_vectors = tok2vec(docs, is_train)
     lengths = [len(doc) for doc in docs]
     logits, backprop_logits = classifier(model.ops.flatten(vectors), is_train)
@@ -144,7 +146,8 @@ def forward(
         d_vectors = backprop_logits(model.ops.asarray2f(cast(Any, d_output.logits)))
         return backprop_vectors(model.ops.unflatten(d_vectors, model.ops.asarray1i(lengths)))
 
-    return check_finite(_token_pieces(docs), model.ops.to_numpy(logits), shim.name), backprop
+    found = check_finite(model.ops.to_numpy(logits), shim.name)
+    return PieceLogits(_token_pieces(docs), lambda: found), backprop
 
 
 def _skip(d_output: PieceLogits) -> list[Doc]:

@@ -292,7 +292,7 @@ class OpenMedNER(TrainablePipe):
         """
         counts: Counter[str] = Counter()
         self._check_settings()
-        processed = self._process([doc], counts)
+        processed = self._begin([doc], counts)()
         self._warn_of_dropped(counts)
         # None if the error handler was given the document and did not raise, as in spaCy.
         return processed[0] if processed else None  # type: ignore[return-value]
@@ -313,25 +313,57 @@ class OpenMedNER(TrainablePipe):
         """
         counts: Counter[str] = Counter()
         try:
-            for docs in util.minibatch(stream, size=batch_size):
-                self._check_settings()
-                yield from self._process(docs, counts)
+            for finish in self._run_ahead(stream, batch_size, counts):
+                yield from finish()
         finally:
             self._warn_of_dropped(counts)
 
-    def _process(self, docs: list[Doc], counts: Counter[str]) -> list[Doc]:
-        """Process a batch; if it fails, halve it until the documents that fail are alone."""
+    def _run_ahead(
+        self, stream: Iterable[Doc], batch_size: int, counts: Counter[str]
+    ) -> Iterator[Callable[[], list[Doc]]]:
+        """Start on batches. A GPU gets one more before the one before is finished, and works
+        while the CPU makes documents and entities."""
+        waiting: list[Callable[[], list[Doc]]] = []
+        failed = None
         try:
-            entities, own_counts = self._predict(docs)
-            self.set_annotations(docs, entities)
-            counts.update(own_counts)
-            return docs
+            for docs in util.minibatch(stream, size=batch_size):
+                self._check_settings()
+                n_ahead = 1 if self.shim.is_async else 0
+                waiting.append(self._begin(docs, counts))
+                if len(waiting) > n_ahead:
+                    yield waiting.pop(0)
+        except Exception as error:  # of the stream: what came before is not lost
+            failed = error
+        yield from waiting
+        if failed is not None:
+            raise failed
+
+    def _begin(self, docs: list[Doc], counts: Counter[str]) -> Callable[[], list[Doc]]:
+        """Start on a batch. RETURNS (Callable[[], list[Doc]]): Finishes it."""
+        try:
+            output = self.model.predict(docs)
         except Exception as error:
-            if len(docs) == 1:
-                self.get_error_handler()(self.name, self, docs, error)
-                return []
+            failed = error
+            return lambda: self._retry(docs, counts, failed)
+
+        def finish() -> list[Doc]:
+            try:
+                entities, own_counts = self._find(docs, output)
+                self.set_annotations(docs, entities)
+                counts.update(own_counts)
+                return docs
+            except Exception as error:
+                return self._retry(docs, counts, error)
+
+        return finish
+
+    def _retry(self, docs: list[Doc], counts: Counter[str], error: Exception) -> list[Doc]:
+        """Halve a batch that failed, until the documents that fail are alone."""
+        if len(docs) == 1:
+            self.get_error_handler()(self.name, self, docs, error)
+            return []
         half = len(docs) // 2
-        return self._process(docs[:half], counts) + self._process(docs[half:], counts)
+        return self._begin(docs[:half], counts)() + self._begin(docs[half:], counts)()
 
     def _check_settings(self) -> None:
         """Raise what would fail for every document: no checkpoint, or settings that it can't
@@ -352,18 +384,20 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#predict
         """
-        entities, counts = self._predict(list(docs))
+        docs = list(docs)
+        entities, counts = self._find(docs, self.model.predict(docs))
         self._warn_of_dropped(counts)
         return entities
 
-    def _predict(self, docs: list[Doc]) -> tuple[list[list[Entity]], Counter[str]]:
+    def _find(
+        self, docs: list[Doc], output: PieceLogits
+    ) -> tuple[list[list[Entity]], Counter[str]]:
         """The entities of documents, and how many of those predicted fit no tokens."""
-        output = self.model.predict(docs)
         buffer = _make_buffer(docs, output.pieces)
         found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in docs]
         counts: Counter[str] = Counter()
         for head in self.heads:
-            for index, entity in self._predict_head(buffer, output.logits[:, head.columns], head):
+            for index, entity in self._find_of_head(buffer, output.logits[:, head.columns], head):
                 counts["predicted"] += 1
                 if entity is None:
                     counts["dropped"] += 1
@@ -379,7 +413,7 @@ class OpenMedNER(TrainablePipe):
             )
             warnings.warn(message, stacklevel=3)
 
-    def _predict_head(
+    def _find_of_head(
         self, buffer: Buffer, logits: np.ndarray, head: Head
     ) -> list[tuple[int, Entity | None]]:
         """What a head finds: number of the document and entity, None if it fits no tokens."""
@@ -611,7 +645,8 @@ class OpenMedNER(TrainablePipe):
                     self._scheme(head),
                 )
                 loss, count = loss + part, count + n
-        return loss / max(count, 1), PieceLogits(scores.pieces, gradient / max(count, 1))
+        gradient /= max(count, 1)
+        return loss / max(count, 1), PieceLogits(scores.pieces, lambda: gradient)
 
     def _warn_of_unknown(self, examples: Sequence[Example]) -> None:
         """Say once which labels of the data no head learns."""

@@ -62,6 +62,11 @@ class CheckpointShim(PyTorchShim):
             self._model = self._checkpoint.module
         return self._checkpoint
 
+    @property
+    def is_async(self) -> bool:
+        """RETURNS (bool): Whether a prediction comes back before the device is done with it."""
+        return self.load().engine.is_async
+
     def own(self) -> Checkpoint:
         """Take a copy of the checkpoint that no other component has, to train it.
 

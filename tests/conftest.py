@@ -23,6 +23,8 @@ from spacy.tokens import Doc
 
 # The engine of every component that the tests make, for `make test-engines`.
 ENGINE = os.environ.get("OPENMED_TEST_ENGINE", "torch")
+# Where they run, for `make test-gpu`; in fp32, for answers to be those of a CPU.
+DEVICE = os.environ.get("OPENMED_TEST_DEVICE", "cpu")
 
 KEYWORDS = {
     "aspirin": "CHEM",
@@ -77,9 +79,9 @@ def add_openmed(
 
     model (dict | None): Further settings of the model.
     """
-    source = (
-        {"engine": ENGINE} if checkpoint is None else {"engine": ENGINE, "name": str(checkpoint)}
-    )
+    source = {"engine": ENGINE, "device": DEVICE, "precision": "fp32"}
+    if checkpoint is not None:
+        source["name"] = str(checkpoint)
     config = {**settings, "model": {**source, **(model or {})}}
     return nlp.add_pipe("openmed_ner", name=name, after=after, config=config)
 

@@ -1,7 +1,7 @@
 """The torch engine: logits of a batch are those of its windows, on a device that is there."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +13,7 @@ from conftest import found, make_nlp
 from torch import nn
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
+from spacy_openmed.engines import Engine
 from spacy_openmed.engines.torch import TorchEngine, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
@@ -106,6 +107,18 @@ def test_memory_errors_are_told_from_others(fail: Callable, error: type[Exceptio
 TEXTS = ["aspirin for asthma", "renal failure and ibuprofen " * 30, "", "valproic acid"]
 
 
+class SmallEngine(Engine):
+    """An engine with memory for so many pieces only."""
+
+    def __init__(self, whole: Engine, n_pieces: int) -> None:
+        self.whole, self.n_pieces = whole, n_pieces
+
+    def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if len(windows) * max(map(len, windows)) > self.n_pieces:
+            raise MemoryError
+        return self.whole(windows)
+
+
 @pytest.fixture
 def small_memory(keyword_checkpoint: Path, tmp_path: Path):
     """A pipeline whose engine has memory for so many pieces only."""
@@ -113,14 +126,7 @@ def small_memory(keyword_checkpoint: Path, tmp_path: Path):
     def make(n_pieces: int, **model):
         nlp = make_nlp(shutil.copytree(keyword_checkpoint, tmp_path / "copy"), model=model)
         checkpoint = nlp.get_pipe("openmed_ner").shim.checkpoint
-        whole = checkpoint.engine
-
-        def engine(windows: list[np.ndarray]) -> list[np.ndarray]:
-            if len(windows) * max(map(len, windows)) > n_pieces:
-                raise MemoryError
-            return whole(windows)
-
-        checkpoint.engine = engine
+        checkpoint.engine = SmallEngine(checkpoint.engine, n_pieces)
         return nlp
 
     return make

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 
 class Engine(Protocol):
     """What the component needs of an engine."""
+
+    @property
+    def is_async(self) -> bool:
+        """RETURNS (bool): Whether `begin` comes back before the device is done."""
+        return False
+
+    def begin(self, windows: Sequence[np.ndarray]) -> Callable[[], list[np.ndarray]]:
+        """Start to predict a batch of windows.
+
+        windows (Sequence[Ints1d]): As for a call.
+        RETURNS (Callable[[], list[Floats2d]]): Waits for what a call gives.
+        RAISES (MemoryError): If the batch does not fit into the device's memory.
+        """
+        logits = self(windows)
+        return lambda: logits
 
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Predict a batch of windows.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import Errors, missing_extra
-from . import converting, is_out_of_memory
+from . import Engine, converting, is_out_of_memory
 from .torch import pad_windows
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def quantize(path: Path, output: Path) -> Path:
     return output
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """Run an ONNX file on a CPU.
 
     content (bytes): The file.

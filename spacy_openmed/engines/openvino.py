@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..errors import Errors, missing_extra
-from . import converting, is_out_of_memory, made_of
+from . import Engine, converting, is_out_of_memory, made_of
 from .torch import pad_windows
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def quantize(model: Any, batches: Iterable[Sequence[np.ndarray]], pad: int) -> A
         )
 
 
-class OpenVINOEngine:
+class OpenVINOEngine(Engine):
     """Run a converted token classifier on a CPU.
 
     model (openvino.Model): The model.

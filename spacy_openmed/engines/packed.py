@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attention
 
+from . import Engine
+
 # Model types whose layers are those of BERT: a norm comes after each sum.
 ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
 
@@ -50,7 +52,7 @@ def _is_fast(dtype: torch.dtype) -> bool:
     return getattr(torch.ops.mkldnn, f"_is_mkldnn_{name}_supported")()
 
 
-class PackedEngine:
+class PackedEngine(Engine):
     """Run a token classifier of BERT's kind on a CPU.
 
     module (PreTrainedModel): The token classifier, in the number format to run in.

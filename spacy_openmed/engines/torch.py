@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from ..errors import Errors, Warnings
-from . import is_out_of_memory
+from . import Engine, is_out_of_memory
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class TorchEngine:
-    """Run a transformers module under `torch.inference_mode`.
+class TorchEngine(Engine):
+    """Run a transformers module under `torch.inference_mode`. On CUDA nothing waits for the
+    device before the logits are asked for.
 
     module (nn.Module): A token classifier, on its device and in its precision.
     pad (int): Vocabulary id that fills up shorter windows.
@@ -30,12 +31,19 @@ class TorchEngine:
         self.pad = pad
         self.run = torch.compile(module, dynamic=True) if compile else module
 
+    @property
+    def is_async(self) -> bool:
+        return next(self.module.parameters()).is_cuda
+
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return self.begin(windows)()
+
+    def begin(self, windows: Sequence[np.ndarray]) -> Callable[[], list[np.ndarray]]:
         lengths = [len(window) for window in windows]
         try:
             with torch.inference_mode():
                 logits = self.run(**_to_tensors(self.module, windows, self.pad)).logits
-                values = logits.float().cpu().numpy()
+                finish = _begin_copy(logits.float())
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise MemoryError from error
@@ -45,7 +53,12 @@ class TorchEngine:
             if self.run is not self.module and _is_of_compiler(error):
                 raise ValueError(Errors.OM032) from error
             raise
-        return [values[row, :length] for row, length in enumerate(lengths)]
+
+        def wait() -> list[np.ndarray]:
+            values = finish()
+            return [values[row, :length] for row, length in enumerate(lengths)]
+
+        return wait
 
     def save(self, folder: Path) -> None:
         pass
@@ -87,6 +100,26 @@ def _to_tensors(
 
     # Full windows need no mask, and attention is faster without one.
     return {"input_ids": move(ids), "attention_mask": None if mask.all() else move(mask)}
+
+
+def _begin_copy(values: torch.Tensor) -> Callable[[], np.ndarray]:
+    """Start to copy values from their device.
+
+    values (torch.Tensor): The values.
+    RETURNS (Callable[[], FloatsXd]): Waits for them.
+    """
+    if not values.is_cuda:
+        array = values.cpu().numpy()
+        return lambda: array
+    copied = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    copied.copy_(values, non_blocking=True)
+    done = torch.cuda.current_stream(values.device).record_event()
+
+    def wait() -> np.ndarray:
+        done.synchronize()
+        return copied.numpy()
+
+    return wait
 
 
 def begin_update(
