@@ -1,12 +1,15 @@
 """Speed of our engines and of other components on the same checkpoint.
 
     python benchmarks/speed.py [--set sentences] [--engine torch-int8 --engine ...]
+    python benchmarks/speed.py --device cuda [--batch-size 1000] [--pieces 300000]
 
-All run in one process on a CPU, in interleaved rounds: what else the machine does meets all of
+All run in one process, in interleaved rounds: what else the machine does meets all of
 them. Other components are left out where they are not installed. The limit of a precision is how
 many pieces a second the checkpoint's linear layers alone could take, measured in the same rounds.
 """
 
+import copy
+import math
 import os
 import time
 import warnings
@@ -38,10 +41,13 @@ FP32_PEERS = (  # of the same checkpoint
     *("hf_token_pipe", "spacy-wrap", "spacy-transformers", "openmed"),
 )
 PEERS = (*FP32_PEERS, "en_core_web_sm ner")
+GPU_ENGINES = ("torch-fp32", "torch-fp16", "torch-bf16")
+GPU_PEERS = tuple(name for name in FP32_PEERS if name != "openmed")
 CUT_OFF = ("transformers", "openmed")  # these do not read to the end of articles
 BASE = "hf_token_pipe"
 HEADER = ("texts", "component", "docs/s", "slowest", "fastest", "pieces/s", "ratio", "% of limit")
-LIMIT_PIECES, LIMIT_TURNS = 1024, 5  # of a run of the linear layers alone
+# Pieces of a pass of the linear layers alone, and passes of a run, by kind of device
+LIMITS = {"cpu": (1024, 5), "cuda": (16384, 20)}
 ARTICLE_PIECES = 5000  # the least of a text of the set "articles"
 CORPORA = {
     "sentences": ("NCBI-disease", "BC5CDR"),
@@ -60,9 +66,13 @@ def main(
         ["sentences", "abstracts", "articles"], "--set", help="Texts to run on; repeatable"
     ),
     engine: list[str] = typer.Option(
-        ENGINES, "--engine", "-e", help="ENGINE-PRECISION; repeatable"
+        [], "--engine", "-e", help="ENGINE-PRECISION; repeatable", show_default="all"
     ),
-    peer: list[str] = typer.Option(PEERS, "--peer", help="Other components; repeatable"),
+    peer: list[str] = typer.Option(
+        [], "--peer", help="Other components; repeatable", show_default="all"
+    ),
+    device: str = typer.Option("cpu", help='"cpu" or "cuda"'),
+    batch_size: int = typer.Option(128, min=1, help="Documents that our component buffers"),
     pieces: int = typer.Option(30000, min=1, help="Word pieces of a round, about"),
     rounds: int = typer.Option(5, min=1, help="Rounds"),
     threads: int = typer.Option(0, min=0, help="Threads (0: as many as torch chooses)"),
@@ -78,18 +88,23 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     quiet_transformers()
+    is_cpu = device == "cpu"
+    if not is_cpu:
+        spacy.require_gpu()  # of peers: ours goes where its settings say
     rows: list[tuple[object, ...]] = []
     msg = Printer(no_print=as_json)
     with TemporaryDirectory() as temporary:
         folder = cut_head(checkpoint, dataset, Path(temporary) / dataset)
         if base:
             make_base(folder)
-        pipelines = make_engines(folder, engine)
-        others = make_peers(folder, peer)
+        pipelines = make_engines(folder, engine or (ENGINES if is_cpu else GPU_ENGINES), device)
+        first = next(iter(pipelines.values()))
+        others = make_peers(folder, peer or (PEERS if is_cpu else GPU_PEERS), device)
         for name in set_:
-            texts = take_texts(name, pieces, pipelines[engine[0]])
+            texts = take_texts(name, pieces, first)
             runs: dict[str, Run] = {
-                key: partial(_run_pipeline, nlp, texts) for key, nlp in pipelines.items()
+                key: partial(_run_pipeline, nlp, texts, batch_size)
+                for key, nlp in pipelines.items()
             }
             fair = {
                 key: run
@@ -97,16 +112,16 @@ def main(
                 if name != "articles" or key.partition(",")[0] not in CUT_OFF
             }
             runs |= {key: partial(run, texts) for key, run in fair.items()}
-            limits = make_limits(pipelines[engine[0]], pipelines)
+            limits = make_limits(first, pipelines, device)
             seconds = measure({**runs, **limits}, rounds)
-            n_pieces = sum(count_pieces(pipelines[engine[0]], texts))
-            waste = find_waste(pipelines[engine[0]], texts)
+            n_pieces = sum(count_pieces(first, texts))
+            waste = find_waste(first, texts)
             msg.info(
                 f"{name}: {len(texts)} texts ({len(set(texts))} different, {n_pieces} pieces), "
                 f"{rounds} rounds, {torch.get_num_threads()} threads. Forward passes of padded "
                 f"engines hold {waste:.0f} % padding and overlap."
             )
-            rows += summarize(name, seconds, len(texts), n_pieces)
+            rows += summarize(name, seconds, len(texts), n_pieces, math.prod(LIMITS[device]))
     print_rows(HEADER, rows, as_json)
 
 
@@ -125,17 +140,19 @@ def make_base(folder: Path) -> None:
     AutoModelForTokenClassification.from_config(config).save_pretrained(folder)
 
 
-def _run_pipeline(nlp: Any, texts: Sequence[str]) -> None:
-    for _ in nlp.pipe(texts):
+def _run_pipeline(nlp: Any, texts: Sequence[str], batch_size: int | None = None) -> None:
+    for _ in nlp.pipe(texts, batch_size=batch_size):
         pass
 
 
-def make_engines(checkpoint: Path | str, engines: Sequence[str]) -> dict[str, Any]:
+def make_engines(
+    checkpoint: Path | str, engines: Sequence[str], device: str = "cpu"
+) -> dict[str, Any]:
     """RETURNS (dict[str, Language]): A pipeline for each engine that can be had here."""
     pipelines = {}
     for name in engines:
         kind, _, precision = name.partition("-")
-        model = {"name": str(checkpoint), "device": "cpu", "engine": kind, "precision": precision}
+        model = {"name": str(checkpoint), "device": device, "engine": kind, "precision": precision}
         nlp = make_pipeline(None, {"model": model})
         try:
             with warnings.catch_warnings():
@@ -148,14 +165,16 @@ def make_engines(checkpoint: Path | str, engines: Sequence[str]) -> dict[str, An
     return pipelines
 
 
-def make_peers(folder: Path, peers: Sequence[str]) -> dict[str, Callable[[Sequence[str]], Any]]:
+def make_peers(
+    folder: Path, peers: Sequence[str], device: str
+) -> dict[str, Callable[[Sequence[str]], Any]]:
     """RETURNS (dict[str, Callable]): What runs texts through each component that is installed."""
     made: dict[str, Callable[[Sequence[str]], Any]] = {}
     for name in peers:
         kind, _, size = name.partition(", batch ")
         try:
             if kind == "transformers":
-                made[name] = _make_transformers_pipeline(folder, int(size))
+                made[name] = _make_transformers_pipeline(folder, int(size), device)
             elif kind == "openmed":
                 made[name] = _make_batch_processor(folder)
             else:
@@ -165,11 +184,13 @@ def make_peers(folder: Path, peers: Sequence[str]) -> dict[str, Callable[[Sequen
     return made
 
 
-def _make_transformers_pipeline(folder: Path, batch_size: int) -> Callable[[Sequence[str]], Any]:
+def _make_transformers_pipeline(
+    folder: Path, batch_size: int, device: str
+) -> Callable[[Sequence[str]], Any]:
     from transformers import pipeline
 
     pipe = pipeline(
-        "token-classification", model=str(folder), aggregation_strategy="average", device="cpu"
+        "token-classification", model=str(folder), aggregation_strategy="average", device=device
     )
     return lambda texts: pipe(list(texts), batch_size=batch_size)
 
@@ -265,48 +286,60 @@ def find_waste(nlp: Any, texts: Sequence[str]) -> float:
     return 100 * (held / len(plan.pieces.ids) - 1)
 
 
-def make_limits(nlp: Any, pipelines: Mapping[str, Any]) -> dict[str, Run]:
-    """Make what runs the linear layers alone, on 1,024 pieces, in each of the precisions.
+def make_limits(nlp: Any, pipelines: Mapping[str, Any], device: str) -> dict[str, Run]:
+    """Make what runs the linear layers alone in each of the precisions.
 
     nlp (Language): A pipeline with the checkpoint in fp32.
     pipelines (Mapping[str, Language]): By engine; their precisions are taken.
+    device (str): A key of `LIMITS`.
     RETURNS (dict[str, Run]): By precision, with "limit " before.
     """
+    import torch
+
+    from spacy_openmed.engines.torch import DTYPES
+
+    module = nlp.get_pipe("openmed_ner").shim.checkpoint.module
+    layers = [x for x in module.base_model.modules() if isinstance(x, torch.nn.Linear)]
+    n_pieces, n_turns = LIMITS[device]
+    runs: dict[str, Run] = {}
+    for precision in sorted({name.partition("-")[2] for name in pipelines}):
+        dtype = DTYPES.get(precision, torch.uint8)
+        make = _make_gpu_linear if device == "cuda" else _make_linear
+        linears = [
+            (
+                make(layer, dtype),
+                torch.randn(n_pieces, layer.in_features).to(device, dtype),
+            )
+            for layer in layers
+        ]
+        runs[f"limit {precision}"] = partial(_run_linears, linears, n_turns)
+    return runs
+
+
+def _make_linear(layer: Any, dtype: Any) -> Any:
     import torch
 
     from spacy_openmed.engines.int8 import Int8Linear
     from spacy_openmed.engines.packed import OneDnnLinear
 
-    module = nlp.get_pipe("openmed_ner").shim.checkpoint.module
-    layers = [x for x in module.base_model.modules() if isinstance(x, torch.nn.Linear)]
-    runs: dict[str, Run] = {}
-    for precision in sorted({name.partition("-")[2] for name in pipelines}):
-        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        linears: list[tuple[Any, torch.Tensor]] = []
-        for layer in layers:
-            x = torch.randn(LIMIT_PIECES, layer.in_features).to(dtype)
-            linear: Any = OneDnnLinear(layer if dtype == torch.float32 else _to(layer, dtype))
-            if precision == "int8":
-                weight = layer.weight.detach(), layer.bias.detach()
-                linear, x = Int8Linear(*weight, torch.tensor(1.0)), x.to(torch.uint8)
-            linears.append((linear, x))
-        runs[f"limit {precision}"] = partial(_run_linears, linears)
-    return runs
+    if dtype == torch.uint8:
+        return Int8Linear(layer.weight.detach(), layer.bias.detach(), torch.tensor(1.0))
+    return OneDnnLinear(copy.deepcopy(layer).to(dtype))
 
 
-def _to(layer: Any, dtype: Any) -> Any:
-    import copy
-
-    return copy.deepcopy(layer).to(dtype)
+def _make_gpu_linear(layer: Any, dtype: Any) -> Any:
+    return copy.deepcopy(layer).to("cuda", dtype)
 
 
-def _run_linears(linears: Sequence[tuple[Any, Any]]) -> None:
+def _run_linears(linears: Sequence[tuple[Any, Any]], n_turns: int) -> None:
     import torch
 
     with torch.inference_mode():
-        for _ in range(LIMIT_TURNS):
+        for _ in range(n_turns):
             for linear, x in linears:
                 linear(x)
+    if linears[0][1].is_cuda:
+        torch.cuda.synchronize()
 
 
 def measure(runs: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
@@ -340,13 +373,18 @@ def measure(runs: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
 
 
 def summarize(
-    name: str, seconds: Mapping[str, Sequence[float]], n_texts: int, n_pieces: int
+    name: str,
+    seconds: Mapping[str, Sequence[float]],
+    n_texts: int,
+    n_pieces: int,
+    limit_pieces: int = math.prod(LIMITS["cpu"]),
 ) -> list[tuple[object, ...]]:
     """Make rates of times.
 
     name (str): What texts they are.
     seconds (Mapping[str, Sequence[float]]): Seconds of each run, one a round; limits among them.
     n_texts, n_pieces (int): What a run processes.
+    limit_pieces (int): Pieces that a limit's run processes.
     RETURNS (list[tuple]): The columns of `HEADER`; rates are of the median round, ratios to
         `BASE` (without it, to the first) the median over the rounds.
     """
@@ -359,7 +397,7 @@ def summarize(
         rate = n_pieces / median(times)
         precision = "fp32" if key in FP32_PEERS else key.partition("-")[2]
         limit = seconds.get(f"limit {precision}")
-        share = None if limit is None else 100 * rate * median(limit) / (LIMIT_TURNS * LIMIT_PIECES)
+        share = None if limit is None else 100 * rate * median(limit) / limit_pieces
         rows.append(
             (
                 name,
