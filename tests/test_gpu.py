@@ -22,7 +22,12 @@ from spacy_openmed.engines import EngineSettings
 
 CONFIG = Path(__file__).parent.parent / "configs" / "train_gpu.cfg"
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU"),
+    # What torch says of its own threads, and of TF32, which it is not to use.
+    pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS"),
+    pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores"),
+]
 
 # How far logits may be from those of fp32 on a CPU; they go from -5 to 12.
 LIMITS = {"fp32": 1e-3, "bf16": 1.0, "fp16": 0.2}
