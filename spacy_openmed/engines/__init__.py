@@ -44,11 +44,11 @@ class Engine(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what took long to make, next to the weights that it was made of.
+        """Write what took long to make, if anything did, next to the weights it was made of.
 
         folder (Path): The checkpoint's folder.
         """
-        ...
+        return None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ over windows of the same length at once; batches are sorted by length, so these 
 
 from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -92,9 +91,6 @@ class PackedEngine(Engine):
                 raise
             raise MemoryError from error
         return np.split(logits, np.cumsum(lengths)[:-1])[:n_windows]
-
-    def save(self, folder: Path) -> None:
-        pass
 
     def embed(self, windows: Sequence[np.ndarray]) -> torch.Tensor:
         """Look the pieces up.

@@ -4,7 +4,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,9 +58,6 @@ class TorchEngine(Engine):
             return [values[row, :length] for row, length in enumerate(lengths)]
 
         return wait
-
-    def save(self, folder: Path) -> None:
-        pass
 
 
 def _is_of_compiler(error: RuntimeError) -> bool:
