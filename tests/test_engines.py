@@ -488,6 +488,18 @@ def test_filler_is_no_longer_than_the_windows(keyword_checkpoint: Path):
 
 
 @needs_openvino
+def test_shapes_that_openvino_meets_again():
+    checkpoint = load(MINI_PATH, "openvino")
+    limit, shape = checkpoint.limit, checkpoint.engine.shape
+    given = [(n, longest) for n in range(1, 65) for longest in range(3, limit + 1)]
+    met = {(n, longest): shape([np.zeros(longest)] * n) for n, longest in given}
+    assert all(n <= met[n, longest][0] <= 1.25 * n for n, longest in given)
+    assert all(longest <= met[n, longest][1] <= 1.07 * longest for n, longest in given)
+    assert max(length for _, length in met.values()) == limit  # it has no more positions
+    assert len(set(met.values())) < len(given) / 10
+
+
+@needs_openvino
 def test_cache_that_can_not_be_written(
     keyword_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -51,7 +51,7 @@ def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
         folders.append(cache)
     for folder in folders:
         if (model := _read(folder, source)) is not None:
-            return OpenVINOEngine(model, checkpoint.pad, settings.precision)
+            return OpenVINOEngine(model, checkpoint.pad, checkpoint.limit, settings.precision)
     model = convert(checkpoint.module)
     if settings.precision == "int8":
         model = quantize(model, checkpoint.sample_batches(), checkpoint.pad)
@@ -60,7 +60,7 @@ def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
         with suppress(OSError):  # where nothing can be written, it is made anew every time
             _write(model, cache)
             model = _read(cache, source)  # the very one that is read later
-    return OpenVINOEngine(model, checkpoint.pad, settings.precision)
+    return OpenVINOEngine(model, checkpoint.pad, checkpoint.limit, settings.precision)
 
 
 def cache_folder() -> Path:
@@ -139,12 +139,13 @@ class OpenVINOEngine(Engine):
 
     model (openvino.Model): The model.
     pad (int): Vocabulary id that fills up shorter windows.
+    limit (int): Positions that the model has.
     precision (str): "fp32" computes in that; "bf16", and "int8" what it leaves as it is, in bf16
         where the processor can.
     """
 
-    def __init__(self, model: Any, pad: int, precision: str) -> None:
-        self.model, self.pad = model, pad
+    def __init__(self, model: Any, pad: int, limit: int, precision: str) -> None:
+        self.model, self.pad, self.limit = model, pad, limit
         hint = openvino.Type.bf16 if precision in ("bf16", "int8") else openvino.Type.f32
         compiled = openvino.Core().compile_model(
             model,
@@ -159,7 +160,7 @@ class OpenVINOEngine(Engine):
         self.lock = threading.Lock()  # components in other threads may share it
 
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
-        inputs = list(pad_windows(windows, self.pad))
+        inputs = list(pad_windows(windows, self.pad, self.shape(windows)))
         with self.lock:
             try:
                 logits = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0]
@@ -167,9 +168,25 @@ class OpenVINOEngine(Engine):
                 if is_out_of_memory(error):
                     raise MemoryError from error
                 raise
-            if len(logits) != len(windows):  # out of memory, it may keep the answer before
+            if len(logits) != len(inputs[0]):  # out of memory, it may keep the answer before
                 raise MemoryError
             return [logits[row, : len(window)].copy() for row, window in enumerate(windows)]
 
+    def shape(self, windows: Sequence[np.ndarray]) -> tuple[int, int]:
+        """Rows and length of a batch, rounded up: OpenVINO compiles kernels for every shape that
+        it meets, and keeps thousands of them.
+
+        windows (Sequence[Ints1d]): (n_pieces,) each.
+        RETURNS (tuple[int, int]): At least as many rows, and as long as the longest or longer.
+        """
+        longest = max(map(len, windows))
+        return _round_up(len(windows), 3), min(_round_up(longest, 5), max(longest, self.limit))
+
     def save(self, folder: Path) -> None:
         _write(self.model, folder)
+
+
+def _round_up(number: int, n_bits: int) -> int:
+    """The next number of which only the first bits are set."""
+    step = 1 << max(number.bit_length() - n_bits, 0)
+    return -(-number // step) * step

@@ -18,7 +18,9 @@ from . import Engine
 # Model types whose layers are those of BERT: a norm comes after each sum.
 ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
 
-LONG_RUN = 128  # pieces from which on attention in bf16 is faster than in fp32
+# Whether PyTorch's own attention in bf16 runs on the processor's matrix unit.
+HAS_AMX = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+LONG_RUN = 32 if HAS_AMX else 128  # pieces from which on attention in bf16 is faster than in fp32
 SCORES = 60  # of attention: the exponential of this is far from the largest number in bf16
 
 Runs = Sequence[tuple[int, int]]  # how many windows of which length, in order
@@ -181,11 +183,12 @@ def attend(projected: torch.Tensor, runs: Runs, n_heads: int) -> torch.Tensor:
     """
     if len(projected) < LONG_RUN * len(runs):
         projected = projected.float()
+    is_own = projected.dtype == torch.bfloat16 and not HAS_AMX
+    attend_ = _attend_in_bf16 if is_own else scaled_dot_product_attention
     mixed = []
     sizes = [count * length for count, length in runs]
     for (count, length), part in zip(runs, projected.split(sizes), strict=True):
         queries, keys, values = part.view(count, length, 3, n_heads, -1).permute(2, 0, 3, 1, 4)
-        attend_ = _attend_in_bf16 if part.dtype == torch.bfloat16 else scaled_dot_product_attention
         context = attend_(queries, keys, values)
         mixed.append(context.transpose(1, 2).reshape(count * length, -1))
     return torch.cat(mixed)
@@ -194,9 +197,9 @@ def attend(projected: torch.Tensor, runs: Runs, n_heads: int) -> torch.Tensor:
 def _attend_in_bf16(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
 ) -> torch.Tensor:
-    """As PyTorch's kernel, which takes up to twice as long. Softmax is half of the time: where no
-    score is large there is no need to subtract the largest (bf16 goes as far as fp32), and to
-    divide the mixed values is less work than to divide the weights.
+    """As PyTorch's kernel, which takes up to twice as long without AMX. Softmax is half of the
+    time: where no score is large there is no need to subtract the largest (bf16 goes as far as
+    fp32), and to divide the mixed values is less work than to divide the weights.
 
     queries, keys, values (torch.Tensor): (n_windows, n_heads, n_pieces, head_width)
     RETURNS (torch.Tensor): (n_windows, n_heads, n_pieces, head_width) The values, mixed.

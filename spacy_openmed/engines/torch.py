@@ -66,15 +66,21 @@ def _is_of_compiler(error: RuntimeError) -> bool:
     return isinstance(error, BackendCompilerFailed)
 
 
-def pad_windows(windows: Sequence[np.ndarray], pad: int) -> tuple[np.ndarray, np.ndarray]:
+def pad_windows(
+    windows: Sequence[np.ndarray], pad: int, shape: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Fill windows up to the same length.
 
     windows (Sequence[Ints1d]): (n_pieces,) each: the vocabulary ids.
     pad (int): Vocabulary id that fills up shorter windows.
-    RETURNS (tuple[Ints2d, Ints2d]): (n_windows, length) Ids, and 1 where they are pieces.
+    shape (tuple[int, int] | None): Rows and length, at least as large. None: no larger.
+    RETURNS (tuple[Ints2d, Ints2d]): (n_windows, length) Ids, and 1 where they are pieces. A row
+        without a window is a window of one piece.
     """
-    ids = np.full((len(windows), max(map(len, windows))), pad, dtype="int64")
+    shape = shape or (len(windows), max(map(len, windows)))
+    ids = np.full(shape, pad, dtype="int64")
     mask = np.zeros_like(ids)
+    mask[len(windows) :, 0] = 1
     for row, window in enumerate(windows):
         ids[row, : len(window)] = window
         mask[row, : len(window)] = 1
