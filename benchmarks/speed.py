@@ -88,6 +88,8 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     quiet_transformers()
+    if device not in LIMITS:
+        raise typer.BadParameter(f"--device is one of {', '.join(LIMITS)}.")
     is_cpu = device == "cpu"
     if not is_cpu:
         spacy.require_gpu()  # of peers: ours goes where its settings say
@@ -251,8 +253,8 @@ def find_documents(*corpora: str) -> list[str]:
 
 
 def join_short(texts: Sequence[str], lengths: Sequence[int]) -> list[str]:
-    """RETURNS (list[str]): Texts of at least `ARTICLE_PIECES` word pieces: shorter ones are put
-    together with those after them."""
+    """RETURNS (list[str]): Texts of at least `ARTICLE_PIECES` word pieces (the last may have less):
+    shorter ones are put together with those after them."""
     joined, missing = list[str](), 0
     for text, length in zip(texts, lengths, strict=True):
         if missing > 0:
@@ -296,14 +298,15 @@ def make_limits(nlp: Any, pipelines: Mapping[str, Any], device: str) -> dict[str
     """
     import torch
 
-    from spacy_openmed.engines.torch import DTYPES
+    from spacy_openmed.engines.torch import resolve_precision
 
     module = nlp.get_pipe("openmed_ner").shim.checkpoint.module
     layers = [x for x in module.base_model.modules() if isinstance(x, torch.nn.Linear)]
     n_pieces, n_turns = LIMITS[device]
     runs: dict[str, Run] = {}
     for precision in sorted({name.partition("-")[2] for name in pipelines}):
-        dtype = DTYPES.get(precision, torch.uint8)
+        is_int8 = precision == "int8"
+        dtype = torch.uint8 if is_int8 else resolve_precision(precision, torch.device(device))
         make = _make_gpu_linear if device == "cuda" else _make_linear
         linears = [
             (
@@ -320,10 +323,10 @@ def _make_linear(layer: Any, dtype: Any) -> Any:
     import torch
 
     from spacy_openmed.engines.int8 import Int8Linear
-    from spacy_openmed.engines.packed import OneDnnLinear
+    from spacy_openmed.engines.packed import OneDnnLinear, join
 
     if dtype == torch.uint8:
-        return Int8Linear(layer.weight.detach(), layer.bias.detach(), torch.tensor(1.0))
+        return Int8Linear(*join([layer]), torch.tensor(1.0))
     return OneDnnLinear(copy.deepcopy(layer).to(dtype))
 
 

@@ -76,8 +76,8 @@ def TokenClassifier(
         checkpoint recommends, else as many as it takes, up to 512.
     stride (int | None): Pieces that neighbouring windows share. None: a quarter of the
         window, up to 32.
-    max_batch_tokens (int | None): Pieces of a forward pass, padding counted. None: 1,024
-        on a CPU, 16,384 on a GPU.
+    max_batch_tokens (int | None): Pieces of a forward pass, padding counted (OpenVINO
+        pads by up to a third more). None: 1,024 on a CPU, 16,384 on a GPU.
     frozen_layers (int): How many of the encoder's layers training leaves as they are, from the
         embeddings up; -1: the whole encoder.
     get_spans (Callable[[list[Doc]], list[list[Span]]] | None): Gives the windows as spans of
@@ -229,6 +229,7 @@ def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
     def finish() -> np.ndarray:
         for batch, wait in begun:
             plan.fill(logits, batch, wait())
+        begun.clear()
         return check_finite(logits, plan.checkpoint.name)
 
     return PieceLogits(plan.pieces, finish)

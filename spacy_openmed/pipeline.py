@@ -301,7 +301,8 @@ class OpenMedNER(TrainablePipe):
         """Apply the component to a stream of documents.
 
         A document that can't be processed goes to the error handler alone; the others of its
-        batch are processed without it.
+        batch are processed without it. On CUDA a batch is read and begun before the one before it
+        is yielded.
 
         stream (Iterable[Doc]): The documents.
         batch_size (int): How many to buffer. Forward passes are made up of windows of the whole
@@ -314,15 +315,20 @@ class OpenMedNER(TrainablePipe):
         counts: Counter[str] = Counter()
         try:
             for finish in self._run_ahead(stream, batch_size, counts):
-                yield from finish()
+                docs = finish()
+                del finish  # and the logits that it holds
+                yield from docs
         finally:
             self._warn_of_dropped(counts)
 
     def _run_ahead(
         self, stream: Iterable[Doc], batch_size: int, counts: Counter[str]
     ) -> Iterator[Callable[[], list[Doc]]]:
-        """Start on batches. A GPU gets one more before the one before is finished, and works
-        while the CPU makes documents and entities."""
+        """Start on batches. A GPU is given the next batch before the last is asked for, and works
+        while the CPU makes documents and entities.
+
+        YIELDS (Callable[[], list[Doc]]): Finishes a batch.
+        """
         waiting: list[Callable[[], list[Doc]]] = []
         failed = None
         try:
@@ -332,7 +338,7 @@ class OpenMedNER(TrainablePipe):
                 waiting.append(self._begin(docs, counts))
                 if len(waiting) > n_ahead:
                     yield waiting.pop(0)
-        except Exception as error:  # of the stream: what came before is not lost
+        except Exception as error:  # of the stream: whole batches before it are not lost
             failed = error
         yield from waiting
         if failed is not None:
@@ -343,8 +349,7 @@ class OpenMedNER(TrainablePipe):
         try:
             output = self.model.predict(docs)
         except Exception as error:
-            failed = error
-            return lambda: self._retry(docs, counts, failed)
+            return self._retry(docs, counts, error)
 
         def finish() -> list[Doc]:
             try:
@@ -353,17 +358,29 @@ class OpenMedNER(TrainablePipe):
                 counts.update(own_counts)
                 return docs
             except Exception as error:
-                return self._retry(docs, counts, error)
+                retry = self._retry(docs, counts, error)
+            return retry()
 
         return finish
 
-    def _retry(self, docs: list[Doc], counts: Counter[str], error: Exception) -> list[Doc]:
-        """Halve a batch that failed, until the documents that fail are alone."""
-        if len(docs) == 1:
+    def _retry(
+        self, docs: list[Doc], counts: Counter[str], error: Exception
+    ) -> Callable[[], list[Doc]]:
+        """Halve a batch that failed, until the documents that fail are alone. Only their errors
+        are kept: an error's frames hold memory of the device, which the halves need.
+
+        RETURNS (Callable[[], list[Doc]]): Does so.
+        """
+
+        def fail() -> list[Doc]:
             self.get_error_handler()(self.name, self, docs, error)
             return []
-        half = len(docs) // 2
-        return self._begin(docs[:half], counts)() + self._begin(docs[half:], counts)()
+
+        def halve() -> list[Doc]:
+            half = len(docs) // 2
+            return self._begin(docs[:half], counts)() + self._begin(docs[half:], counts)()
+
+        return fail if len(docs) == 1 else halve
 
     def _check_settings(self) -> None:
         """Raise what would fail for every document: no checkpoint, or settings that it can't
@@ -371,6 +388,7 @@ class OpenMedNER(TrainablePipe):
         checkpoint = self.shim.checkpoint
         if isinstance(checkpoint, Checkpoint):
             resolve_sizes(self.model, checkpoint)
+            checkpoint.engine  # noqa: B018 - is made
         for head in self.heads:
             self._scheme(head)
             self._lowest_score(head)

@@ -1,6 +1,7 @@
 """Batches ahead: an engine that need not be waited for works while the CPU does other things."""
 
 import shutil
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -127,6 +128,39 @@ def test_late_error_is_the_documents_fault(nlp: Language):
     )
     assert [d.text for d in nlp.pipe(TEXTS, batch_size=2)] == [TEXTS[0], *TEXTS[2:]]
     assert errors == [(TEXTS[1], "RuntimeError")]
+
+
+class BatchError(Exception):
+    pass
+
+
+class OneByOne(ThreadEngine):
+    """Takes one window at a time, and notes whether the errors before that are still held."""
+
+    def __init__(self, whole: Engine) -> None:
+        super().__init__(whole)
+        self.errors: list[weakref.ref] = []
+        self.is_held: list[bool] = []
+
+    def begin(self, windows: Sequence[np.ndarray]) -> Callable[[], list[np.ndarray]]:
+        if len(windows) > 1:
+            raise self.new_error()
+        self.is_held.append(any(error() is not None for error in self.errors))
+        return super().begin(windows)
+
+    def new_error(self) -> BatchError:
+        error = BatchError()
+        self.errors.append(weakref.ref(error))
+        return error
+
+
+def test_halves_have_the_memory_of_what_failed(nlp: Language):
+    checkpoint = nlp.get_pipe("openmed_ner").shim.checkpoint
+    engine = checkpoint.engine = OneByOne(checkpoint.engine.whole)
+    texts = ["aspirin for asthma", "renal failure", "valproic acid", "asthma"]
+    assert [len(doc.ents) for doc in nlp.pipe(texts)] == [2, 1, 1, 1]
+    assert len(engine.errors) == 3
+    assert engine.is_held == [False] * 4
 
 
 def test_raised_error_stops_the_stream(impossible_checkpoint: Path, tmp_path: Path):

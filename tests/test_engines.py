@@ -16,14 +16,13 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.checkpoint import Checkpoint, Source, load_checkpoint
-from spacy_openmed.engines import EngineSettings, fingerprint, int8
+from spacy_openmed.engines import EngineSettings, fingerprint, int8, round_up
 from spacy_openmed.engines.packed import (
     ARCHITECTURES,
     FeedForward,
     OneDnnLinear,
     PackedEngine,
     _attend_in_bf16,
-    _round_up,
 )
 from spacy_openmed.engines.torch import TorchEngine, begin_update
 
@@ -166,7 +165,7 @@ def test_embeddings_narrower_than_the_layers(tmp_path: Path, make_checkpoint: Ca
 
 
 def test_sizes_repeat_and_waste_little():
-    sizes = [_round_up(n) for n in range(1, 4097)]
+    sizes = [round_up(n, 6) for n in range(1, 4097)]
     assert all(size >= n and size - n <= n / 31 for n, size in enumerate(sizes, 1))
     assert len(set(sizes)) < 300
 
@@ -329,6 +328,23 @@ def test_processor_without_int8(keyword_checkpoint: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     with pytest.raises(ValueError, match="OM026.*VNNI"):
         load(keyword_checkpoint, precision="int8").engine  # noqa: B018
+    nlp = make_nlp(keyword_checkpoint, model={"precision": "int8"})
+    nlp.set_error_handler(lambda *args: None)  # is for documents: none is at fault
+    with pytest.raises(ValueError, match="OM026"):
+        nlp.get_pipe("openmed_ner")(nlp.make_doc("aspirin"))
+    with pytest.raises(ValueError, match="OM026"):
+        list(nlp.pipe(["aspirin"]))
+
+
+@needs_vnni
+def test_int8_of_narrow_layers(keyword_checkpoint: Path):
+    rows = windows(keyword_checkpoint, ["aspirin for asthma", "renal failure", "she"])
+    checkpoint = load(keyword_checkpoint, precision="int8")
+    assert checkpoint.module.config.intermediate_size < int8.N_OUTLIERS
+    for ours, theirs in zip(
+        checkpoint.engine(rows), plain_logits(keyword_checkpoint, rows), strict=True
+    ):
+        assert (ours.argmax(1) == theirs.argmax(1)).all()
 
 
 @needs_vnni

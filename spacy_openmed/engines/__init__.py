@@ -155,3 +155,14 @@ def fingerprint(module: Any) -> str:
         digest.update(key.encode("utf8"))
         digest.update(np.ascontiguousarray(value.detach().float().cpu().numpy()).data)
     return digest.hexdigest()
+
+
+def round_up(number: int, n_bits: int) -> int:
+    """Round a size up to one that is met again.
+
+    number (int): The size.
+    n_bits (int): How many of its leading bits may be set.
+    RETURNS (int): The next number that has no others.
+    """
+    step = 1 << max(number.bit_length() - n_bits, 0)
+    return -(-number // step) * step

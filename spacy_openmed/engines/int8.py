@@ -17,7 +17,6 @@ from torch.nn.functional import gelu, linear
 from ..errors import Errors
 from . import made_of
 from .packed import FeedForward, OneDnnLinear, PackedEngine, is_packable, join
-from .torch import has_instructions
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
@@ -67,7 +66,8 @@ class Int8Engine(PackedEngine):
     def __init__(self, module: Any, ranges: dict[str, np.ndarray], source: str) -> None:
         super().__init__(module)
         self.ranges, self.source = ranges, source
-        dtype = torch.bfloat16 if has_instructions("bf16") else torch.float32
+        has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+        dtype = torch.bfloat16 if has_bf16 else torch.float32
         with torch.inference_mode():
             for i, layer in enumerate(self.layers):
                 project, mix, up, down = (torch.from_numpy(ranges[f"{i}.{x}"]) for x in PARTS)
@@ -137,7 +137,7 @@ class Int8FeedForward(FeedForward):
         up_weight, up_bias = _join(layers.up)
         down_weight, down_bias = _join(layers.down)
         order = down_range.argsort(descending=True)
-        outliers, others = order[:N_OUTLIERS], order[N_OUTLIERS:]
+        outliers, others = order.tensor_split([min(N_OUTLIERS, len(order) - 1)])
         self.up_outliers = up_weight[outliers], None if up_bias is None else up_bias[outliers]
         self.down_outliers = down_weight[:, outliers].T.contiguous()
         down_weight[:, outliers] = 0

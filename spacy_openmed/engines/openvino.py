@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..errors import Errors, missing_extra
-from . import Engine, converting, is_out_of_memory, made_of
+from . import Engine, converting, is_out_of_memory, made_of, round_up
 from .torch import pad_windows
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class OpenVINOEngine(Engine):
 
     model (openvino.Model): The model.
     pad (int): Vocabulary id that fills up shorter windows.
-    limit (int): Positions that the model has.
+    limit (int): Positions that the model has; windows are no longer.
     precision (str): "fp32" computes in that; "bf16", and "int8" what it leaves as it is, in bf16
         where the processor can.
     """
@@ -168,7 +168,7 @@ class OpenVINOEngine(Engine):
                 if is_out_of_memory(error):
                     raise MemoryError from error
                 raise
-            if len(logits) != len(inputs[0]):  # out of memory, it may keep the answer before
+            if logits.shape[:2] != inputs[0].shape:  # out of memory, it may keep the answer before
                 raise MemoryError
             return [logits[row, : len(window)].copy() for row, window in enumerate(windows)]
 
@@ -180,13 +180,7 @@ class OpenVINOEngine(Engine):
         RETURNS (tuple[int, int]): At least as many rows, and as long as the longest or longer.
         """
         longest = max(map(len, windows))
-        return _round_up(len(windows), 3), min(_round_up(longest, 5), max(longest, self.limit))
+        return round_up(len(windows), 3), min(round_up(longest, 5), self.limit)
 
     def save(self, folder: Path) -> None:
         _write(self.model, folder)
-
-
-def _round_up(number: int, n_bits: int) -> int:
-    """The next number of which only the first bits are set."""
-    step = 1 << max(number.bit_length() - n_bits, 0)
-    return -(-number // step) * step

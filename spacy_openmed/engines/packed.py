@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attention
 
-from . import Engine
+from . import Engine, round_up
 
 # Model types whose layers are those of BERT: a norm comes after each sum.
 ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
@@ -21,7 +21,7 @@ ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-r
 # Whether PyTorch's own attention in bf16 runs on the processor's matrix unit.
 HAS_AMX = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
 LONG_RUN = 32 if HAS_AMX else 128  # pieces from which on attention in bf16 is faster than in fp32
-SCORES = 60  # of attention: the exponential of this is far from the largest number in bf16
+MAX_SCORE = 60  # of attention: the exponential of this is far from the largest number in bf16
 
 Runs = Sequence[tuple[int, int]]  # how many windows of which length, in order
 
@@ -76,7 +76,9 @@ class PackedEngine(Engine):
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         n_windows = len(windows)
         lengths = [len(window) for window in windows]
-        longest, n_filler = max(lengths), _round_up(sum(lengths)) - sum(lengths)
+        # oneDNN makes code for every number of rows that it meets, which takes as long as a short
+        # sentence, and keeps some thousand. 32 from one power of two to the next waste 1.6 %.
+        longest, n_filler = max(lengths), round_up(sum(lengths), 6) - sum(lengths)
         while n_filler > 0:
             windows = [*windows, np.zeros(min(n_filler, longest), dtype="int64")]
             lengths.append(len(windows[-1]))
@@ -109,14 +111,6 @@ class PackedEngine(Engine):
             hidden += parts.token_type_embeddings.weight[0]
         hidden = _normalize(parts.LayerNorm, hidden)
         return hidden if self.widen is None else self.widen(hidden)
-
-
-def _round_up(n: int) -> int:
-    """A number of rows that oneDNN meets again. It makes code for every number that it meets,
-    which takes as long as a short sentence, and keeps some thousand: 32 sizes from one power of
-    two to the next waste 1.6 % and stay below that."""
-    step = 1 << max(n.bit_length() - 6, 0)
-    return -(-n // step) * step
 
 
 class Layer:
@@ -183,13 +177,13 @@ def attend(projected: torch.Tensor, runs: Runs, n_heads: int) -> torch.Tensor:
     """
     if len(projected) < LONG_RUN * len(runs):
         projected = projected.float()
-    is_own = projected.dtype == torch.bfloat16 and not HAS_AMX
-    attend_ = _attend_in_bf16 if is_own else scaled_dot_product_attention
+    by_hand = projected.dtype == torch.bfloat16 and not HAS_AMX
+    kernel = _attend_in_bf16 if by_hand else scaled_dot_product_attention
     mixed = []
     sizes = [count * length for count, length in runs]
     for (count, length), part in zip(runs, projected.split(sizes), strict=True):
         queries, keys, values = part.view(count, length, 3, n_heads, -1).permute(2, 0, 3, 1, 4)
-        context = attend_(queries, keys, values)
+        context = kernel(queries, keys, values)
         mixed.append(context.transpose(1, 2).reshape(count * length, -1))
     return torch.cat(mixed)
 
@@ -209,7 +203,7 @@ def _attend_in_bf16(
     scale, none = shape[-1] ** -0.5, queries.new_empty(1)
     scores = torch.baddbmm(none, queries, keys.transpose(1, 2), beta=0, alpha=scale)
     least, most = scores.aminmax()
-    if least > -SCORES and most < SCORES:
+    if least > -MAX_SCORE and most < MAX_SCORE:
         sums = scores.exp_().sum(-1, keepdim=True)
         return torch.bmm(scores, values).div_(sums).view(shape)
     return torch.bmm(scores.softmax(-1), values).view(shape)

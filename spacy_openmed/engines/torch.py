@@ -53,11 +53,11 @@ class TorchEngine(Engine):
                 raise ValueError(Errors.OM032) from error
             raise
 
-        def wait() -> list[np.ndarray]:
+        def split() -> list[np.ndarray]:
             values = finish()
             return [values[row, :length] for row, length in enumerate(lengths)]
 
-        return wait
+        return split
 
 
 def _is_of_compiler(error: RuntimeError) -> bool:
@@ -253,12 +253,12 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device.type == "cpu" and precision != "fp32" and not has_instructions(precision):
+    if device.type == "cpu" and precision != "fp32" and not _has_instructions(precision):
         warnings.warn(Warnings.OM901.format(precision=precision), stacklevel=2)
     return DTYPES[precision]
 
 
-def has_instructions(precision: str) -> bool:
+def _has_instructions(precision: str) -> bool:
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     # Older releases of PyTorch do not tell.
