@@ -81,6 +81,13 @@ def main(
     """
     Compare the speed of engines and of other components, on the corpora or else the examples.
     """
+    for option, given, known in (
+        ("--set", set_, CORPORA),
+        ("--peer", peer, PEERS),
+        ("--device", [device], LIMITS),
+    ):
+        if not set(given) <= set(known):
+            raise typer.BadParameter(f"known are {', '.join(map(repr, known))}", param_hint=option)
     if threads:
         os.environ["RAYON_NUM_THREADS"] = str(threads)  # of the tokenizer
     import torch
@@ -88,8 +95,6 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     quiet_transformers()
-    if device not in LIMITS:
-        raise typer.BadParameter(f"--device is one of {', '.join(LIMITS)}.")
     is_cpu = device == "cpu"
     if not is_cpu:
         spacy.require_gpu()  # of peers: ours goes where its settings say

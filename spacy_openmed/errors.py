@@ -96,8 +96,8 @@ class Errors:
         "as those of BERT, RoBERTa, DeBERTa, DistilBERT and ModernBERT are."
     )
     OM026 = (
-        '[OM026] {what} can\'t run in this model.precision. "fp32" runs everywhere; see the README '
-        "for what each engine can do."
+        '[OM026] {what} can\'t run in model.precision "{precision}". "fp32" runs everywhere; see '
+        "the README for what each engine can do."
     )
     OM027 = (
         "[OM027] This needs the package '{package}', which is not installed: "

@@ -406,6 +406,16 @@ def test_nobody_is_told(run_python: Callable):
     assert run_python(code).split() == ["True", "openvino.tools.ovc.telemetry_stub"]
 
 
+@needs_onnx
+def test_onnx_runtime_tells_nobody(run_python: Callable, empty_cache: Path):
+    code = (
+        "import os; os.environ.pop('ORT_DISABLE_TELEMETRY', None)  # that of this process\n"
+        "import spacy_openmed.engines.onnx"
+    )
+    run_python(code)
+    assert not list(empty_cache.rglob("*"))
+
+
 # ONNX
 
 

@@ -40,9 +40,11 @@ def make_int8_engine(checkpoint: "Checkpoint") -> "Int8Engine":
     """
     module = checkpoint.module
     if not getattr(torch.cpu, "_is_vnni_supported", lambda: False)():
-        raise ValueError(Errors.OM026.format(what="this processor, which has no AVX512-VNNI,"))
+        what = "this processor, which has no AVX512-VNNI,"
+        raise ValueError(Errors.OM026.format(what=what, precision="int8"))
     if not is_packable(module):
-        raise ValueError(Errors.OM026.format(what=f"the architecture {module.config.model_type}"))
+        what = f"the architecture {module.config.model_type}"
+        raise ValueError(Errors.OM026.format(what=what, precision="int8"))
     source = made_of(checkpoint)
     stored = None if checkpoint.folder is None else checkpoint.folder / RANGES
     if stored is not None and stored.is_file():

@@ -1,5 +1,6 @@
 """ONNX Runtime: an engine for published ONNX files, and for our own, of the extra [onnx]."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,9 @@ from .torch import pad_windows
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
+
+# As with OpenVINO: its use is nobody's business. It reads this when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 try:
     import onnxruntime
@@ -50,7 +54,7 @@ def make_onnx_engine(checkpoint: "Checkpoint") -> "OnnxEngine":
     """
     precision = checkpoint.settings.precision
     if precision not in FILES:
-        raise ValueError(Errors.OM026.format(what="the engine onnx"))
+        raise ValueError(Errors.OM026.format(what="the engine onnx", precision=precision))
     path = find_onnx(checkpoint.folder, precision)
     if path is not None:
         return OnnxEngine(path.read_bytes(), checkpoint.pad, path.name)

@@ -43,7 +43,7 @@ def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
     """
     settings = checkpoint.settings
     if settings.precision == "fp16":
-        raise ValueError(Errors.OM026.format(what="the engine openvino"))
+        raise ValueError(Errors.OM026.format(what="the engine openvino", precision="fp16"))
     source = made_of(checkpoint)
     cache = cache_folder() / source
     folders = [] if checkpoint.folder is None else [checkpoint.folder]

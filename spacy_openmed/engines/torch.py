@@ -247,7 +247,9 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """
     if precision == "int8":
         if device.type != "cpu":
-            raise ValueError(Errors.OM026.format(what=f"the device {device.type}"))
+            raise ValueError(
+                Errors.OM026.format(what=f"the device {device.type}", precision=precision)
+            )
         return torch.float32
     if precision == "auto":
         if device.type != "cuda":
