@@ -1,5 +1,6 @@
 """Components that save one thing beside their settings."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -10,7 +11,7 @@ from spacy.util import SimpleFrozenList
 Self = TypeVar("Self", bound="SavesOne")
 
 
-class SavesOne:
+class SavesOne(ABC):
     """Saves one thing of a component to disk and to bytes.
 
     saved (str): Its file in the component's folder. What `exclude` calls it is the name without
@@ -19,11 +20,13 @@ class SavesOne:
 
     saved: ClassVar[str]
 
+    @abstractmethod
     def _dump(self) -> bytes:
-        raise NotImplementedError
+        """The file's content."""
 
+    @abstractmethod
     def _load(self, data: bytes) -> None:
-        raise NotImplementedError
+        """Take over what `_dump` gave."""
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = SimpleFrozenList()) -> None:
         """Save it to a folder.

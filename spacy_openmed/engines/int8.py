@@ -68,6 +68,7 @@ class Int8Engine(PackedEngine):
     def __init__(self, module: Any, ranges: dict[str, np.ndarray], source: str) -> None:
         super().__init__(module)
         self.ranges, self.source = ranges, source
+        # Where PyTorch does not tell, fp32: bf16 that is emulated is slower.
         has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
         dtype = torch.bfloat16 if has_bf16 else torch.float32
         with torch.inference_mode():
