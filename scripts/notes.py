@@ -1,0 +1,513 @@
+"""Check, count and convert the notes corpus (`notes_corpus/`; its markup: GUIDELINE.md there).
+
+python scripts/notes.py check
+python scripts/notes.py count
+python scripts/notes.py convert OUTPUT --format jsonl --seed 0
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import typer
+from notes_identifiers import LOCALES, PLACEHOLDER, Filler, find_fault
+from wasabi import msg
+
+CORPUS = Path(__file__).parent.parent / "notes_corpus"
+SPLITS = ("train", "dev", "test")
+LABELS = {
+    "P": "PROBLEM",
+    "D": "DRUG",
+    "B": "DRUG",
+    "DO": "DOSE",
+    "FO": "FORM",
+    "RO": "ROUTE",
+    "FR": "FREQUENCY",
+    "DU": "DURATION",
+    "T": "TEST",
+    "R": "TEST_RESULT",
+    "PR": "PROCEDURE",
+    "DV": "DEVICE",
+    "A": "ANATOMY",
+}
+# The first value of each is the default, which has no word.
+ASSERTIONS = {
+    "PROBLEM": {
+        "": "PRESENT",
+        "no": "ABSENT",
+        "maybe": "POSSIBLE",
+        "if": "CONDITIONAL",
+        "past": "HISTORICAL",
+        "family": "FAMILY",
+    },
+    "DRUG": {"": "TAKEN", "stopped": "STOPPED", "allergy": "ALLERGY", "none": "NOT_TAKEN"},
+}
+CODED = ("PRESENT", "HISTORICAL")
+CODE = re.compile(r"[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?")
+HEADER = re.compile(
+    r"=== (?P<id>(?P<kind>[a-z0-9-]+)-(?P<batch>[a-z]+)(?P<number>\d+)) \| (?P<specialty>[^|\n]+)"
+    r" \| (?P<country>[A-Z]{2}) \| (?:(?P<sex>[FMX]) (?P<age>\d{1,3})|-)"
+)
+MARK = re.compile(r"\[\[([^\[\]|]*)\|([^\[\]|]*)\]\]")
+LONG_LINE, SHARED_RUN, SHORT_RUN, MAX_SHARED = 40, 15, 8, 0.02
+
+
+class Span(NamedTuple):
+    """A stretch of a text.
+
+    start, end (int): Its characters.
+    label (str): Entity label or type of identifier.
+    assertion (str | None): See `ASSERTIONS`.
+    code (str | None): ICD-10-CM code.
+    is_brand (bool): Whether it is a brand name.
+    """
+
+    start: int
+    end: int
+    label: str
+    assertion: str | None = None
+    code: str | None = None
+    is_brand: bool = False
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note as written, with markup.
+
+    id (str): Its id.
+    kind (str): Kind of note, the folder it is in.
+    split (str): "train", "dev" or "test".
+    batch (str): Its author's batch.
+    specialty, country, sex (str): From the header; sex is "X" where unknown.
+    age (int | None): The patient's age in years.
+    markup (str): The text with its markup.
+    path (Path): The file.
+    line (int): The header's line in the file, from 1.
+    """
+
+    id: str
+    kind: str
+    split: str
+    batch: str
+    specialty: str
+    country: str
+    sex: str
+    age: int | None
+    markup: str
+    path: Path
+    line: int
+
+
+@dataclass
+class Text:
+    """A note's text with its annotation.
+
+    text (str): The text.
+    entities (list[Span]): Layers 1, 2 and 4.
+    identifiers (list[Span]): Layer 3.
+    """
+
+    text: str = ""
+    entities: list[Span] = field(default_factory=list)
+    identifiers: list[Span] = field(default_factory=list)
+
+
+class Fault(NamedTuple):
+    """Something wrong in the corpus."""
+
+    path: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(self.path.parent.parent)}:{self.line}: {self.message}"
+
+
+def read_notes(folder: Path = CORPUS, split: str | None = None) -> list[Note]:
+    """Read the corpus.
+
+    folder (Path): Its folder.
+    split (str | None): Only this split.
+    RETURNS (list[Note]): The notes, by file and place in it.
+    RAISES (ValueError): If a file or header is malformed.
+    """
+    notes = []
+    for path in sorted(folder.glob("*/*.txt")):
+        notes += [note for note in read_file(path) if split in (None, note.split)]
+    return notes
+
+
+def read_file(path: Path) -> list[Note]:
+    """Read the notes of one file.
+
+    path (Path): The file: KIND/SPLIT-BATCH.txt.
+    RETURNS (list[Note]): Its notes.
+    RAISES (ValueError): If its name or a header is malformed.
+    """
+    split, _, batch = path.stem.partition("-")
+    if split not in SPLITS or not batch:
+        raise ValueError(f"{path}: expected a file name such as train-c.txt")
+    notes: list[Note] = []
+    header: re.Match[str] | None = None
+    body: list[str] = []
+    start = 0
+
+    def finish() -> None:
+        if header is None:
+            if any(line.strip() for line in body):
+                raise ValueError(f"{path}:1: text before the first header")
+            return
+        age = header["age"]
+        notes.append(
+            Note(
+                header["id"],
+                path.parent.name,
+                split,
+                batch,
+                header["specialty"],
+                header["country"],
+                header["sex"] or "X",
+                int(age) if age else None,
+                "\n".join(body).strip("\n"),
+                path,
+                start,
+            )
+        )
+
+    for number, line in enumerate(path.read_text(encoding="utf8").split("\n"), start=1):
+        if not line.startswith("==="):
+            body.append(line)
+            continue
+        finish()
+        header, body, start = HEADER.fullmatch(line.rstrip()), [], number
+        if header is None:
+            raise ValueError(f"{path}:{number}: malformed header")
+        if (header["kind"], header["batch"]) != (path.parent.name, batch):
+            raise ValueError(f"{path}:{number}: the id does not fit the folder and the batch")
+    finish()
+    return notes
+
+
+def annotate(note: Note, seed: int | None = 0) -> Text:
+    """Take the markup out of a note and fill its placeholders.
+
+    note (Note): The note, without faults.
+    seed (int | None): Another seed gives other identifiers. None: placeholders stay.
+    RETURNS (Text): Its text and annotation.
+    """
+    filler = Filler(f"{note.id}/{seed}", note.country, note.sex, note.age)
+    result = Text()
+
+    def add(piece: str) -> None:
+        end = 0
+        for match in PLACEHOLDER.finditer(piece) if seed is not None else ():
+            result.text += piece[end : match.start()]
+            value, kind = filler.fill(match)
+            start = len(result.text)
+            result.text += value
+            result.identifiers.append(Span(start, len(result.text), kind))
+            end = match.end()
+        result.text += piece[end:]
+
+    end = 0
+    for match in MARK.finditer(note.markup):
+        add(note.markup[end : match.start()])
+        start = len(result.text)
+        result.text += match[1]
+        result.entities.append(_read_tag(match[2], start, len(result.text)))
+        end = match.end()
+    add(note.markup[end:])
+    return result
+
+
+def _read_tag(tag: str, start: int, end: int) -> Span:
+    """Read what stands behind the bar of a span: "P past Z85.3"."""
+    name, *words = tag.split()
+    label = LABELS[name]
+    values = ASSERTIONS.get(label)
+    if values is None:
+        if words:
+            raise ValueError(f"{name} takes no '{words[0]}'")
+        return Span(start, end, label)
+    assertion = values[words.pop(0) if words and words[0] in values else ""]
+    code = words.pop(0) if words and label == "PROBLEM" and CODE.fullmatch(words[0]) else None
+    if words:
+        raise ValueError(f"{name} takes no '{words[0]}'")
+    return Span(start, end, label, assertion, code, name == "B")
+
+
+def find_faults(notes: Iterable[Note]) -> list[Fault]:
+    """Check notes one by one and against each other.
+
+    notes (Iterable[Note]): The notes.
+    RETURNS (list[Fault]): What is wrong.
+    """
+    faults: list[Fault] = []
+    ids: set[str] = set()
+    lines: dict[str, list[Note]] = defaultdict(list)
+    for note in notes:
+        if note.id in ids:
+            faults.append(Fault(note.path, note.line, f"the id {note.id} stands twice"))
+        ids.add(note.id)
+        if note.country not in LOCALES:
+            faults.append(Fault(note.path, note.line, f"unknown country {note.country}"))
+        if not note.markup.strip():
+            faults.append(Fault(note.path, note.line, "the note is empty"))
+        own = _find_in_note(note)
+        faults += own
+        if not own:
+            text = annotate(note, None).text
+            for line in {_normalise(line) for line in text.split("\n")}:
+                if len(line) > LONG_LINE:
+                    lines[line].append(note)
+    shared: Counter[tuple[str, str]] = Counter()
+    where = {}
+    for owners in lines.values():
+        for i, first in enumerate(owners):
+            for second in owners[i + 1 :]:
+                shared[first.id, second.id] += 1
+                where[first.id, second.id] = second
+    for (first_id, second_id), count in shared.items():
+        if count > 1:
+            note = where[first_id, second_id]
+            faults.append(
+                Fault(
+                    note.path, note.line, f"{second_id} shares {count} long lines with {first_id}"
+                )
+            )
+    return faults
+
+
+def _find_in_note(note: Note) -> list[Fault]:
+    faults: list[Fault] = []
+
+    def fault(at: int, message: str) -> None:
+        line = note.line + 1 + note.markup.count("\n", 0, at)
+        faults.append(Fault(note.path, line, message))
+
+    rest = list(note.markup)
+    for match in MARK.finditer(note.markup):
+        content, tag = match.groups()
+        rest[match.start() : match.end()] = " " * (match.end() - match.start())
+        if not content or content != content.strip():
+            fault(match.start(), f"a span may not begin or end with a space: {content!r}")
+        elif content[-1] in ".,;:" and not re.search(r"\b(\w\.){1,}$|\bvs\.$", content):
+            fault(match.start(), f"a span may not end with punctuation: {content!r}")
+        if PLACEHOLDER.search(content):
+            fault(match.start(), "a span may not hold a placeholder")
+        if not tag.split() or tag.split()[0] not in LABELS:
+            fault(match.start(), f"unknown tag {tag!r}")
+            continue
+        try:
+            span = _read_tag(tag, 0, 0)
+        except ValueError as error:
+            fault(match.start(), str(error))
+            continue
+        if span.code and span.assertion not in CODED:
+            fault(match.start(), f"a problem that is {span.assertion} takes no code")
+        elif span.code and not is_code(span.code):
+            fault(match.start(), f"{span.code} is not in ICD-10-CM")
+    outside = "".join(rest)
+    for match in re.finditer(r"\[\[|\]\]", outside):
+        fault(match.start(), f"unpaired {match[0]}")
+    for match in PLACEHOLDER.finditer(note.markup):
+        if problem := find_fault(match):
+            fault(match.start(), problem)
+    for match in re.finditer(r"\{[A-Za-z][^{}\s\"]*\}", outside):
+        if not PLACEHOLDER.fullmatch(match[0]):
+            fault(match.start(), f"malformed placeholder {match[0]}")
+    return faults
+
+
+@cache
+def is_code(code: str) -> bool:
+    """RETURNS (bool): Whether a code is in ICD-10-CM."""
+    import simple_icd_10_cm
+
+    return bool(simple_icd_10_cm.is_valid_item(code))
+
+
+def find_unmarked(note: Note) -> list[str]:
+    """Find strings that are marked as problem or drug in one place of a note and left unmarked
+    in another: "every repeat is marked".
+
+    note (Note): The note.
+    RETURNS (list[str]): The strings.
+    """
+    text = annotate(note, None)
+    covered = [False] * len(text.text)
+    marked: dict[str, str] = {}
+    for span in text.entities:
+        covered[span.start : span.end] = [True] * (span.end - span.start)
+        if span.label in ("PROBLEM", "DRUG"):
+            marked[text.text[span.start : span.end]] = span.label
+    found = []
+    for string in marked:
+        for match in re.finditer(rf"(?<!\w){re.escape(string)}(?!\w)", text.text):
+            if not any(covered[match.start() : match.end()]):
+                found.append(string)
+                break
+    return found
+
+
+def _normalise(text: str) -> str:
+    return " ".join(re.findall(r"\w+", PLACEHOLDER.sub(" ", text).lower()))
+
+
+def find_copies(notes: Iterable[Note], corpora: Path) -> list[Fault]:
+    """Check that no note copies a text of other corpora: no run of 15 words, and runs of 8 to 14
+    words cover at most 2 % of its words, stock phrases aside.
+
+    notes (Iterable[Note]): The notes.
+    corpora (Path): A folder with texts in JSON lines ("text"), searched with its subfolders.
+    RETURNS (list[Fault]): What is copied.
+    """
+    stock = {_normalise(line) for line in _read_lines(CORPUS / "stock_phrases.txt")}
+    words_of = {}
+    runs: dict[tuple[str, ...], list[tuple[Note, int]]] = defaultdict(list)
+    for note in notes:
+        words = _normalise(annotate(note, None).text).split()
+        words_of[note.id] = words
+        for i in range(len(words) - SHORT_RUN + 1):
+            runs[tuple(words[i : i + SHORT_RUN])].append((note, i))
+    shared: dict[str, set[int]] = defaultdict(set)
+    for text in _read_texts(corpora):
+        words = _normalise(text).split()
+        for i in range(len(words) - SHORT_RUN + 1):
+            for note, at in runs.get(tuple(words[i : i + SHORT_RUN]), ()):
+                shared[note.id].update(range(at, at + SHORT_RUN))
+    faults = []
+    for note in notes:
+        covered, words = sorted(shared[note.id]), words_of[note.id]
+        stretches: list[list[int]] = []
+        for at in covered:
+            if stretches and stretches[-1][-1] == at - 1:
+                stretches[-1].append(at)
+            else:
+                stretches.append([at])
+        said = [" ".join(words[i] for i in stretch) for stretch in stretches]
+        kept = [
+            (stretch, phrase)
+            for stretch, phrase in zip(stretches, said, strict=True)
+            if not any(phrase in known or known in phrase for known in stock)
+        ]
+        if longest := [phrase for stretch, phrase in kept if len(stretch) >= SHARED_RUN]:
+            faults.append(Fault(note.path, note.line, f"{note.id} copies: {longest[0]!r}"))
+        share = sum(len(stretch) for stretch, _ in kept) / max(len(words), 1)
+        if share > MAX_SHARED and len(kept) > 1:
+            faults.append(Fault(note.path, note.line, f"{note.id}: {share:.0%} of it is shared"))
+    return faults
+
+
+def _read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf8").splitlines() if path.is_file() else []
+
+
+def _read_texts(folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*.jsonl")):
+        for line in path.read_text(encoding="utf8").splitlines():
+            row = json.loads(line)
+            if isinstance(row, dict) and isinstance(row.get("text"), str):
+                yield row["text"]
+
+
+def to_row(note: Note, text: Text) -> dict[str, Any]:
+    """Make a row of JSON lines: the format that `python -m spacy openmed convert` reads, with
+    further lists in step with "entities".
+
+    note (Note): The note.
+    text (Text): Its text.
+    RETURNS (dict[str, Any]): The row.
+    """
+    return {
+        "id": note.id,
+        "text": text.text,
+        "kind": note.kind,
+        "specialty": note.specialty,
+        "country": note.country,
+        "entities": [[s.start, s.end, s.label] for s in text.entities],
+        "assertions": [s.assertion for s in text.entities],
+        "codes": [s.code for s in text.entities],
+        "identifiers": [[s.start, s.end, s.label] for s in text.identifiers],
+    }
+
+
+def fingerprint(text: str) -> str:
+    """RETURNS (str): The checksum of a text that stand-off annotation is compared by."""
+    return hashlib.sha256(text.encode("utf8")).hexdigest()
+
+
+app = typer.Typer(
+    help=__doc__, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+
+@app.command()
+def check(
+    folder: Path = typer.Argument(CORPUS, exists=True, file_okay=False),
+    repeats: bool = typer.Option(False, help="Also list repeats that are not marked"),
+) -> None:
+    """Check the corpus. Where OPENMED_CORPORA names other corpora, nothing may be copied."""
+    try:
+        notes = read_notes(folder)
+    except ValueError as error:
+        msg.fail(str(error), exits=1)
+    faults = find_faults(notes)
+    if corpora := os.environ.get("OPENMED_CORPORA"):
+        faults += find_copies(notes, Path(corpora))
+    for fault in faults:
+        print(fault)
+    if repeats and not faults:
+        for note in notes:
+            if found := find_unmarked(note):
+                print(f"{note.kind}/{note.path.name}:{note.line}: not marked everywhere: {found}")
+    if faults:
+        msg.fail(f"{len(faults)} faults in {len(notes)} notes", exits=1)
+    msg.good(f"{len(notes)} notes without fault")
+
+
+Format = Literal["jsonl", "spacy", "brat", "iob"]
+
+
+@app.command()
+def convert(
+    output: Path = typer.Argument(..., help="Folder to write to"),
+    format: Format = typer.Option("jsonl", help="Format of the output"),
+    seed: int = typer.Option(0, help="Another seed fills in other identifiers"),
+    folder: Path = typer.Option(CORPUS, exists=True, file_okay=False),
+) -> None:
+    """Write the splits in an ordinary format, with identifiers filled in."""
+    from notes_formats import WRITERS
+
+    output.mkdir(parents=True, exist_ok=True)
+    for split in SPLITS:
+        notes = read_notes(folder, split)
+        WRITERS[format](output, split, [(note, annotate(note, seed)) for note in notes])
+        msg.good(f"{split}: {len(notes)} notes")
+
+
+@app.command()
+def count(folder: Path = typer.Argument(CORPUS, exists=True, file_okay=False)) -> None:
+    """Count notes, words and annotation. Where OPENMED_CORPORA names other corpora, compare the
+    words with those of real notes."""
+    from notes_counts import compare_words, read_plain
+    from notes_counts import count as count_notes
+
+    notes = read_notes(folder)
+    print(json.dumps(count_notes(notes), indent=2, ensure_ascii=False))
+    if corpora := os.environ.get("OPENMED_CORPORA"):
+        texts = [annotate(note).text for note in notes]
+        others = read_plain(Path(corpora))
+        size = min(sum(len(text.split()) for text in group) for group in (texts, others))
+        print(json.dumps(compare_words(texts, others, size), indent=2))
+
+
+if __name__ == "__main__":
+    app()
