@@ -9,7 +9,7 @@ from statistics import mean, quantiles
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from notes import Note
+    from notes_corpus import Note
 
 FREQUENT = 1000
 SHORTHAND = re.compile(
@@ -31,7 +31,7 @@ def count(notes: Sequence["Note"]) -> dict[str, Any]:
     notes (Sequence[Note]): The notes.
     RETURNS (dict[str, Any]): The counts, of plain values.
     """
-    from notes import annotate
+    from notes_corpus import annotate
 
     types: dict[str, Counter[str]] = {}
     assertions: Counter[str] = Counter()

@@ -10,12 +10,12 @@ from spacy.tokens import Doc, DocBin
 from spacy.util import filter_spans
 
 if TYPE_CHECKING:
-    from notes import Note, Span, Text
+    from notes_corpus import Note, Span, Text
 
 
 def write_jsonl(folder: Path, split: str, notes: "Sequence[tuple[Note, Text]]") -> None:
     """Write SPLIT.jsonl, one note a line."""
-    from notes import to_row
+    from notes_corpus import to_row
 
     with (folder / f"{split}.jsonl").open("w", encoding="utf8") as file:
         for note, text in notes:

@@ -1,8 +1,8 @@
 """Check, count and convert the notes corpus (`notes_corpus/`; its markup: GUIDELINE.md there).
 
-python scripts/notes.py check
-python scripts/notes.py count
-python scripts/notes.py convert OUTPUT --format jsonl --seed 0
+python scripts/notes_corpus.py check
+python scripts/notes_corpus.py count
+python scripts/notes_corpus.py convert OUTPUT --format jsonl --seed 0
 """
 
 import hashlib
@@ -439,6 +439,54 @@ def to_row(note: Note, text: Text) -> dict[str, Any]:
     }
 
 
+STANDOFF = CORPUS / "standoff"
+
+
+def read_standoff(split: str | None = None) -> list[tuple[str, Text]]:
+    """Read the annotation of real sections (`notes_corpus/standoff/*.jsonl`) with their texts,
+    which OPENMED_CORPORA has.
+
+    split (str | None): Only "train" or "dev".
+    RETURNS (list[tuple[str, Text]]): Id and text of each section.
+    RAISES (OSError): If the texts are not there.
+    RAISES (ValueError): If a text is not the one that was annotated.
+    """
+    path = Path(os.environ.get("OPENMED_CORPORA", "")) / "notes_plain" / "notes_plain.jsonl"
+    rows = map(json.loads, path.read_text(encoding="utf8").splitlines())
+    texts = {row["id"]: row["text"] for row in rows}
+    found = []
+    for file in sorted(STANDOFF.glob("*.jsonl")):
+        for row in map(json.loads, file.read_text(encoding="utf8").splitlines()):
+            if split not in (None, row["split"]):
+                continue
+            text = texts[row["id"]]
+            if fingerprint(text) != row["sha256"]:
+                raise ValueError(f"{file}: the text of {row['id']} is another one")
+            found.append((row["id"], Text(text, [Span(*span) for span in row["entities"]])))
+    return found
+
+
+def make_standoff(markup: str, text: str) -> list[Span]:
+    """Take the annotation off a marked-up copy of a real text.
+
+    markup (str): The copy.
+    text (str): The text.
+    RETURNS (list[Span]): Its spans.
+    RAISES (ValueError): If the copy differs from the text by more than its markup.
+    """
+    note = Note("", "", "", "", "", "US", "X", None, markup, Path(), 0)
+    if faults := _find_in_note(note):
+        raise ValueError("; ".join(f"line {fault.line - 1}: {fault.message}" for fault in faults))
+    result = annotate(note, None)
+    if result.text != text:
+        at = next(
+            (i for i, (a, b) in enumerate(zip(result.text, text, strict=False)) if a != b),
+            min(len(result.text), len(text)),
+        )
+        raise ValueError(f"the copy differs at character {at}: {result.text[at - 20 : at + 20]!r}")
+    return result.entities
+
+
 def fingerprint(text: str) -> str:
     """RETURNS (str): The checksum of a text that stand-off annotation is compared by."""
     return hashlib.sha256(text.encode("utf8")).hexdigest()
@@ -471,6 +519,35 @@ def check(
     if faults:
         msg.fail(f"{len(faults)} faults in {len(notes)} notes", exits=1)
     msg.good(f"{len(notes)} notes without fault")
+
+
+@app.command()
+def standoff(
+    marked: Path = typer.Argument(..., help="Marked-up texts, each after a line `=== ID`"),
+    split: Literal["train", "dev"] = typer.Argument(..., help="Split of all of them"),
+    output: Path = typer.Argument(..., help="File of JSON lines to write"),
+) -> None:
+    """Make stand-off annotation of marked-up copies of real texts (OPENMED_CORPORA)."""
+    source = Path(os.environ.get("OPENMED_CORPORA", "")) / "notes_plain" / "notes_plain.jsonl"
+    rows = map(json.loads, source.read_text(encoding="utf8").splitlines())
+    texts = {row["id"]: row["text"] for row in rows}
+    parts = re.split(r"^=== (\S+)\n", marked.read_text(encoding="utf8"), flags=re.M)[1:]
+    n_faults = 0
+    lines = []
+    for id, markup in zip(parts[::2], parts[1::2], strict=True):
+        text = texts[id]
+        try:
+            spans = make_standoff(markup.rstrip("\n") + text[len(text.rstrip("\n")) :], text)
+        except ValueError as error:
+            n_faults += 1
+            print(f"{id}: {error}")
+            continue
+        row = {"id": id, "split": split, "sha256": fingerprint(text), "entities": spans}
+        lines.append(json.dumps(row))
+    if n_faults:
+        msg.fail(f"{n_faults} of {len(parts) // 2} texts have faults", exits=1)
+    output.write_text("".join(f"{line}\n" for line in lines), encoding="utf8")
+    msg.good(f"{len(lines)} texts")
 
 
 Format = Literal["jsonl", "spacy", "brat", "iob"]

@@ -1,0 +1,210 @@
+"""The notes corpus: what mini, context, de-identification and HCC coding make of clinical notes.
+
+    python benchmarks/notes.py [--split dev] [--standoff]
+
+Problems are what `domain="disease"` finds, drugs what `domain="pharmacology"` does. A mention counts
+as strict if its characters are exact, as overlap if it shares one. Context is given the gold
+problems; the rules have one class for what is possible and what is conditional, so these two are
+one here. An identifier is found if all its letters and digits are covered. A clinical item is taken
+away if one of its characters is. Codes are compared note by note; historical ones are left out.
+"""
+
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import spacy
+import typer
+from spacy.scorer import PRFScore
+from util import print_rows
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from notes_corpus import Note, Span, Text, annotate, read_notes, read_standoff
+
+Annotated = Sequence[tuple[str, Text]]
+SPANS_KEY = "openmed"
+DOMAINS = {"PROBLEM": "disease", "DRUG": "pharmacology"}
+FOUND_AS = {"DISEASE": "PROBLEM", "CHEMICAL": "DRUG", "PROBLEM": "PROBLEM", "DRUG": "DRUG"}
+ENTITIES = ("type", "mentions", "P", "R", "F1", "overlap P", "overlap R", "overlap F1")
+KINDS = ("kind", "mentions", "found %", "overlap %")
+CONTEXT = ("class", "problems", "P", "R", "F1")
+IDENTIFIERS = ("type", "number", "left %")
+TAKEN = ("clinical items", "number", "taken away %")
+CODES = ("notes with codes", "codes", "P", "R", "F1")
+SHORT = re.compile(r"[A-Z0-9/&+-]{2,8}s?|\w{1,3}(?:/\w{1,3})+|\w/\w+|[A-Z][a-z]?[A-Z]\w{0,4}")
+CLASS = re.compile(
+    r"(?i).*(?:s|ics|blockers?|inhibitors?|steroids?|therapy|chemo|pressors?|abx)$|(?:ACE|ARB|PPI|SSRI|NSAID)\w*"
+)
+
+
+def main(
+    split: Literal["train", "dev", "test"] = typer.Option("test", help="Part of the corpus"),
+    standoff: bool = typer.Option(False, help="Real sections instead (OPENMED_CORPORA)"),
+    threshold: float = typer.Option(0.3, help="Threshold of openmed_phi"),
+    limit: int | None = typer.Option(None, help="Take no more notes"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+) -> None:
+    """Measure the pipelines on clinical notes."""
+    texts: Annotated
+    if standoff:
+        texts = read_standoff(split)[:limit]
+    else:
+        notes: Sequence[Note] = read_notes(split=split)[:limit]
+        texts = [(note.id, annotate(note)) for note in notes]
+    entities, kinds = score_entities(texts)
+    print_rows(ENTITIES, entities, as_json)
+    print_rows(KINDS, kinds, as_json)
+    print_rows(CONTEXT, score_context(texts), as_json)
+    if not standoff:
+        left, taken = score_identifiers(texts, threshold)
+        print_rows(IDENTIFIERS, left, as_json)
+        print_rows(TAKEN, taken, as_json)
+        print_rows(CODES, score_codes(texts), as_json)
+
+
+def score_entities(texts: Annotated) -> tuple[list[tuple], list[tuple]]:
+    """RETURNS (tuple[list[tuple], list[tuple]]): Strict and overlap scores by type, and how many
+    mentions of each kind are found."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_ner", config={"domain": [*DOMAINS.values()], "annotate": "spans"})
+    docs = list(nlp.pipe(text.text for _, text in texts))
+    strict = {label: PRFScore() for label in DOMAINS}
+    counts: Counter[tuple[str, str]] = Counter()
+    hits: Counter[tuple[str, str]] = Counter()
+    kinds: dict[str, Counter[str]] = defaultdict(Counter)
+    for (_, text), doc in zip(texts, docs, strict=True):
+        for label in DOMAINS:
+            gold = [span for span in text.entities if span.label == label]
+            found = [
+                (span.start_char, span.end_char)
+                for span in doc.spans[SPANS_KEY]
+                if FOUND_AS.get(span.label_) == label
+            ]
+            strict[label].score_set(set(found), {span[:2] for span in gold})
+            counts[label, "gold"] += len(gold)
+            counts[label, "found"] += len(found)
+            hits[label, "gold"] += sum(_touches(span[:2], found) for span in gold)
+            hits[label, "found"] += sum(_touches(f, [g[:2] for g in gold]) for f in found)
+            for span in gold:
+                kind = kind_of(span, text.text)
+                kinds[kind]["gold"] += 1
+                kinds[kind]["strict"] += span[:2] in found
+                kinds[kind]["overlap"] += _touches(span[:2], found)
+    rows = []
+    for label, prf in strict.items():
+        p, r = (hits[label, w] / max(counts[label, w], 1) for w in ("found", "gold"))
+        overlap = (100 * p, 100 * r, 200 * p * r / max(p + r, 1e-9))
+        scores = (100 * prf.precision, 100 * prf.recall, 100 * prf.fscore)
+        rows.append((label, counts[label, "gold"], *scores, *overlap))
+    shares = [
+        (kind, c["gold"], 100 * c["strict"] / c["gold"], 100 * c["overlap"] / c["gold"])
+        for kind, c in sorted(kinds.items())
+    ]
+    return rows, shares
+
+
+def kind_of(span: Span, text: str) -> str:
+    """RETURNS (str): What kind of problem or drug a mention is."""
+    mention = text[span.start : span.end]
+    if span.label == "DRUG":
+        if span.is_brand:
+            return "drug: brand"
+        return "drug: class" if CLASS.fullmatch(mention) else "drug: other name"
+    if SHORT.fullmatch(mention):
+        return "problem: abbreviation"
+    return f"problem: {'one word' if len(mention.split()) == 1 else 'several words'}"
+
+
+def _touches(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
+    return any(span[0] < end and start < span[1] for start, end in others)
+
+
+def score_context(texts: Annotated) -> list[tuple]:
+    """RETURNS (list[tuple]): P, R and F1 of each class of context, on the gold problems."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_context")
+    scores: dict[str, PRFScore] = {}
+    for _, text in texts:
+        doc = nlp.make_doc(text.text)
+        gold: dict[tuple[int, int], str] = {}
+        spans = []
+        for row in text.entities:
+            span = doc.char_span(row.start, row.end, label="DISEASE", alignment_mode="expand")
+            if row.label == "PROBLEM" and span is not None and row.assertion is not None:
+                spans.append(span)
+                gold[span.start, span.end] = _merge(row.assertion)
+        doc.ents = spacy.util.filter_spans(spans)
+        for ent in nlp(doc).ents:
+            right, answer = gold[ent.start, ent.end], _class_of(ent)
+            for name in {right, answer}:
+                prf = scores.setdefault(name, PRFScore())
+                prf.score_set({1} if answer == name else set(), {1} if right == name else set())
+    return [
+        (name, prf.tp + prf.fn, 100 * prf.precision, 100 * prf.recall, 100 * prf.fscore)
+        for name, prf in sorted(scores.items())
+    ]
+
+
+def _merge(assertion: str) -> str:
+    return "POSSIBLE/CONDITIONAL" if assertion in ("POSSIBLE", "CONDITIONAL") else assertion
+
+
+def _class_of(ent: spacy.tokens.Span) -> str:
+    """The class of an entity; where several hold, the first in the guideline's order."""
+    if ent._.is_family:
+        return "FAMILY"
+    if ent._.is_hypothetical:
+        return "POSSIBLE/CONDITIONAL"
+    if ent._.is_negated:
+        return "ABSENT"
+    return "HISTORICAL" if ent._.is_historical else "PRESENT"
+
+
+def score_identifiers(texts: Annotated, threshold: float) -> tuple[list[tuple], list[tuple]]:
+    """RETURNS (tuple[list[tuple], list[tuple]]): Identifiers that are left, and clinical items
+    that are taken away, in per cent."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_ner", config={"domain": "privacy", "annotate": "spans"})
+    nlp.add_pipe("openmed_phi", config={"spans_key": SPANS_KEY, "threshold": threshold})
+    numbers: dict[str, Counter[str]] = {"left": Counter(), "taken": Counter()}
+    totals: dict[str, Counter[str]] = {"left": Counter(), "taken": Counter()}
+    for (_, text), doc in zip(texts, nlp.pipe(t.text for _, t in texts), strict=True):
+        found = [False] * len(text.text)
+        for start, end in doc.spans["phi"].attrs["char_offsets"]:
+            found[start:end] = [True] * (end - start)
+        for span in text.identifiers:
+            letters = [i for i in range(*span[:2]) if text.text[i].isalnum()]
+            totals["left"][span.label] += 1
+            numbers["left"][span.label] += not all(found[i] for i in letters)
+        for span in text.entities:
+            totals["taken"][span.label] += 1
+            numbers["taken"][span.label] += any(found[span.start : span.end])
+    tables = []
+    for name, counts in totals.items():
+        rows = [(kind, n, 100 * numbers[name][kind] / n) for kind, n in counts.most_common()]
+        n = sum(counts.values())
+        tables.append([*rows, ("all", n, 100 * sum(numbers[name].values()) / max(n, 1))])
+    return tables[0], tables[1]
+
+
+def score_codes(texts: Annotated) -> list[tuple]:
+    """RETURNS (list[tuple]): P, R and F1 of the codes of notes that have any."""
+    from spacy_openmed.hcc import add_hcc_pipes
+
+    nlp = spacy.blank("en")
+    add_hcc_pipes(nlp)
+    prf = PRFScore()
+    coded = [(text, {s.code for s in text.entities if s.code}) for _, text in texts]
+    coded = [(text, codes) for text, codes in coded if codes]
+    docs = nlp.pipe(text.text for text, _ in coded)
+    for (_, codes), doc in zip(coded, docs, strict=True):
+        prf.score_set({row["code"] for row in doc._.hcc if not row["historical"]}, codes)
+    scores = (100 * prf.precision, 100 * prf.recall, 100 * prf.fscore)
+    return [(len(coded), prf.tp + prf.fn, *scores)]
+
+
+if __name__ == "__main__":
+    typer.run(main)
