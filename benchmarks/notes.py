@@ -2,8 +2,8 @@
 
     python benchmarks/notes.py [--split dev] [--standoff]
 
-Problems are what `domain="disease"` finds, drugs what `domain="pharmacology"` does. A mention counts
-as strict if its characters are exact, as overlap if it shares one. Context is given the gold
+Problems are what `domain="disease"` finds, drugs what `domain="pharmacology"` does. A mention is
+strictly right if its characters are exact, and overlaps if it shares one. Context is given the gold
 problems; the rules have one class for what is possible and what is conditional, so these two are
 one here. An identifier is found if all its letters and digits are covered. A clinical item is taken
 away if one of its characters is. Codes are compared note by note; historical ones are left out.
