@@ -1,0 +1,144 @@
+"""The notes corpus: its markup, checks and formats."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from spacy.tokens import DocBin
+from spacy.vocab import Vocab
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from notes_formats import WRITERS
+
+import notes_corpus as corpus
+
+HEADER = "=== nursing-z01 | general medicine | UK | F 67\n"
+BODY = """{patient.last}, {patient.first}  seen {date}
+c/o [[SOB|P]], no [[chest pain|P no]]. h/o [[breast cancer|P past Z85.3]].
+[[Lasix|B stopped]] [[40 mg|DO]] [[PO|RO]]. Signed: {dr1.initial}, for {PATIENT.LAST}
+"""
+
+
+@pytest.fixture
+def make_note(tmp_path):
+    def make(body: str, header: str = HEADER) -> corpus.Note:
+        path = tmp_path / "nursing" / "train-z.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(header + body, encoding="utf8")
+        return corpus.read_file(path)[0]
+
+    return make
+
+
+def test_markup_becomes_spans(make_note):
+    text = corpus.annotate(make_note(BODY))
+    spans = [(text.text[s.start : s.end], *s[2:]) for s in text.entities]
+    assert spans == [
+        ("SOB", "PROBLEM", "PRESENT", None, False),
+        ("chest pain", "PROBLEM", "ABSENT", None, False),
+        ("breast cancer", "PROBLEM", "HISTORICAL", "Z85.3", False),
+        ("Lasix", "DRUG", "STOPPED", None, True),
+        ("40 mg", "DOSE", None, None, False),
+        ("PO", "ROUTE", None, None, False),
+    ]
+
+
+def test_a_placeholder_has_one_value_in_a_note_and_another_with_another_seed(make_note):
+    note = make_note(BODY)
+    names = set()
+    for seed in range(5):
+        text = corpus.annotate(note, seed)
+        values = [text.text[s.start : s.end] for s in text.identifiers]
+        assert [s.label for s in text.identifiers] == [*["PERSON"] * 2, "DATE", *["PERSON"] * 2]
+        assert values[4] == values[0].upper()
+        assert text == corpus.annotate(note, seed)
+        names.add(values[0])
+    assert len(names) > 1
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("[[fever|X]]", "unknown tag"),
+        ("[[fever|P never]]", "takes no 'never'"),
+        ("[[ fever|P]]", "begin or end with a space"),
+        ("[[fever.|P]]", "end with punctuation"),
+        ("[[fever|P", "unpaired"),
+        ("[[gout|P no M10.9]]", "takes no code"),
+        ("[[gout|P Q99.99]]", "not in ICD-10-CM"),
+        ("seen by {doctor}", "unknown placeholder"),
+        ("seen by {dr1.nickname}", "unknown form of a name"),
+        ("seen on {date:german}", "unknown format of a date"),
+        ("call {phone+1}", "takes an offset"),
+        ("[[Dr {dr1} syndrome|P]]", "may not hold a placeholder"),
+    ],
+)
+def test_faults_are_found_and_named_by_line(make_note, body, message):
+    if "ICD" in message:
+        pytest.importorskip("simple_icd_10_cm")
+    faults = corpus.find_faults([make_note(f"first line\n{body}\n")])
+    assert [(fault.line, message in fault.message) for fault in faults] == [(3, True)]
+
+
+def test_two_notes_share_no_two_long_lines(tmp_path):
+    lines = [f"{word} ward round with the whole team and the family present" for word in "ABC"]
+    path = tmp_path / "nursing" / "train-z.txt"
+    path.parent.mkdir()
+    second = HEADER.replace("z01", "z02")
+    path.write_text(f"{HEADER}{lines[0]}\n{lines[1]}\n{second}{lines[0]}\n{lines[2]}\n")
+    assert not corpus.find_faults(corpus.read_file(path))
+    path.write_text(f"{HEADER}{lines[0]}\n{lines[1]}\n{second}{lines[0]}\n{lines[1]}\n")
+    assert "shares 2 long lines" in corpus.find_faults(corpus.read_file(path))[0].message
+
+
+def test_a_run_of_words_of_another_text_is_found(make_note, tmp_path):
+    said = "the patient was seen in clinic today after a fall from a ladder at home on Sunday"
+    (tmp_path / "other.jsonl").write_text(json.dumps({"text": f"Note. {said} and he was fine."}))
+    faults = corpus.find_copies([make_note(f"Seen late. {said}, no loss.")], tmp_path)
+    assert "copies: 'the patient was seen" in faults[0].message
+    assert not corpus.find_copies([make_note("Seen late after a fall from a ladder.")], tmp_path)
+
+
+def test_repeats_that_are_not_marked_are_found(make_note):
+    note = make_note("[[gout|P]] again. No gouty tophi. Known gout since youth.")
+    assert corpus.find_unmarked(note) == ["gout"]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("=== nursing-z1 | ward | UK\n", "malformed header"),
+        ("=== nursing-y1 | ward | UK | -\n", "does not fit"),
+        ("text\n=== nursing-z1 | ward | UK | -\n", "before the first header"),
+    ],
+)
+def test_malformed_files_are_refused(make_note, header, message):
+    with pytest.raises(ValueError, match=message):
+        make_note("text", header)
+
+
+def test_formats_agree_on_the_entities(make_note, tmp_path):
+    note = make_note(BODY)
+    text = corpus.annotate(note)
+    for write in WRITERS.values():
+        write(tmp_path, "train", [(note, text)])
+    expected = [(text.text[s.start : s.end], s.label) for s in text.entities]
+    row = json.loads((tmp_path / "train.jsonl").read_text(encoding="utf8"))
+    assert [(row["text"][a:b], label) for a, b, label in row["entities"]] == expected
+    doc = next(DocBin().from_disk(tmp_path / "train.spacy").get_docs(Vocab()))
+    assert [(ent.text, ent.label_) for ent in doc.ents] == expected
+    assert [span.label_ for span in doc.spans["icd10cm"]] == ["Z85.3"]
+    ann = (tmp_path / "train" / "nursing-z01.ann").read_text(encoding="utf8")
+    rows = [line.split("\t") for line in ann.splitlines() if line.startswith("T")]
+    assert [(row[2], row[1].split()[0]) for row in rows][: len(expected)] == expected
+    iob = (tmp_path / "train.iob").read_text(encoding="utf8")
+    assert "chest\tB-PROBLEM\npain\tI-PROBLEM\n" in iob
+
+
+def test_standoff_spans_come_from_a_marked_copy():
+    text = "Denies fever.\nOn Lasix 40 mg."
+    spans = corpus.make_standoff("Denies [[fever|P no]].\nOn [[Lasix|B]] [[40 mg|DO]].", text)
+    assert [text[s.start : s.end] for s in spans] == ["fever", "Lasix", "40 mg"]
+    with pytest.raises(ValueError, match="differs at character 7"):
+        corpus.make_standoff("Denies [[Fever|P no]].\nOn Lasix 40 mg.", text)
