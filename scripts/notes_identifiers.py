@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-PLACEHOLDER = re.compile(r"\{([A-Za-z]+\d*)((?:[+-]\d+)?)((?:\.[A-Za-z]+)?)((?::[a-z]+)?)\}")
+PLACEHOLDER = re.compile(r"\{([A-Za-z]+\d*)((?:[+-]\d+)?)((?:\.[A-Za-z]+)?)((?::[a-z0-9]+)?)\}")
 
 # Placeholder without its number: type of the identifier.
 TYPES = {
