@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from spacy.language import Language
-from spacy.tokens import Doc
 
 from . import __version__, catalogue
-from .batch import describe, find_keys, process, read_entities
+from .batch import Found, find_keys, process, read_result, using
 from .errors import Errors, missing_extra
 from .microbatch import MicroBatcher, QueueFull
 from .pipeline import OpenMedNER
@@ -194,9 +193,6 @@ class Metrics:
         )
 
 
-Found = tuple[list[dict[str, Any]] | None, str | None]  # entities, or what is wrong
-
-
 def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None = None) -> FastAPI:
     """Make an application for any ASGI server.
 
@@ -340,16 +336,8 @@ def annotate(
 
 
 def _annotate(nlp: Language, keys: Sequence[str], texts: Sequence[str]) -> list[Found]:
-    try:
-        with nlp.memory_zone():
-            return [
-                (read_entities(result, keys), None) if isinstance(result, Doc) else (None, result)
-                for result in process(nlp, texts)
-            ]
-    except Exception as error:  # of a component that leaves nothing to the error handler
-        if len(texts) == 1:
-            return [(None, describe(error))]
-    return [found for text in texts for found in _annotate(nlp, keys, [text])]
+    with using(nlp):
+        return [read_result(result, keys) for result in process(nlp, texts)]
 
 
 def check_texts(texts: Sequence[str], limits: Limits) -> None:

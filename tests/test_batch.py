@@ -13,7 +13,7 @@ pa = pytest.importorskip("pyarrow")
 
 from conftest import make_nlp
 
-from spacy_openmed.batch import Annotator, annotate, load_pipeline, to_model
+from spacy_openmed.batch import Annotator, _load_pipeline, annotate, to_model
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +121,7 @@ def test_a_batch_that_is_given_up_is_tried_again_one_by_one(keyword_checkpoint: 
     Language.factory("fails_by_batch", func=lambda nlp, name: FailsByBatch())
     annotator.load().add_pipe("fails_by_batch")
     result = annotator(pa.table({"text": ["No asthma.", "fail", "Aspirin."]}))
-    load_pipeline.cache_clear()
+    _load_pipeline.cache_clear()
     assert entities(result) == [["asthma"], None, ["Aspirin"]]
     assert result["error"].to_pylist()[1] == "[OM502] The pipeline failed: KeyError."
 
