@@ -30,15 +30,27 @@ FAILS = {
 }
 GOOD = "Dr. Lund has no asthma."
 TEXTS = [GOOD, *(text for bad, _ in FAILS.values() for text in (bad, GOOD))]
+FAILED = "[OM502] The pipeline failed: {}."
+# What stands in the column "error": the start of it.
 ERRORS = [
-    None,
-    *(
-        message
-        for _, error in FAILS.values()
-        for message in (f"[OM502] The pipeline failed: {error.__name__}.", None)
-    ),
+    *(None, "[OM031] The tokenizer of ", None, FAILED.format("ValueError"), None),
+    *(FAILED.format("ValueError"), None, FAILED.format("ValueError"), None),
+    *(FAILED.format("TypeError"), None),
 ]
-FOUND = [["asthma"] if error is None else None for error in ERRORS]
+
+
+def summarize(rows: list[dict]) -> list[tuple[list[str] | None, str | None]]:
+    """The texts of the entities of each row, and the start of its error."""
+    return [
+        (
+            row["entities"] and [entity["text"] for entity in row["entities"]],
+            row["error"] and row["error"][: len(ERRORS[i] or "")],
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+EXPECTED = [(None if error else ["asthma"], error) for error in ERRORS]
 VOCABULARY = Vocabulary(
     {"J45.909": Code("J45.909", "Unspecified asthma", "J45", True)}, {"asthma": "J45.909"}
 )
