@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import spacy
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ENTITIES, ERROR = "entities", "error"
 SPANS_KEY = "openmed"
 
-Found = tuple[list[dict[str, Any]] | None, str | None]  # entities, or what is wrong
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,17 @@ class Annotator:
 
         table = make_table(table, self.text_column, self.wanted)
         schema = self.schema(table.schema)
+        rows: list[list[dict[str, Any]] | None] = [None] * len(table)
+        errors: list[str | None] = [None] * len(table)
         nlp = self.load()
-        keys = find_keys(nlp)
+        read = partial(read_entities, keys=find_keys(nlp), attributes=self.attributes)
         with using(nlp):
-            found = [read_result(result, keys, self.attributes) for result in self.process(table)]
+            for i, result in enumerate(self.process(table)):
+                rows[i], errors[i] = read_result(result, read)
         kept = [table.column(name) for name in self.columns]
-        entities = pa.array([entities for entities, _ in found], schema.field(ENTITIES).type)
-        errors = pa.array([error for _, error in found], pa.string())
-        return pa.table([self.read_ids(table), *kept, entities, errors], schema=schema)
+        found = pa.array(rows, schema.field(ENTITIES).type)
+        ids = self.read_ids(table)
+        return pa.table([ids, *kept, found, pa.array(errors, pa.string())], schema=schema)
 
     def process(self, table: "pa.Table | pa.RecordBatch") -> list[Doc | str]:
         """Apply the pipeline to a table's texts.
@@ -354,11 +357,12 @@ def _process_batch(nlp: Language, docs: Mapping[int, Doc]) -> dict[int, Doc | st
     except Exception:  # of a component that leaves nothing to the error handler
         pass
     known = _match(docs, out)
-    for given_up, error in failed:
+    for given_up, _ in failed:  # they may have come out all the same
         if None in given_up:  # a document that a component has put in the place of ours
             return {}
         for i in given_up:
             known.pop(i, None)
+    for given_up, error in reversed(failed):  # the first error counts
         if len(given_up) == 1:
             known[given_up[0]] = error
     return known
@@ -425,7 +429,7 @@ def read_text(value: Any) -> str:
 
     value (Any): A value of a table, a pyarrow scalar or Python's own.
     RETURNS (str): The text.
-    RAISES (ValueError): If it is not a text, or can't be encoded.
+    RAISES (ValueError): If it is no text.
     """
     try:
         value = value.as_py() if isinstance(value, pa.Scalar) else value
@@ -435,25 +439,20 @@ def read_text(value: Any) -> str:
         raise ValueError(Errors.OM501) from None
     if not isinstance(value, str):
         raise ValueError(Errors.OM500.format(kind=type(value).__name__))
-    try:
-        value.encode("utf8")
-    except UnicodeEncodeError:
-        raise ValueError(Errors.OM605) from None
     return value
 
 
-def read_result(result: Doc | str, keys: Sequence[str], attributes: Sequence[str] = ()) -> Found:
+def read_result(result: Doc | str, read: Callable[[Doc], Value]) -> tuple[Value | None, str | None]:
     """Read what `process` gave for a text.
 
     result (Doc | str): A document, or what is wrong with it.
-    keys (Sequence[str]): The span groups, see `read_entities`.
-    attributes (Sequence[str]): Extension attributes of spans to add, true or false.
-    RETURNS (tuple[list[dict] | None, str | None]): The entities, or what is wrong.
+    read (Callable[[Doc], Value]): Reads a document.
+    RETURNS (tuple[Value | None, str | None]): What it read, or what is wrong.
     """
     if isinstance(result, str):
         return None, result
     try:
-        return read_entities(result, keys, attributes), None
+        return read(result), None
     except Exception as error:
         return None, describe(error)
 

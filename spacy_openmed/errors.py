@@ -157,10 +157,6 @@ class Errors:
         "a package, or the settings of openmed_ner as a dict. To use a loaded pipeline, save it "
         "with nlp.to_disk first."
     )
-    OM605 = (
-        "[OM605] The text is not valid Unicode: it holds half of a surrogate pair. Decode the text "
-        'again, or replace it: text.encode("utf8", "replace").decode("utf8").'
-    )
     OM510 = "[OM510] There is no file or folder '{path}'."
     OM511 = "[OM511] '{path}' has no files of texts. Forms that can be read: {formats}."
     OM512 = (

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from spacy.language import Language
 
 from . import __version__, catalogue
-from .batch import Found, find_keys, process, read_result, using
+from .batch import find_keys, process, read_entities, read_result, using
 from .errors import Errors, missing_extra
 from .microbatch import MicroBatcher, QueueFull
 from .pipeline import OpenMedNER
@@ -193,6 +193,9 @@ class Metrics:
         )
 
 
+Found = tuple[list[dict[str, Any]] | None, str | None]  # entities, or what is wrong
+
+
 def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None = None) -> FastAPI:
     """Make an application for any ASGI server.
 
@@ -337,7 +340,8 @@ def annotate(
 
 def _annotate(nlp: Language, keys: Sequence[str], texts: Sequence[str]) -> list[Found]:
     with using(nlp):
-        return [read_result(result, keys) for result in process(nlp, texts)]
+        read = partial(read_entities, keys=keys)
+        return [read_result(result, read) for result in process(nlp, texts)]
 
 
 def check_texts(texts: Sequence[str], limits: Limits) -> None:

@@ -333,7 +333,9 @@ def make_table(data: Any, text_column: str, wanted: Sequence[str]) -> "pa.Table 
 
 def _to_row(value: Any) -> Row:
     try:
-        return Row(read_text(value))
+        text = read_text(value)
+        text.encode("utf8")
+        return Row(text)
     except Exception as error:
         return Row(None, error=describe(error))
 
