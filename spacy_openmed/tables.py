@@ -314,11 +314,13 @@ def make_table(data: Any, text_column: str, wanted: Sequence[str]) -> "pa.Table 
         columns = _read_frame(data)
     elif isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
         columns = _read_list(data, text_column, wanted)
-    elif hasattr(data, "__arrow_c_stream__"):
-        return pa.table(data)
     else:
-        kind = f"{type(data).__module__}.{type(data).__qualname__}"
-        raise ValueError(Errors.OM602.format(type=kind, column=text_column))
+        try:
+            stream = pa.RecordBatchReader.from_stream(data)
+        except Exception:  # not a stream, or not one of a table
+            kind = f"{type(data).__module__}.{type(data).__qualname__}"
+            raise ValueError(Errors.OM602.format(type=kind, column=text_column)) from None
+        return stream.read_all()
     arrays = {name: _to_array(values) for name, values in columns.items()}
     if text_column in columns:
         rows = [_to_row(value) for value in columns[text_column]]

