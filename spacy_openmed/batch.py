@@ -40,7 +40,8 @@ Value = TypeVar("Value")
 @dataclass(frozen=True)
 class Annotator:
     """Finds the entities of texts in a table. It holds no pipeline, only what loads one, and so
-    may be sent to other processes; two with the same settings are equal, and hash alike.
+    may be sent to other processes; two with the same settings, for the same state of the model's
+    files, are equal and hash alike.
 
     model (str): Path or package name of a pipeline, or the settings of an `openmed_ner` component
         in JSON: '{"domain": "genomics"}'. See `to_model`.
@@ -104,7 +105,7 @@ class Annotator:
         results: list[Any] = [None] * len(table)
         if ERROR in table.schema.names:
             results = table.column(ERROR).to_pylist()
-        todo = [i for i, error in enumerate(results) if error is None]
+        todo = [i for i, error in enumerate(results) if not error]
         texts = table.column(self.text_column)
         for i, result in zip(todo, process(self.load(), (texts[i] for i in todo)), strict=True):
             results[i] = result

@@ -254,10 +254,10 @@ def test_spans_that_were_added_later_have_no_score(keyword_checkpoint: Path):
 
 
 def test_rows_with_an_error_keep_it(saved: str):
-    table = pa.table({"text": ["asthma", "asthma"], "error": ["unreadable", None]})
+    table = pa.table({"text": ["asthma"] * 3, "error": ["unreadable", None, ""]})
     result = annotate(table, saved)
-    assert entities(result) == [None, ["asthma"]]
-    assert result["error"].to_pylist() == ["unreadable", None]
+    assert entities(result) == [None, ["asthma"], ["asthma"]]
+    assert result["error"].to_pylist() == ["unreadable", None, None]
 
 
 def test_column_that_is_not_there(saved: str):
