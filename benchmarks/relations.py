@@ -17,6 +17,7 @@ from pathlib import Path
 import spacy
 import typer
 from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
 from util import print_rows
 
 from spacy_openmed.abbreviations import find_abbreviations
@@ -134,7 +135,7 @@ def find_in_sentences(abstracts: Iterable[Abstract], docs: list[Doc]) -> Found:
 
 def find_relations(abstracts: Iterable[Abstract], docs: Iterable[Doc]) -> Found:
     """RETURNS (Found): What the component finds."""
-    component = OpenMedRelation(span_keys=["openmed"])
+    component = OpenMedRelation(Vocab(), span_keys=["openmed"])
     return {
         (abstract.id, relation["head"], relation["tail"])
         for abstract, doc in zip(abstracts, docs, strict=True)

@@ -24,8 +24,8 @@ from spacy.tokens import Doc
 from spacy.util import filter_spans
 
 from . import catalogue
-from .batch import describe, find_keys, load_pipeline, process, read_entities, to_model
-from .errors import Errors, missing_extra
+from .batch import find_keys, load_pipeline, process, read_entities, to_model, using
+from .errors import Errors, describe, missing_extra
 from .phi import OpenMedPHI
 
 # Gradio reports its use to its makers, and keeps what was entered in the browser's storage.
@@ -212,7 +212,7 @@ def find(text: str, model: str, threshold: float) -> tuple[list[dict[str, Any]],
     """
     check_length(text)
     nlp = load_pipeline(model)
-    with nlp.memory_zone():
+    with using(nlp):
         doc = _process(nlp, text)
         rows = [
             row
@@ -332,7 +332,7 @@ def deidentify(text: str, pipeline: str | None, action: str, key: str) -> str:
 
     check_length(text)
     nlp, spans_key = find_phi(pipeline)
-    with nlp.memory_zone():
+    with using(nlp):
         doc = _process(nlp, text)
         return deidentify(
             doc,

@@ -4,19 +4,22 @@ Workers import this module, so that what it keeps (the loaded pipeline) is kept 
 """
 
 import json
-import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from .errors import Errors, missing_extra
+from .errors import Errors, describe, missing_extra
 from .spans import DATASETS, SCORES
 
 try:
@@ -26,15 +29,19 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from .pipeline import OpenMedNER
+    from .shim import CheckpointShim
 
 ENTITIES, ERROR = "entities", "error"
 SPANS_KEY = "openmed"
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Annotator:
     """Finds the entities of texts in a table. It holds no pipeline, only what loads one, and so
-    may be sent to other processes; two with the same settings are equal, and hash alike.
+    may be sent to other processes; two with the same settings, for the same state of the model's
+    files, are equal and hash alike.
 
     model (str): Path or package name of a pipeline, or the settings of an `openmed_ner` component
         in JSON: '{"domain": "genomics"}'. See `to_model`.
@@ -45,6 +52,8 @@ class Annotator:
         false: "is_negated".
     device (str | None): Where `openmed_ner` runs, instead of what the pipeline says: "cuda:0".
     threads (int): Threads of the process. 0: as many as PyTorch chooses.
+    stamp (str): The state of the model's files when the annotator was made. A process that has
+        loaded the pipeline in another state loads it again.
     """
 
     model: str
@@ -54,29 +63,34 @@ class Annotator:
     attributes: tuple[str, ...] = ()
     device: str | None = None
     threads: int = 0
+    stamp: str = field(init=False, repr=False)
 
-    def __call__(self, table: "pa.Table | pa.RecordBatch") -> "pa.Table":
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stamp", make_stamp(self.model))
+
+    def __call__(self, table: Any) -> "pa.Table":
         """Annotate a table.
 
-        table (pa.Table | pa.RecordBatch): The texts. Rows that have something in a column
-            "error" already keep it, and are not looked at.
+        table (pa.Table | pa.RecordBatch | pandas.DataFrame | Sequence): The texts, as a table or
+            as a list of texts or dicts. A row with a string in the column "error" keeps that
+            error, and is not annotated.
         RETURNS (pa.Table): The same rows in the same order, as `schema` says. Start and end are
             characters, as Python counts them; score and dataset are null for entities that are
             not of `openmed_ner`. A row that can't be annotated has no entities (null, not an
             empty list) and an error, which never holds its text.
-        RAISES (ValueError): If there is no such column.
+        RAISES (ValueError): If it is not a table, or has no such column.
         """
+        from .tables import make_table
+
+        table = make_table(table, self.text_column, self.wanted)
         schema = self.schema(table.schema)
         rows: list[list[dict[str, Any]] | None] = [None] * len(table)
         errors: list[str | None] = [None] * len(table)
         nlp = self.load()
-        keys = find_keys(nlp)
-        with nlp.memory_zone():
+        read = partial(read_entities, keys=find_keys(nlp), attributes=self.attributes)
+        with using(nlp):
             for i, result in enumerate(self.process(table)):
-                if isinstance(result, Doc):
-                    rows[i] = read_entities(result, keys, self.attributes)
-                else:
-                    errors[i] = result
+                rows[i], errors[i] = read_result(result, read)
         kept = [table.column(name) for name in self.columns]
         found = pa.array(rows, schema.field(ENTITIES).type)
         ids = self.read_ids(table)
@@ -91,7 +105,7 @@ class Annotator:
         results: list[Any] = [None] * len(table)
         if ERROR in table.schema.names:
             results = table.column(ERROR).to_pylist()
-        todo = [i for i, error in enumerate(results) if error is None]
+        todo = [i for i, error in enumerate(results) if not error]
         texts = table.column(self.text_column)
         for i, result in zip(todo, process(self.load(), (texts[i] for i in todo)), strict=True):
             results[i] = result
@@ -103,7 +117,12 @@ class Annotator:
 
     def load(self) -> Language:
         """RETURNS (Language): The pipeline, loaded once a process."""
-        return load_pipeline(self.model, self.device, self.threads)
+        return load_pipeline(self.model, self.device, self.threads, self.stamp)
+
+    @property
+    def wanted(self) -> list[str]:
+        """RETURNS (list[str]): The columns that a table has to have."""
+        return [self.text_column, *filter(None, [self.id_column]), *self.columns]
 
     def schema(self, given: "pa.Schema") -> "pa.Schema":
         """Say what a table becomes.
@@ -111,13 +130,14 @@ class Annotator:
         given (pa.Schema): The table's columns.
         RETURNS (pa.Schema): "id" (of the id column's name and type, if there is one), the columns
             to keep, "entities" and "error".
-        RAISES (ValueError): If there is no such column.
+        RAISES (ValueError): If there is no such column, or "error" does not hold strings.
         """
-        wanted = [self.text_column, *filter(None, [self.id_column]), *self.columns]
-        if absent := [name for name in wanted if name not in given.names]:
+        if absent := [name for name in self.wanted if name not in given.names]:
             raise ValueError(
                 Errors.OM503.format(absent=", ".join(absent), names=", ".join(given.names))
             )
+        if ERROR in given.names and not _holds_strings(kind := given.field(ERROR).type):
+            raise ValueError(Errors.OM603.format(column=ERROR, type=kind))
         first = (
             pa.field("id", pa.int64()) if self.id_column is None else given.field(self.id_column)
         )
@@ -138,12 +158,17 @@ class Annotator:
         )
 
 
-def annotate(
-    table: "pa.Table | pa.RecordBatch", model: str | Path | Mapping[str, Any], **settings: Any
-) -> "pa.Table":
+def _holds_strings(kind: "pa.DataType") -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_null(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def annotate(table: Any, model: str | Path | Mapping[str, Any], **settings: Any) -> "pa.Table":
     """Find the entities of a table's texts.
 
-    table (pa.Table | pa.RecordBatch): The texts.
+    table (pa.Table | pa.RecordBatch | pandas.DataFrame | Sequence): The texts, as a table or as a
+        list of texts or dicts: [{"id": 1, "text": "..."}].
     model (str | Path | Mapping): Path or package name of a pipeline, or the settings of an
         `openmed_ner` component: {"domain": "genomics"}.
     **settings: Those of `Annotator`.
@@ -157,23 +182,59 @@ def to_model(model: str | Path | Mapping[str, Any]) -> str:
 
     model (str | Path | Mapping): Path or package name, or the settings of `openmed_ner`.
     RETURNS (str): The name; paths are absolute, as workers may run elsewhere.
+    RAISES (ValueError): If it is neither.
     """
+    if not isinstance(model, (str, Path, Mapping)):
+        raise ValueError(Errors.OM604.format(type=type(model).__name__))
     if isinstance(model, Mapping):
         return json.dumps(model, sort_keys=True)
     return str(Path(model).resolve()) if Path(model).is_dir() else str(model)
 
 
-@lru_cache(maxsize=2)
-def load_pipeline(model: str, device: str | None = None, threads: int = 0) -> Language:
-    """Load a pipeline, or take the one that this process has loaded already.
+def make_stamp(model: str) -> str:
+    """Tell in which state a pipeline's files are.
+
+    model (str): See `Annotator`.
+    RETURNS (str): What changes when files change in the pipeline's folder, or in that of the
+        checkpoint that the settings name; empty for what is in no folder.
+    """
+    name: Any = model
+    if model.startswith("{"):
+        source = json.loads(model).get("model")
+        name = source.get("name") if isinstance(source, Mapping) else source
+    if not name or not Path(name).is_dir():
+        return ""
+    digest = blake2b(digest_size=16)
+    for path in sorted(Path(name).rglob("*")):
+        if path.is_file():  # False for one that is being replaced
+            stat = path.stat()
+            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def load_pipeline(
+    model: str, device: str | None = None, threads: int = 0, stamp: str | None = None
+) -> Language:
+    """Load a pipeline, or take the one that this process has loaded already. Two are kept.
 
     model (str): See `Annotator`.
     device (str | None): Where its `openmed_ner` components run. None: as it says.
     threads (int): Threads of the process. 0: as many as PyTorch chooses.
-    RETURNS (Language): The pipeline. It is the process's own: documents that fail are noted.
+    stamp (str | None): The state of its files, see `make_stamp`. None: the state they are in now.
+        A pipeline that was loaded in another state is loaded again.
+    RETURNS (Language): The pipeline.
     RAISES (OSError): If there is no such pipeline.
     RAISES (ValueError): If its settings are wrong.
     """
+    with _loading:
+        return _load_pipeline(model, device, threads, make_stamp(model) if stamp is None else stamp)
+
+
+_loading = Lock()
+
+
+@lru_cache(maxsize=2)
+def _load_pipeline(model: str, device: str | None, threads: int, stamp: str) -> Language:
     if threads:
         import torch
 
@@ -187,8 +248,8 @@ def load_pipeline(model: str, device: str | None = None, threads: int = 0) -> La
         nlp.add_pipe("openmed_ner", config=config)
     else:
         nlp = spacy.load(model, config=_on_device(model, device))
-    for _, component in _openmed_ner(nlp):
-        component.shim.load()  # or fail now, and not once a text
+    for shim in _find_shims(nlp):
+        shim.load()  # fail fast rather than once per document
     return nlp
 
 
@@ -206,66 +267,162 @@ def _on_device(model: str, device: str | None) -> dict[str, Any]:
     }
 
 
-def _openmed_ner(nlp: Language) -> "list[tuple[str, OpenMedNER]]":
+def _find_ner(nlp: Language) -> "list[OpenMedNER]":
     from .pipeline import OpenMedNER
+
+    return [pipe for _, pipe in nlp.pipeline if isinstance(pipe, OpenMedNER)]
+
+
+def _find_shims(nlp: Language) -> "list[CheckpointShim]":
     from .shim import CheckpointShim
 
-    return [
-        (name, pipe)
-        for name, pipe in nlp.pipeline
-        if isinstance(pipe, OpenMedNER) and isinstance(pipe.model.shims[0], CheckpointShim)
-    ]
+    shims = [pipe.model.shims[0] for pipe in _find_ner(nlp)]
+    return [shim for shim in shims if isinstance(shim, CheckpointShim)]
 
 
 def find_keys(nlp: Language) -> list[str]:
     """RETURNS (list[str]): The span groups that a pipeline's `openmed_ner` components write."""
-    return list(
-        dict.fromkeys(
-            pipe.annotate_spans_key for _, pipe in _openmed_ner(nlp) if pipe.annotate != "ents"
-        )
-    )
+    keys = (pipe.annotate_spans_key for pipe in _find_ner(nlp) if pipe.annotate != "ents")
+    return list(dict.fromkeys(keys))
 
 
 def count_pieces(nlp: Language) -> int:
     """RETURNS (int): How many pieces the pipeline's components have predicted so far."""
-    return sum(pipe.shim.n_pieces for _, pipe in _openmed_ner(nlp))
+    return sum(shim.n_pieces for shim in _find_shims(nlp))
+
+
+_locks: "WeakKeyDictionary[Language, RLock]" = WeakKeyDictionary()
+_locking = Lock()
+
+
+def lock_of(nlp: Language) -> Any:
+    """RETURNS (RLock): What a thread has to hold while it uses a pipeline that others may use:
+    error handlers and memory zones are the pipeline's, not the thread's."""
+    with _locking:
+        return _locks.setdefault(nlp, RLock())
+
+
+@contextmanager
+def using(nlp: Language) -> Iterator[None]:
+    """Use a pipeline alone, and forget the strings of its documents at the end.
+
+    nlp (Language): The pipeline. Its documents are good until the end of the block.
+    """
+    with lock_of(nlp), nlp.memory_zone():
+        yield
 
 
 def process(nlp: Language, values: Iterable[Any]) -> list[Doc | str]:
-    """Apply a pipeline to texts, some of which may not be any.
+    """Apply a pipeline to texts, some of which may not be any. The pipeline's error handlers are
+    not called.
 
     nlp (Language): The pipeline.
     values (Iterable[Any]): The texts: str, bytes in UTF-8, pyarrow scalars of these, or whatever
         stands in their place.
-    RETURNS (list[Doc | str]): A document for each, or what is wrong with it.
+    RETURNS (list[Doc | str]): A document for each, or what is wrong with it: the first error, if
+        any of the components gave the document up.
+    RAISES (OSError, ValueError): If an `openmed_ner` can't process any text: its checkpoint is not
+        there, or can't do what the settings ask for.
     """
-    results: list[Doc | str] = []
+    results: list[Any] = []
     docs: dict[int, Doc] = {}
-    for i, value in enumerate(values):
-        try:
-            text = read_text(value)
-            docs[i] = nlp.make_doc(text)
-            results.append(docs[i])
-        except Exception as error:
-            results.append(describe(error))
-    _, failed = _pipe(nlp, docs)
-    for i in failed:  # some components give up a whole batch for one document
-        alone, why = _pipe(nlp, {i: nlp.make_doc(docs[i].text)})
-        results[i] = alone[i] if alone else why[i]
+    with lock_of(nlp):
+        for pipe in _find_ner(nlp):
+            pipe._check_settings()
+        for i, value in enumerate(values):
+            try:
+                docs[i] = nlp.make_doc(read_text(value))
+                results.append(None)
+            except Exception as error:
+                results.append(describe(error))
+        known = _process_batch(nlp, docs)
+        for i, doc in docs.items():
+            results[i] = known[i] if i in known else _process_alone(nlp, doc.text)
     return results
 
 
-def _pipe(nlp: Language, docs: Mapping[int, Doc]) -> tuple[dict[int, Doc], dict[int, str]]:
-    """Apply a pipeline. The documents that come out of it, and why the others do not."""
+def _process_batch(nlp: Language, docs: Mapping[int, Doc]) -> dict[int, Doc | str]:
+    """Apply a pipeline to a batch. What came of each document, of those where that is certain:
+    some components give up a whole batch for one document, or return other documents."""
     numbers = {id(doc): i for i, doc in docs.items()}
-    failed: dict[int, str] = {}
+    failed: list[tuple[list[int | None], str]] = []
+    out: list[Any] = []
 
-    def note(_name: str, _pipe: Any, given_up: Sequence[Doc], error: Exception) -> None:
-        failed.update({numbers[id(doc)]: describe(error) for doc in given_up})
+    def note(_name: str, _proc: Any, given_up: Sequence[Doc], error: Exception) -> None:
+        failed.append(([numbers.get(id(doc)) for doc in given_up], describe(error)))
 
-    nlp.set_error_handler(note)  # type: ignore[arg-type]
-    done = {i: doc for doc, i in nlp.pipe(((doc, i) for i, doc in docs.items()), as_tuples=True)}
-    return done, {i: failed.get(i, Errors.OM504) for i in docs if i not in done}
+    try:
+        with _handling_errors(nlp, note):
+            for doc in nlp.pipe(docs.values()):
+                out.append(doc)
+    except Exception:  # of a component that leaves nothing to the error handler
+        pass
+    known = _match(docs, out)
+    for given_up, _ in failed:  # they may have come out all the same
+        if None in given_up:  # a document that a component has put in the place of ours
+            return {}
+        for i in given_up:
+            known.pop(i, None)
+    for given_up, error in reversed(failed):  # the first error counts
+        if len(given_up) == 1:
+            known[given_up[0]] = error
+    return known
+
+
+def _match(docs: Mapping[int, Doc], out: Sequence[Any]) -> dict[Any, Doc | str]:
+    """The documents that came out of a pipeline, by the number of the text; none if it is not
+    certain which is which."""
+    numbers = {id(doc): i for i, doc in docs.items()}
+    found = {numbers.get(id(doc)): doc for doc in out}
+    if len(found) == len(out) and None not in found:
+        return found
+    if [getattr(doc, "text", None) for doc in out] == [doc.text for doc in docs.values()]:
+        return dict(zip(docs, out, strict=True))
+    return {}
+
+
+def _process_alone(nlp: Language, text: str) -> Doc | str:
+    """Apply a pipeline to one text, component by component."""
+    errors: list[str] = []
+
+    def note(_name: str, _proc: Any, _given_up: Sequence[Doc], error: Exception) -> None:
+        errors.append(describe(error))
+
+    try:
+        doc = nlp.make_doc(text)
+        with _handling_errors(nlp, note):
+            for name, proc in nlp.pipeline:
+                out = [*proc.pipe([doc], batch_size=1)] if hasattr(proc, "pipe") else [proc(doc)]
+                if errors:
+                    break
+                if not out:
+                    return Errors.OM504
+                if len(out) > 1:
+                    return Errors.OM600.format(name=name, n=len(out))
+                if not isinstance(out[0], Doc):
+                    return Errors.OM601.format(name=name, type=type(out[0]).__name__)
+                [doc] = out
+    except Exception as error:
+        errors.append(describe(error))
+    return errors[0] if errors else doc
+
+
+@contextmanager
+def _handling_errors(nlp: Language, handler: Callable[..., None]) -> Iterator[None]:
+    """Set a pipeline's error handler, and restore those that were there."""
+    default = nlp.default_error_handler
+    handlers = [
+        (proc, proc.get_error_handler() if hasattr(proc, "get_error_handler") else default)
+        for _, proc in nlp.pipeline
+        if hasattr(proc, "set_error_handler")
+    ]
+    nlp.set_error_handler(handler)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        nlp.default_error_handler = default
+        for proc, before in handlers:
+            proc.set_error_handler(before)
 
 
 def read_text(value: Any) -> str:
@@ -286,17 +443,19 @@ def read_text(value: Any) -> str:
     return value
 
 
-def describe(error: Exception) -> str:
-    """Say what went wrong, without any of the text that it went wrong with.
+def read_result(result: Doc | str, read: Callable[[Doc], Value]) -> tuple[Value | None, str | None]:
+    """Read what `process` gave for a text.
 
-    error (Exception): The error. Of other people's, only its type and code are told.
-    RETURNS (str): What to put into the column "error".
+    result (Doc | str): A document, or what is wrong with it.
+    read (Callable[[Doc], Value]): Reads a document.
+    RETURNS (tuple[Value | None, str | None]): What it read, or what is wrong.
     """
-    message = str(error)
-    if message.startswith("[OM"):
-        return message
-    code = re.match(r"\[[EW]\d+\]|", message)
-    return Errors.OM502.format(error=f"{type(error).__name__} {code and code[0]}".strip())
+    if isinstance(result, str):
+        return None, result
+    try:
+        return read(result), None
+    except Exception as error:
+        return None, describe(error)
 
 
 def read_entities(
@@ -325,11 +484,12 @@ def read_entities(
 
     for key in keys:
         group = doc.spans.get(key, ())
-        none = [None] * len(group)
         attrs: list[Any] = [
-            getattr(group, "attrs", {}).get(name, none) for name in (SCORES, DATASETS)
+            getattr(group, "attrs", {}).get(name, ()) for name in (SCORES, DATASETS)
         ]
-        for span, score, datasets in zip(group, *attrs, strict=True):
+        # Another component may have added spans to the group since, or taken some away.
+        columns = [c if len(c) == len(group) else [None] * len(group) for c in attrs]
+        for span, score, datasets in zip(group, *columns, strict=True):
             add(span, score, datasets)
     for ent in doc.ents:
         add(ent, None, None)

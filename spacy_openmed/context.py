@@ -15,7 +15,9 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.util import SimpleFrozenDict, SimpleFrozenList
+from spacy.vocab import Vocab
 
+from .components import RuleComponent
 from .errors import Errors, missing_extra
 from .sentences import set_sentence_starts
 
@@ -58,27 +60,32 @@ def make_openmed_context(
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
     RETURNS (OpenMedContext): The component.
     """
-    return OpenMedContext(nlp, name, termsets=termsets, span_keys=span_keys)
+    return OpenMedContext(
+        nlp.vocab, name, tokenizer=nlp.tokenizer, termsets=termsets, span_keys=span_keys
+    )
 
 
-class OpenMedContext:
+class OpenMedContext(RuleComponent):
     """Set `span._.is_negated`, `is_historical`, `is_hypothetical` and `is_family`.
 
-    The settings are those of the factory, `make_openmed_context`.
+    The settings are those of the factory, `make_openmed_context`, and `tokenizer`, which tokenizes
+    the phrases. None: spaCy's default.
     """
 
     def __init__(
         self,
-        nlp: Language,
+        vocab: Vocab,
         name: str = "openmed_context",
         *,
+        tokenizer: Callable[[str], Doc] | None = None,
         termsets: Mapping[str, Termset] = SimpleFrozenDict(),
         span_keys: Sequence[str] = SimpleFrozenList(),
     ) -> None:
+        super().__init__(vocab, name)
         register_extensions()
         _check_termsets(termsets)
-        self.name = name
         self.span_keys = tuple(span_keys)
+        nlp = Language(vocab, create_tokenizer=(lambda _: tokenizer) if tokenizer else None)
         chosen = {axis: termsets.get(axis, load_termsets()[axis]) for axis in AXES}
         self.negexes = [_make_negex(nlp, axis, chosen[axis]) for axis in AXES]
         self.headings = {
@@ -86,30 +93,40 @@ class OpenMedContext:
         }
         self.other_headings = frozenset(load_termsets()["other_headings"])
 
-    def __call__(self, doc: Doc) -> Doc:
-        """Apply the component to one document.
+    def predict(self, doc: Doc) -> list[tuple[Span, dict[str, bool]]]:
+        """Tell the context of each entity.
 
         doc (Doc): The document. It gets sentence starts if it has none.
-        RETURNS (Doc): The same document.
-
-        DOCS: https://spacy.io/api/pipe#call
+        RETURNS (list[tuple[Span, dict[str, bool]]]): The entities, each with its attributes.
         """
         set_sentence_starts(doc)
         spans = [span for span in self._spans(doc) if not span.text.isspace()]
         if not spans:
-            return doc
+            return []
         words = make_words(doc, spans)
         for negex in self.negexes:
             negex(words)
         sections = [(0, None), *find_sections(doc.text, self.headings, self.other_headings)]
         starts = [start for start, _ in sections]
+        found = []
         for span, target in zip(spans, words.spans[TARGETS], strict=True):
             _, axis = sections[bisect_right(starts, span.start_char) - 1]
-            for own, extension in AXES.items():
-                flag = own == axis or target._.get(extension)
+            flags = {
+                extension: own == axis or target._.get(extension) for own, extension in AXES.items()
+            }
+            found.append((span, flags))
+        return found
+
+    def set_annotations(self, doc: Doc, found: Sequence[tuple[Span, Mapping[str, bool]]]) -> None:
+        """Set the attributes of the entities.
+
+        doc (Doc): The document.
+        found (Sequence[tuple[Span, Mapping[str, bool]]]): The entities, each with its attributes.
+        """
+        for span, flags in found:
+            for extension, flag in flags.items():
                 if flag != span._.get(extension):
                     span._.set(extension, flag)
-        return doc
 
     def _spans(self, doc: Doc) -> Iterator[Span]:
         yield from doc.ents

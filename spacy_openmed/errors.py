@@ -1,5 +1,10 @@
 """All errors and warnings, by code. A code is never given another meaning."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from traceback import walk_tb
+
 
 class Errors:
     # Component, checkpoints and engines
@@ -129,7 +134,29 @@ class Errors:
     OM501 = "[OM501] The text is not encoded in UTF-8."
     OM502 = "[OM502] The pipeline failed: {error}."
     OM503 = "[OM503] There is no column {absent}. There are: {names}."
-    OM504 = "[OM504] The pipeline left the text out, and did not say why."
+    OM504 = "[OM504] The pipeline dropped this document without reporting an error."
+    OM600 = (
+        "[OM600] Component '{name}' returned {n} documents for one. A component has to return each "
+        "document once."
+    )
+    OM601 = (
+        "[OM601] Component '{name}' returned an object of type {type}, not a Doc. A component has "
+        "to return the document."
+    )
+    OM602 = (
+        "[OM602] Can't annotate an object of type {type}. Expected a pyarrow.Table, a pandas "
+        "DataFrame, or a list of texts or dicts. Convert it first: "
+        'pyarrow.table({{"{column}": [...]}}).'
+    )
+    OM603 = (
+        "[OM603] The column '{column}' holds values of type {type}, not strings. A row with a "
+        "string there counts as failed, and is not annotated. Rename the column."
+    )
+    OM604 = (
+        "[OM604] Can't load a pipeline from an object of type {type}. Expected a path, the name of "
+        "a package, or the settings of openmed_ner as a dict. To use a loaded pipeline, save it "
+        "with nlp.to_disk first."
+    )
     OM510 = "[OM510] There is no file or folder '{path}'."
     OM511 = "[OM511] '{path}' has no files of texts. Forms that can be read: {formats}."
     OM512 = (
@@ -363,3 +390,39 @@ class Warnings:
 def missing_extra(extra: str, error: ImportError) -> ImportError:
     """RETURNS (ImportError): The error for what needs an extra that is not installed."""
     return ImportError(Errors.OM027.format(extra=extra, package=error.name))
+
+
+def describe(error: Exception) -> str:
+    """Say what went wrong, without any of the text that it went wrong with.
+
+    error (Exception): The error.
+    RETURNS (str): The message of an error that this package raised; they hold no text. Of any
+        other error only the type, and the code if it is spaCy's.
+    """
+    message = str(error)
+    if _is_own(error, message):
+        return message
+    code = re.match(r"\[[EW]\d{3,4}\]|", message)
+    return Errors.OM502.format(error=f"{type(error).__name__} {code and code[0]}".strip())
+
+
+def _is_own(error: Exception, message: str) -> bool:
+    """Whether this package raised an error. The message alone does not tell: it may be a text."""
+    code = re.match(r"\[(OM\d{3})\]", message)
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    if code is None or not hasattr(Errors, code[1]) or not frames:
+        return False
+    module = frames[-1].f_globals.get("__name__", "")
+    return module.partition(".")[0] == __name__.partition(".")[0]
+
+
+@contextmanager
+def hiding_text() -> Iterator[None]:
+    """Raise errors without any text that their messages or causes may hold: see `describe`.
+
+    RAISES (ValueError): For any error.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(describe(error)) from None

@@ -8,21 +8,20 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import srsly
 from spacy import util
 from spacy.language import Language
-from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Span, Token
 from spacy.util import SimpleFrozenDict, SimpleFrozenList
 from spacy.vocab import Vocab
 
+from .components import SerializableComponent
 from .errors import Errors, Warnings, missing_extra
 from .icd10cm import Vocabulary, add_aliases, read_aliases, read_vocabulary
 from .labels import canonical_label
 from .linking import Candidate, Linker, make_linker
-from .saving import SavesOne
 from .sentences import set_sentence_starts
 
 MODELS = {"v24": "CMS-HCC Model V24", "v28": "CMS-HCC Model V28"}
@@ -86,7 +85,20 @@ def make_openmed_hcc(
     )
 
 
-class OpenMedHCC(SavesOne, Pipe):
+class Link(NamedTuple):
+    """A mention and the codes that it may mean.
+
+    mention (Span): The mention.
+    name (Span): The words that were looked up: the mention, or more.
+    candidates (list[Candidate]): The codes, the best first.
+    """
+
+    mention: Span
+    name: Span
+    candidates: list[Candidate]
+
+
+class OpenMedHCC(SerializableComponent):
     """Set `span._.icd10cm`, the candidates of each mention, `doc._.hcc`, the codes that were
     taken, and `doc._.hcc_unlinked`, the mentions without one.
 
@@ -94,7 +106,7 @@ class OpenMedHCC(SavesOne, Pipe):
     """
 
     # So that a pipeline gives the same codes whatever release of the vocabulary is installed.
-    saved = "vocabulary"
+    filename = "vocabulary"
 
     def __init__(
         self,
@@ -107,13 +119,12 @@ class OpenMedHCC(SavesOne, Pipe):
         n_candidates: int = 5,
         aliases: Mapping[str, str] = SimpleFrozenDict(),
     ) -> None:
+        super().__init__(vocab, name)
         if not 0 <= threshold <= 1:
             raise ValueError(Errors.OM330.format(threshold=threshold))
         if n_candidates < 1:
             raise ValueError(Errors.OM338.format(n=n_candidates))
         register_extensions()
-        self.vocab = vocab
-        self.name = name
         self.ent_labels = frozenset(canonical_label(label) for label in labels)
         self.span_keys = tuple(span_keys)
         self.threshold = threshold
@@ -141,33 +152,33 @@ class OpenMedHCC(SavesOne, Pipe):
             self._linker = make_linker(self.vocabulary)
         return self._linker
 
-    def __call__(self, doc: Doc) -> Doc:
-        """Apply the component to one document.
+    def predict(self, doc: Doc) -> list[Link]:
+        """Find the codes that each mention may mean.
 
         doc (Doc): The document. It gets sentence starts if it has none.
-        RETURNS (Doc): The same document.
-
-        DOCS: https://spacy.io/api/pipe#call
+        RETURNS (list[Link]): The mentions with their codes, in the order of the names.
         """
-        try:
-            self._link(doc)
-        except Exception as error:
-            self.get_error_handler()(self.name, self, [doc], error)
-        return doc
-
-    def _link(self, doc: Doc) -> None:
         if not Span.has_extension(SKIPPED[0]) and not self._has_warned:
             self._has_warned = True
             warnings.warn(Warnings.OM339.format(name=self.name), stacklevel=2)
         set_sentence_starts(doc)
-        linked, unlinked = [], []
         mentions, skipped = self.find_mentions(doc)
         names = [self.widen(mention, mentions, skipped) for mention in mentions]
+        links = [
+            Link(mention, name, self.linker.link(name.text, self.n_candidates))
+            for mention, name in zip(mentions, names, strict=True)
+        ]
+        return sorted(links, key=lambda link: (link.name.start, -link.name.end))
+
+    def set_annotations(self, doc: Doc, found: Sequence[Link]) -> None:
+        """Set the candidates of each mention, and the codes of the document.
+
+        doc (Doc): The document.
+        found (Sequence[Link]): The mentions with their codes, in the order of the names.
+        """
+        linked, unlinked = [], []
         end = 0
-        for mention, name in sorted(
-            zip(mentions, names, strict=True), key=lambda pair: (pair[1].start, -pair[1].end)
-        ):
-            candidates = self.linker.link(name.text, self.n_candidates)
+        for mention, name, candidates in found:
             mention._.icd10cm = [candidate._asdict() for candidate in candidates]
             if name.end <= end:  # a part of the name before it
                 continue

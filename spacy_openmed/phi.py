@@ -7,14 +7,13 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import srsly
 from spacy.language import Language
-from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
+from .components import SerializableComponent
 from .errors import Errors
 from .hipaa import identifier_of, may_stay
 from .labels import canonical_label
-from .saving import SavesOne
 from .spans import OFFSETS, SCORES
 
 IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"
@@ -104,14 +103,14 @@ def source_of(candidate: Candidate) -> str:
     return "rule" if candidate.rule else "model"
 
 
-class OpenMedPHI(SavesOne, Pipe):
+class OpenMedPHI(SerializableComponent):
     """Find identifiers and write them to `doc.spans`: those that a model has found before and
     those that rules find, Presidio's and ours.
 
     The settings are those of the factory, `make_openmed_phi`.
     """
 
-    saved = "recognizers"  # those that were added
+    filename = "recognizers"  # those that were added
 
     def __init__(
         self,
@@ -123,10 +122,9 @@ class OpenMedPHI(SavesOne, Pipe):
         threshold: float = 0.3,
         repeat_names: bool = True,
     ) -> None:
+        super().__init__(vocab, name)
         if not 0 <= threshold <= 1:
             raise ValueError(Errors.OM301.format(threshold=threshold))
-        self.vocab = vocab
-        self.name = name
         self.spans_key = spans_key
         self.annotate_spans_key = annotate_spans_key
         self.threshold = threshold
@@ -162,20 +160,6 @@ class OpenMedPHI(SavesOne, Pipe):
                 raise ValueError(Errors.OM302.format(name=recognizer.get("name"), label=label))
         self.recognizers += recognizers
         self._analyzer = None
-
-    def __call__(self, doc: Doc) -> Doc:
-        """Apply the component to one document.
-
-        doc (Doc): The document.
-        RETURNS (Doc): The same document.
-
-        DOCS: https://spacy.io/api/pipe#call
-        """
-        try:
-            self.set_annotations(doc, self.predict(doc))
-        except Exception as error:
-            self.get_error_handler()(self.name, self, [doc], error)
-        return doc
 
     def predict(self, doc: Doc) -> list[Candidate]:
         """Find the identifiers of a document, without changing it.

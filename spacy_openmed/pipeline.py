@@ -286,12 +286,16 @@ class OpenMedNER(TrainablePipe):
         """Apply the component to one document.
 
         doc (Doc): The document.
-        RETURNS (Doc): The same document.
+        RETURNS (Doc): The same document. None if it failed and the error handler did not raise.
 
         DOCS: https://spacy.io/api/pipe#call
         """
         counts: Counter[str] = Counter()
-        self._check_settings()
+        try:
+            self._check_settings()
+        except Exception as error:
+            self.get_error_handler()(self.name, self, [doc], error)
+            return None  # type: ignore[return-value]
         processed = self._begin([doc], counts)()
         self._warn_of_dropped(counts)
         # None if the error handler was given the document and did not raise, as in spaCy.

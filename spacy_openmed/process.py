@@ -24,7 +24,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
 from . import __version__
-from .batch import ENTITIES, ERROR, Annotator, count_pieces
+from .batch import ENTITIES, ERROR, Annotator, count_pieces, using
 from .checkpoint import Checkpoint
 from .engines import fingerprint as hash_weights
 from .errors import Errors
@@ -88,7 +88,11 @@ class Job:
 
     def manifest(self) -> dict[str, Any]:
         """RETURNS (dict[str, Any]): What the output depends on."""
-        own = {k: v for k, v in asdict(self.annotator).items() if k not in ("device", "threads")}
+        own = {
+            k: v
+            for k, v in asdict(self.annotator).items()
+            if k not in ("device", "threads", "stamp")
+        }
         return {
             "pipeline": fingerprint(self.annotator.load()),
             "input": [self.source.format, self.source.fingerprint()],
@@ -209,7 +213,7 @@ def _make_docs(annotator: Annotator, table: pa.Table) -> tuple[bytes, Summary]:
     counts = Summary(len(table))
     docs = DocBin(store_user_data=True)
     ids = annotator.read_ids(table)
-    with nlp.memory_zone():
+    with using(nlp):
         for i, result in enumerate(annotator.process(table)):
             if isinstance(result, Doc):
                 counts.entities.update(ent.label_ for ent in result.ents)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 from .batch import Annotator, to_model
-from .errors import missing_extra
+from .errors import hiding_text, missing_extra
 
 try:
     import ray.data
@@ -34,7 +34,8 @@ class Worker:
         annotator.load()
 
     def __call__(self, table: "pa.Table") -> "pa.Table":
-        return self.annotator(table)
+        with hiding_text():  # what escapes is in the cluster's logs
+            return self.annotator(table)
 
 
 def annotate(

@@ -17,11 +17,12 @@ from spacy.language import Language
 from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.util import SimpleFrozenList, ensure_path
+from spacy.vocab import Vocab
 
+from .components import SerializableComponent
 from .concepts import find_concepts
 from .errors import Errors
 from .pairs import Evidence, make_pairs
-from .saving import SavesOne
 
 PATH = Path(__file__).parent / "data" / "relation.npz"
 N_WEIGHTS = 2**18
@@ -76,20 +77,26 @@ def make_openmed_relation(
     RETURNS (OpenMedRelation): The component.
     """
     return OpenMedRelation(
-        name, path=path, threshold=threshold, span_keys=span_keys, max_distance=max_distance
+        nlp.vocab,
+        name,
+        path=path,
+        threshold=threshold,
+        span_keys=span_keys,
+        max_distance=max_distance,
     )
 
 
-class OpenMedRelation(SavesOne):
+class OpenMedRelation(SerializableComponent):
     """Set `doc._.relations`, a list of dicts (see `Relation`) that goes with the document.
 
     The settings are those of the factory, `make_openmed_relation`.
     """
 
-    saved = PATH.name
+    filename = PATH.name
 
     def __init__(
         self,
+        vocab: Vocab,
         name: str = "openmed_relation",
         *,
         path: str | Path | None = None,
@@ -97,11 +104,11 @@ class OpenMedRelation(SavesOne):
         span_keys: Sequence[str] = SimpleFrozenList(),
         max_distance: int = 15,
     ) -> None:
+        super().__init__(vocab, name)
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(Errors.OM340.format(threshold=threshold))
         if not Doc.has_extension(EXTENSION):
             Doc.set_extension(EXTENSION, default=None)
-        self.name = name
         self.path = ensure_path(path) or PATH
         self._threshold = threshold
         self._weights: RelationModel | None = None  # read at first use: from_disk may bring its own
@@ -123,18 +130,6 @@ class OpenMedRelation(SavesOne):
     def threshold(self) -> float:
         """RETURNS (float): The lowest probability of a relation."""
         return self.weights.threshold if self._threshold is None else self._threshold
-
-    def __call__(self, doc: Doc) -> Doc:
-        """Apply the component to one document.
-
-        doc (Doc): The document. It gets sentence starts if it has none.
-        RETURNS (Doc): The same document.
-
-        DOCS: https://spacy.io/api/pipe#call
-        """
-        relations = [r for r in self.predict(doc) if r.score >= self.threshold]
-        doc._.set(EXTENSION, [relation.to_dict() for relation in relations])
-        return doc
 
     def predict(self, doc: Doc) -> list[Relation]:
         """Score every pair of things that may be related.
@@ -158,6 +153,15 @@ class OpenMedRelation(SavesOne):
             for pair in pairs
         ]
         return sorted(relations, key=lambda relation: -relation.score)
+
+    def set_annotations(self, doc: Doc, found: Sequence[Relation]) -> None:
+        """Set `doc._.relations` to the relations that reach the threshold.
+
+        doc (Doc): The document.
+        found (Sequence[Relation]): The relations.
+        """
+        relations = [relation for relation in found if relation.score >= self.threshold]
+        doc._.set(EXTENSION, [relation.to_dict() for relation in relations])
 
     def _dump(self) -> bytes:
         return self.weights.to_bytes()

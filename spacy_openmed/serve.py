@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from spacy.language import Language
-from spacy.tokens import Doc
 
 from . import __version__, catalogue
-from .batch import describe, find_keys, process, read_entities
+from .batch import find_keys, process, read_entities, read_result, using
 from .errors import Errors, missing_extra
 from .microbatch import MicroBatcher, QueueFull
 from .pipeline import OpenMedNER
@@ -340,16 +339,9 @@ def annotate(
 
 
 def _annotate(nlp: Language, keys: Sequence[str], texts: Sequence[str]) -> list[Found]:
-    try:
-        with nlp.memory_zone():
-            return [
-                (read_entities(result, keys), None) if isinstance(result, Doc) else (None, result)
-                for result in process(nlp, texts)
-            ]
-    except Exception as error:  # of a component that leaves nothing to the error handler
-        if len(texts) == 1:
-            return [(None, describe(error))]
-    return [found for text in texts for found in _annotate(nlp, keys, [text])]
+    with using(nlp):
+        read = partial(read_entities, keys=keys)
+        return [read_result(result, read) for result in process(nlp, texts)]
 
 
 def check_texts(texts: Sequence[str], limits: Limits) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .batch import Annotator, to_model
-from .errors import missing_extra
+from .errors import hiding_text, missing_extra
 
 try:
     from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
@@ -35,7 +35,9 @@ class Worker:
     def __call__(self, batches: Iterable["pa.RecordBatch"]) -> "Iterator[pa.RecordBatch]":
         for batch in batches:
             for start in range(0, len(batch), self.batch_size):
-                yield from self.annotator(batch.slice(start, self.batch_size)).to_batches()
+                with hiding_text():  # what escapes is in the cluster's logs
+                    annotated = self.annotator(batch.slice(start, self.batch_size))
+                yield from annotated.to_batches()
 
 
 def annotate(

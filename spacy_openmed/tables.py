@@ -3,14 +3,14 @@
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
 from .batch import ERROR, read_text
-from .errors import Errors, missing_extra
+from .errors import Errors, describe, missing_extra
 
 try:
     import pyarrow as pa
@@ -293,3 +293,78 @@ def _read_spacy(source: Source, text_column: str, wanted: Sequence[str]) -> Iter
 
 
 _READERS = {"jsonl": _read_jsonl, "spacy": _read_spacy, "txt": _read_txt}
+
+
+def make_table(data: Any, text_column: str, wanted: Sequence[str]) -> "pa.Table | pa.RecordBatch":
+    """Make a table of data in another format. Every row keeps its place, whatever it holds.
+
+    data (pa.Table | pa.RecordBatch | pandas.DataFrame | Sequence): The data: a table of pyarrow,
+        which is returned as it is; a DataFrame; a list of texts or dicts; anything that exports
+        an Arrow stream.
+    text_column (str): The column of texts. Where a value is not a text, the column "error" says
+        so.
+    wanted (Sequence[str]): The columns of a list that has no rows.
+    RETURNS (pa.Table | pa.RecordBatch): The table.
+    RAISES (ValueError): If the data is in another format.
+    """
+    if isinstance(data, (pa.Table, pa.RecordBatch)):
+        return data
+    pandas = sys.modules.get("pandas")  # never imported for it
+    if isinstance(data, getattr(pandas, "DataFrame", ())):
+        columns = _read_frame(data)
+    elif isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
+        columns = _read_list(data, text_column, wanted)
+    else:
+        try:
+            stream = pa.RecordBatchReader.from_stream(data)
+        except Exception:  # not a stream, or not one of a table
+            kind = f"{type(data).__module__}.{type(data).__qualname__}"
+            raise ValueError(Errors.OM602.format(type=kind, column=text_column)) from None
+        return stream.read_all()
+    arrays = {name: _to_array(values) for name, values in columns.items()}
+    if text_column in columns:
+        rows = [_to_row(value) for value in columns[text_column]]
+        arrays[text_column] = pa.array([row.text for row in rows], pa.string())
+        errors = [row.error for row in rows]
+        arrays.setdefault(ERROR, pa.nulls(len(rows), pa.string()))
+        if any(errors):
+            given = arrays[ERROR].to_pylist()
+            arrays[ERROR] = _to_array([a or b for a, b in zip(given, errors, strict=True)])
+    return pa.table(arrays)
+
+
+def _to_row(value: Any) -> Row:
+    try:
+        text = read_text(value)
+        text.encode("utf8")
+        return Row(text)
+    except Exception as error:
+        return Row(None, error=describe(error))
+
+
+def _read_frame(frame: Any) -> dict[str, list[Any]]:
+    """The columns of a DataFrame of pandas, and its index if that has a name."""
+    names = [name for name in frame.index.names if name is not None]
+    if names and frame.columns.intersection(names).empty:
+        frame = frame.reset_index()
+    return {
+        str(name): values.astype(object).where(values.notna(), None).tolist()
+        for name, values in frame.items()
+    }
+
+
+def _read_list(
+    data: Sequence[Any], text_column: str, wanted: Sequence[str]
+) -> dict[str, list[Any]]:
+    rows = [row if isinstance(row, Mapping) else {text_column: row} for row in data]
+    names = dict.fromkeys(name for row in rows for name in row) if rows else wanted
+    return {str(name): [row.get(name) for row in rows] for name in names}
+
+
+def _to_array(values: list[Any]) -> "pa.Array":
+    """Values of one type as that, others as strings."""
+    try:
+        return pa.array(values)
+    except Exception:  # pyarrow's own, OverflowError, UnicodeEncodeError
+        strings = [None if value is None else str(value) for value in values]
+        return pa.array([s and s.encode("utf8", "backslashreplace").decode() for s in strings])

@@ -1,19 +1,31 @@
 """Tables of texts: every row comes back, with its entities or with what is wrong with it."""
 
 import pickle
+import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc, Span
 
 pa = pytest.importorskip("pyarrow")
 
+from checkpoints import make_keyword_checkpoint
 from conftest import make_nlp
 
-from spacy_openmed.batch import Annotator, annotate, load_pipeline, to_model
+from spacy_openmed.batch import (
+    Annotator,
+    _load_pipeline,
+    annotate,
+    process,
+    read_entities,
+    to_model,
+)
+from spacy_openmed.errors import describe
 
 
 @pytest.fixture(scope="session")
@@ -121,21 +133,190 @@ def test_a_batch_that_is_given_up_is_tried_again_one_by_one(keyword_checkpoint: 
     Language.factory("fails_by_batch", func=lambda nlp, name: FailsByBatch())
     annotator.load().add_pipe("fails_by_batch")
     result = annotator(pa.table({"text": ["No asthma.", "fail", "Aspirin."]}))
-    load_pipeline.cache_clear()
+    _load_pipeline.cache_clear()
     assert entities(result) == [["asthma"], None, ["Aspirin"]]
     assert result["error"].to_pylist()[1] == "[OM502] The pipeline failed: KeyError."
 
 
+class Repeats(Pipe):
+    """Treats a document that holds a word as a broken component might."""
+
+    def __init__(self, way: str) -> None:
+        self.name = way
+        self.way = way
+
+    def pipe(self, stream, *, batch_size: int = 128):
+        for doc in stream:
+            if "odd" not in doc.text:
+                yield doc
+            elif self.way == "copies":
+                yield doc.copy()
+            elif self.way == "returns nothing":
+                yield None
+            elif self.way == "repeats":
+                yield from (doc, doc)
+            elif self.way == "raises":
+                raise OSError(doc.text)
+            elif self.way == "yields what failed":
+                self.get_error_handler()(self.name, self, [doc], OSError(doc.text))
+                yield doc
+
+
+ODD = ["No asthma.", "odd asthma", "Aspirin."]
+
+
+def make_odd(checkpoint: Path, way: str) -> Language:
+    """A pipeline with a broken component, and one after it."""
+    nlp = make_nlp(checkpoint)
+    Language.factory("odd", func=lambda nlp, name: Repeats(way))
+    nlp.add_pipe("odd", name=way, first=True)
+    return nlp
+
+
+@pytest.mark.parametrize(
+    ("way", "error"),
+    [
+        ("drops", "[OM504] The pipeline dropped this document without reporting an error."),
+        ("returns nothing", "[OM601] Component 'returns nothing' returned an object of type None"),
+        ("repeats", "[OM600] Component 'repeats' returned 2 documents for one."),
+        ("raises", "[OM502] The pipeline failed: OSError."),
+        ("yields what failed", "[OM502] The pipeline failed: OSError."),
+    ],
+)
+def test_broken_components_cost_their_row(keyword_checkpoint: Path, way: str, error: str):
+    first, row, last = process(make_odd(keyword_checkpoint, way), ODD)
+    assert [ent.text for doc in (first, last) for ent in doc.ents] == ["asthma", "Aspirin"]
+    assert row.startswith(error)
+
+
+def test_components_may_return_another_document(keyword_checkpoint: Path):
+    docs = process(make_odd(keyword_checkpoint, "copies"), ODD)
+    assert [[ent.text for ent in doc.ents] for doc in docs] == [["asthma"], ["asthma"], ["Aspirin"]]
+
+
+def test_error_of_a_document_that_a_component_made(impossible_checkpoint: Path):
+    nlp = make_odd(impossible_checkpoint, "copies")
+    first, row, last = process(nlp, ["No asthma.", "odd and impossible", "Aspirin."])
+    assert [ent.text for doc in (first, last) for ent in doc.ents] == ["asthma", "Aspirin"]
+    assert row.startswith("[OM031]")
+
+
+def test_settings_that_no_text_can_follow_raise(keyword_checkpoint: Path):
+    nlp = make_nlp(keyword_checkpoint, threshold="recommended")
+    with pytest.raises(ValueError, match="OM016"):
+        process(nlp, ["asthma"])
+
+
+def test_error_handlers_are_restored(impossible_checkpoint: Path):
+    nlp = make_nlp(impossible_checkpoint)
+    nlp.add_pipe("sentencizer")
+
+    def ours(*_: object) -> None:
+        pass
+
+    def theirs(*_: object) -> None:
+        pass
+
+    nlp.set_error_handler(ours)
+    nlp.get_pipe("sentencizer").set_error_handler(theirs)
+    process(nlp, ["asthma", "impossible"])
+    assert nlp.default_error_handler is ours
+    assert nlp.get_pipe("openmed_ner").get_error_handler() is ours
+    assert nlp.get_pipe("sentencizer").get_error_handler() is theirs
+
+
+def test_threads_share_a_pipeline(impossible_checkpoint: Path):
+    config = {"model": {"name": str(impossible_checkpoint)}}
+    texts = [f"{'impossible' if i % 5 == 0 else 'asthma'} {i}" for i in range(40)]
+
+    def run(start: int) -> list[bool]:
+        table = pa.table({"text": texts[start:] + texts[:start]})
+        return [row is None for row in entities(annotate(table, config))]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(run, [0, 1, 2, 3] * 3))
+    failed = ["impossible" in text for text in texts]
+    assert found == [failed[i:] + failed[:i] for i in [0, 1, 2, 3] * 3]
+
+
+@pytest.mark.parametrize("message", ["[OM500] Jane", "[OM999] Jane", "[E123456] Jane", "Jane"])
+def test_messages_of_others_are_not_told(message: str):
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        raise ValueError(message)
+    assert describe(raised.value) == "[OM502] The pipeline failed: ValueError."
+
+
+def test_spans_that_were_added_later_have_no_score(keyword_checkpoint: Path):
+    doc = make_nlp(keyword_checkpoint)("No asthma.")
+    doc.spans["openmed"].append(Span(doc, 0, 1, "OTHER"))
+    found = read_entities(doc, ["openmed"])
+    assert [(row["text"], row["score"]) for row in found] == [("No", None), ("asthma", None)]
+
+
 def test_rows_with_an_error_keep_it(saved: str):
-    table = pa.table({"text": ["asthma", "asthma"], "error": ["unreadable", None]})
+    table = pa.table({"text": ["asthma"] * 3, "error": ["unreadable", None, ""]})
     result = annotate(table, saved)
-    assert entities(result) == [None, ["asthma"]]
-    assert result["error"].to_pylist() == ["unreadable", None]
+    assert entities(result) == [None, ["asthma"], ["asthma"]]
+    assert result["error"].to_pylist() == ["unreadable", None, None]
 
 
 def test_column_that_is_not_there(saved: str):
     with pytest.raises(ValueError, match="OM503.*column note, ward.*are: text"):
         annotate(pa.table({"text": ["a"]}), saved, id_column="note", columns=("ward",))
+
+
+# Data in other formats
+
+
+def test_pandas(saved: str):
+    pandas = pytest.importorskip("pandas")
+    texts = ["No asthma.", None, float("nan"), 3, "half \ud83d of a pair", b"Aspirin."]
+    frame = pandas.DataFrame({"ward": [1, 2, 3, 4, 5, 6], "text": texts}, index=list("abcdef"))
+    frame.index.name = "id"
+    rows = annotate(frame, saved, id_column="id", columns=("ward",))
+    assert entities(rows) == [["asthma"], None, None, None, None, ["Aspirin"]]
+    assert rows["id"].to_pylist() == list("abcdef")
+    assert rows["ward"].to_pylist() == [1, 2, 3, 4, 5, 6]
+    assert rows["error"].null_count == 2
+
+
+def test_lists_of_dicts_and_texts(saved: str):
+    data = [
+        {"text": "No asthma.", "id": 1, "error": None},
+        {"text": "Aspirin.", "id": "b", "error": "unreadable"},
+        {"id": None},
+        "Aspirin.",
+        {"text": "half \ud83d of a pair", "id": "\ud83d"},
+    ]
+    rows = annotate(data, saved, id_column="id")
+    assert entities(rows) == [["asthma"], None, None, ["Aspirin"], None]
+    assert rows["id"].to_pylist() == ["1", "b", None, None, "\\ud83d"]
+    errors = [error and error[:10] for error in rows["error"].to_pylist()]
+    assert errors == [None, "unreadable", "[OM500] The"[:10], None, errors[4]]
+    assert errors[4]
+    assert annotate([], saved, id_column="id").num_rows == 0
+
+
+def test_arrow_streams(saved: str):
+    table = pa.table({"text": ["No asthma.", "Aspirin."]})
+    assert entities(annotate(table.to_reader(), saved)) == [["asthma"], ["Aspirin"]]
+
+
+@pytest.mark.parametrize("data", ["No asthma.", {"text": ["No asthma."]}, None], ids=str)
+def test_what_is_no_table(saved: str, data: object):
+    with pytest.raises(ValueError, match=r"OM602.*pyarrow.table\(\{\"note\"") as raised:
+        annotate(data, saved, text_column="note")
+    assert "asthma" not in str(raised.value)
+
+
+def test_a_column_called_error_that_holds_no_errors(saved: str):
+    with pytest.raises(ValueError, match="OM603.*bool"):
+        annotate([{"text": "asthma", "error": False}], saved)
+
+
+def test_a_pipeline_that_is_loaded_already(keyword_checkpoint: Path):
+    with pytest.raises(ValueError, match="OM604.*English"):
+        annotate([{"text": "asthma"}], make_nlp(keyword_checkpoint))
 
 
 def test_pipeline_with_other_entities(tmp_path: Path):
@@ -154,6 +335,25 @@ def test_annotators_travel_without_their_pipeline(saved: str):
     assert len(sent) < 1000
     assert pickle.loads(sent) == annotator
     assert hash(pickle.loads(sent)) == hash(annotator)
+
+
+def test_a_pipeline_saved_anew_is_loaded_anew(keyword_checkpoint: Path, tmp_path: Path):
+    make_nlp(keyword_checkpoint).to_disk(tmp_path)
+    table = pa.table({"text": ["No asthma."]})
+    old = Annotator(to_model(tmp_path))
+    assert entities(old(table)) == [["asthma"]]
+    make_nlp(keyword_checkpoint, labels_to_ignore=["DISEASE"]).to_disk(tmp_path)
+    assert entities(annotate(table, tmp_path)) == [[]]
+    assert entities(pickle.loads(pickle.dumps(Annotator(to_model(tmp_path))))(table)) == [[]]
+    assert entities(old(table)) == [["asthma"]]  # one run, one pipeline
+
+
+def test_a_checkpoint_saved_anew_is_loaded_anew(keyword_checkpoint: Path, tmp_path: Path):
+    folder = shutil.copytree(keyword_checkpoint, tmp_path / "checkpoint")
+    config = {"model": {"name": str(folder)}}
+    first = Annotator(to_model(config)).load()
+    make_keyword_checkpoint(folder, {"fever": "Disease"})
+    assert Annotator(to_model(config)).load() is not first
 
 
 def test_pipeline_is_loaded_once(saved: str):

@@ -86,6 +86,33 @@ def test_ray(ray_session: None, pipeline: Path, notes: Path, expected: list[dict
     assert in_order(rows) == in_order(expected)
 
 
+@pytest.fixture(scope="module")
+def failing_pipeline(impossible_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved pipeline of five components, each of which fails on one row."""
+    for package in ("hccinfhir", "negspacy", "presidio_analyzer", "sklearn"):
+        pytest.importorskip(package)
+    from failing import make_failing_nlp
+
+    folder = tmp_path_factory.mktemp("failing")
+    make_failing_nlp(impossible_checkpoint, folder).to_disk(folder / "pipeline")
+    return folder / "pipeline"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ray_rows_that_fail(
+    ray_session: None, failing_pipeline: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import ray.data
+    from failing import EXPECTED, TEXTS, FailingAnnotator, summarize
+
+    import spacy_openmed.ray
+
+    monkeypatch.setattr(spacy_openmed.ray, "Annotator", FailingAnnotator)
+    dataset = ray.data.from_items([{"note": i, "text": text} for i, text in enumerate(TEXTS)])
+    made = spacy_openmed.ray.annotate(dataset, failing_pipeline, id_column="note", batch_size=4)
+    assert summarize(in_order(made.take_all())) == EXPECTED
+
+
 class Deadly(Annotator):
     """Kills its process the first time that it sees a certain row."""
 
@@ -150,6 +177,19 @@ def test_spark(spark, pipeline: Path, notes: Path, expected: list[dict]):
     made = annotate(df, pipeline, id_column="note", batch_size=16)
     assert made.columns == ["note", "entities", "error"]
     assert in_order([row.asDict(recursive=True) for row in made.collect()]) == in_order(expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_spark_rows_that_fail(spark, failing_pipeline: Path, monkeypatch: pytest.MonkeyPatch):
+    from failing import EXPECTED, TEXTS, FailingAnnotator, summarize
+
+    import spacy_openmed.spark
+
+    monkeypatch.setattr(spacy_openmed.spark, "Annotator", FailingAnnotator)
+    df = spark.createDataFrame(list(enumerate(TEXTS)), ["note", "text"])
+    made = spacy_openmed.spark.annotate(df, failing_pipeline, id_column="note", batch_size=4)
+    rows = [row.asDict(recursive=True) for row in made.collect()]
+    assert summarize(in_order(rows)) == EXPECTED
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -58,7 +58,7 @@ def make_builder(**settings) -> GraphBuilder:
         for ent in doc.ents:
             ent._.is_negated = doc[max(ent.start - 1, 0)].text == "No"
         if id == "PMID:1":
-            OpenMedRelation()(doc)
+            OpenMedRelation(doc.vocab)(doc)
         builder.add(doc, id)
     return builder
 
@@ -114,7 +114,7 @@ def test_relations_are_edges_with_a_direction(graph):
 
 def test_a_relation_between_things_that_are_left_out():
     doc = make_doc("Lithium caused tremor.")
-    OpenMedRelation()(doc)
+    OpenMedRelation(doc.vocab)(doc)
     builder = GraphBuilder(labels=["DISEASE"])
     builder.add(doc, "1")
     graph = builder.build()
@@ -365,7 +365,8 @@ def test_graph_of_json_lines(tmp_path: Path):
 def test_graph_of_spacy_files_has_relations(tmp_path: Path):
     docs = DocBin(store_user_data=True)
     for id, text in TEXTS.items():
-        doc = OpenMedRelation()(make_doc(text))
+        doc = make_doc(text)
+        OpenMedRelation(doc.vocab)(doc)
         doc.user_data["id"] = id
         docs.add(doc)
     docs.to_disk(tmp_path / "docs.spacy")

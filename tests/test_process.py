@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,14 @@ def test_nothing_is_done_twice(pipeline: Path, tmp_path: Path):
     before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("part-*")}
     assert run(pipeline, path, tmp_path / "out") == first
     assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("part-*")}
+
+
+def test_a_copy_of_the_pipeline_goes_on(pipeline: Path, tmp_path: Path):
+    path = write(tmp_path, "parquet", TEXTS)
+    copy = shutil.copytree(pipeline, tmp_path / "copy")
+    first = run(copy, path, tmp_path / "out")
+    os.utime(copy / "config.cfg", (1, 1))
+    assert run(copy, path, tmp_path / "out") == first
 
 
 @pytest.mark.parametrize(

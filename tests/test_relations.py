@@ -7,6 +7,7 @@ import pytest
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
 
 from spacy_openmed.concepts import find_concepts
 from spacy_openmed.context import register_extensions
@@ -137,7 +138,7 @@ def test_a_pipeline_keeps_its_own_weights(tmp_path: Path):
     doc = spacy.load(tmp_path / "pipeline")(TEXT)
     assert {relation["label"] for relation in doc._.relations} == {"TREATS"}
     assert len(doc._.relations) == 4
-    clone = OpenMedRelation().from_bytes(nlp.get_pipe("openmed_relation").to_bytes())
+    clone = OpenMedRelation(Vocab()).from_bytes(nlp.get_pipe("openmed_relation").to_bytes())
     assert clone.weights.label == "TREATS"
     assert clone.threshold == 0.9
 
@@ -147,7 +148,7 @@ def test_damaged_weights(tmp_path: Path, content: bytes):
     path = tmp_path / "weights.npz"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="OM342"):
-        OpenMedRelation(path=path).weights  # noqa: B018
+        OpenMedRelation(Vocab(), path=path).weights  # noqa: B018
 
 
 def test_missing_weights(tmp_path: Path):

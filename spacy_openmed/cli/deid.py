@@ -8,7 +8,7 @@ from spacy.cli._util import Arg, Opt
 from wasabi import msg
 
 from .. import catalogue
-from ..errors import Errors
+from ..errors import Errors, hiding_text
 from ._options import SIZES
 from .ner import read_text
 
@@ -83,13 +83,14 @@ def deid_cli(
             from ..deidentify import deidentify
 
             nlp = _make_pipeline(pipeline, threshold, size, model)
-            done = deidentify(
-                nlp(content),
-                action,  # type: ignore[arg-type]
-                actions=chosen,
-                key=key,
-                patient=patient,
-            )
+            with hiding_text():
+                done = deidentify(
+                    nlp(content),
+                    action,  # type: ignore[arg-type]
+                    actions=chosen,
+                    key=key,
+                    patient=patient,
+                )
             result = done.text
             if audit is not None:
                 audit.write_text(json.dumps(done.to_dict(), indent=1), encoding="utf8")
