@@ -9,6 +9,7 @@ from urllib.parse import quote
 from spacy.tokens import Doc, Span
 
 from .abbreviations import find_abbreviations
+from .extensions import register_extensions
 
 # The prefix of ids that are no more than a text: no vocabulary stands behind them.
 TEXT_PREFIX = "OPENMED_TEXT"
@@ -75,16 +76,21 @@ def _read_spans(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:
     spans = list(doc.ents)
     for key in span_keys:
         spans.extend(doc.spans.get(key, ()))
-    found: dict[tuple[int, int, int], Span] = {}
+    found: dict[tuple[int, int, int], dict[int, Span]] = {}
     for span in spans:  # an entity that two components found is one mention
-        found.setdefault((span.start, span.end, span.label), span)
+        by_id = found.setdefault((span.start, span.end, span.label), {})
+        if span.kb_id:
+            by_id.pop(0, None)  # the one without an id says less
+        if span.kb_id or not by_id:
+            by_id.setdefault(span.kb_id, span)
     for at in sorted(found):
-        yield found[at]
+        yield from found[at].values()
 
 
 def is_asserted(span: Span) -> bool:
     """RETURNS (bool): Whether an entity is said to be there, now or once, in the patient."""
-    return not any(span.has_extension(name) and span._.get(name) for name in NOT_ASSERTED)
+    register_extensions()
+    return not any(span._.get(name) for name in NOT_ASSERTED)
 
 
 def make_id(span: Span) -> str:

@@ -17,6 +17,8 @@ from spacy.tokens import Doc, Span
 from spacy.util import SimpleFrozenDict, SimpleFrozenList
 
 from .errors import Errors, missing_extra
+from .extensions import register_extensions
+from .idle import warn_if_idle, watch
 from .sentences import set_sentence_starts
 
 PATH = Path(__file__).parent / "data" / "context.json"
@@ -40,6 +42,7 @@ Termset = Mapping[str, Sequence[str]]
 
 @Language.factory(
     "openmed_context",
+    requires=["doc.ents"],
     assigns=["token.is_sent_start", *(f"span._.{name}" for name in AXES.values())],
     default_config={"termsets": {}, "span_keys": ["openmed"]},
 )
@@ -58,7 +61,7 @@ def make_openmed_context(
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
     RETURNS (OpenMedContext): The component.
     """
-    return OpenMedContext(nlp, name, termsets=termsets, span_keys=span_keys)
+    return watch(OpenMedContext(nlp, name, termsets=termsets, span_keys=span_keys), nlp)
 
 
 class OpenMedContext:
@@ -94,6 +97,7 @@ class OpenMedContext:
 
         DOCS: https://spacy.io/api/pipe#call
         """
+        warn_if_idle(self, doc, self.span_keys, add="openmed_ner")
         set_sentence_starts(doc)
         spans = [span for span in self._spans(doc) if not span.text.isspace()]
         if not spans:
@@ -170,13 +174,6 @@ def find_sections(
             looks_like_one = match[1].isupper() and is_apart
         if is_known or looks_like_one:
             yield match.start(), axis
-
-
-def register_extensions() -> None:
-    """Register the extension attributes of spans, unless they are."""
-    for extension in AXES.values():
-        if not Span.has_extension(extension):
-            Span.set_extension(extension, default=False)
 
 
 @cache

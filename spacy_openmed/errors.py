@@ -358,6 +358,19 @@ class Warnings:
         "[OM339] Nothing has looked for what is negated or of the family: component '{name}' gives "
         "codes to every mention. Add openmed_context before it."
     )
+    OM353 = (
+        "[OM353] Component '{name}' has no entities to work on: no component before it writes any "
+        "to {places}. Add one before it: {add}."
+    )
+    OM354 = (
+        "[OM354] Component '{name}' does nothing in this pipeline: it needs entities labelled "
+        "{wanted}, and the components before it only find {labels}. Add one before it: {add}."
+    )
+    OM355 = (
+        "[OM355] Component '{name}' misses names, places and the like: it goes by its rules alone, "
+        "as the components before it find no {wanted}, only {labels}. Add one before it: {add}; "
+        "or set spans_key to null if rules alone are what you want."
+    )
 
 
 def missing_extra(extra: str, error: ImportError) -> ImportError:

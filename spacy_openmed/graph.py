@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 
 from .concepts import Concept, choose_name, find_concepts
 from .errors import Errors, missing_extra
+from .extensions import register_extensions
 from .labels import PERSONAL
 from .relations import EXTENSION
 from .sentences import set_sentence_starts
@@ -113,7 +114,8 @@ class GraphBuilder:
             self._nodes[node_id].sentences += len(places)
         for head, tail in combinations(sorted(mentions), 2):
             self._add_together(id, head, tail, mentions[head], mentions[tail], bounds)
-        for relation in (doc._.get(EXTENSION) or ()) if Doc.has_extension(EXTENSION) else ():
+        register_extensions()  # another process may have found the relations
+        for relation in doc._.get(EXTENSION) or ():
             if relation["head"] in mentions and relation["tail"] in mentions:
                 self._add_relation(id, relation)
 

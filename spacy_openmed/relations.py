@@ -20,12 +20,15 @@ from spacy.util import SimpleFrozenList, ensure_path
 
 from .concepts import find_concepts
 from .errors import Errors
+from .extensions import register_extensions
+from .idle import Need, warn_if_idle, watch
 from .pairs import Evidence, make_pairs
 from .saving import SavesOne
 
 PATH = Path(__file__).parent / "data" / "relation.npz"
 N_WEIGHTS = 2**18
 EXTENSION = "relations"
+ADD = 'openmed_ner with dataset = ["bc5cdr_chem", "bc5cdr_disease"]'
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Relation:
 
 @Language.factory(
     "openmed_relation",
+    requires=["doc.ents"],
     assigns=["doc._.relations", "token.is_sent_start"],
     default_config={"path": None, "threshold": None, "span_keys": ["openmed"], "max_distance": 15},
 )
@@ -75,9 +79,10 @@ def make_openmed_relation(
     max_distance (int): How many sentences apart the nearest mentions of two things may be.
     RETURNS (OpenMedRelation): The component.
     """
-    return OpenMedRelation(
+    component = OpenMedRelation(
         name, path=path, threshold=threshold, span_keys=span_keys, max_distance=max_distance
     )
+    return watch(component, nlp)
 
 
 class OpenMedRelation(SavesOne):
@@ -99,8 +104,7 @@ class OpenMedRelation(SavesOne):
     ) -> None:
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(Errors.OM340.format(threshold=threshold))
-        if not Doc.has_extension(EXTENSION):
-            Doc.set_extension(EXTENSION, default=None)
+        register_extensions()
         self.name = name
         self.path = ensure_path(path) or PATH
         self._threshold = threshold
@@ -132,6 +136,9 @@ class OpenMedRelation(SavesOne):
 
         DOCS: https://spacy.io/api/pipe#call
         """
+        sides = (self.weights.head_labels, self.weights.tail_labels)
+        needs = [Need(" or ".join(labels), labels.__contains__) for labels in sides]
+        warn_if_idle(self, doc, self.span_keys, needs, add=ADD)
         relations = [r for r in self.predict(doc) if r.score >= self.threshold]
         doc._.set(EXTENSION, [relation.to_dict() for relation in relations])
         return doc
