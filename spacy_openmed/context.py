@@ -78,7 +78,7 @@ class OpenMedContext:
         termsets: Mapping[str, Termset] = SimpleFrozenDict(),
         span_keys: Sequence[str] = SimpleFrozenList(),
     ) -> None:
-        register_extensions()
+        register_extensions("openmed_context")
         _check_termsets(termsets)
         self.name = name
         self.span_keys = tuple(span_keys)

@@ -340,9 +340,8 @@ class Errors:
     OM352 = "[OM352] The graph has no {what}: {why}."
     OM356 = "[OM356] No entity has the label '{label}'.{nearest} The labels there are: {known}."
     OM350 = (
-        "[OM350] No component of the pipeline sets the attribute '{name}'.{nearest} Add "
-        "{component} to the pipeline and save it again, or leave the attribute out. The pipeline's "
-        "components set: {known}."
+        "[OM350] No component of the pipeline sets the attribute '{name}'.{nearest}{add} The "
+        "attributes that its components set: {known}."
     )
 
 

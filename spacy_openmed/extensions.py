@@ -24,11 +24,14 @@ SPAN_ATTRIBUTES: dict[str, dict[str, Any]] = {
 }
 
 
-def register_extensions() -> None:
-    """Register the extension attributes, unless they are."""
+def register_extensions(*factories: str) -> None:
+    """Register extension attributes, unless they are.
+
+    *factories (str): The factories whose attributes to register. None: all.
+    """
     cls: Any
     for cls, by_factory in ((Doc, DOC_ATTRIBUTES), (Span, SPAN_ATTRIBUTES)):
-        for defaults in by_factory.values():
-            for name, default in defaults.items():
+        for factory in factories or by_factory:
+            for name, default in by_factory.get(factory, {}).items():
                 if not cls.has_extension(name):
                     cls.set_extension(name, default=default)

@@ -1,19 +1,20 @@
 """What a pipeline finds beside entities, and the columns that a table keeps it in."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import spacy
-from spacy.language import FactoryMeta, Language
+from spacy.errors import Errors as SpacyErrors
+from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.util import registry
 
 from .catalogue import nearest
 from .errors import Errors, missing_extra
 from .extensions import SPAN_ATTRIBUTES, register_extensions
-from .idle import is_open
+from .idle import may_set_more
 from .spans import OFFSETS, SCORES
 
 try:
@@ -61,12 +62,15 @@ class Findings:
                 continue
             ours = {own: f for f, names in SPAN_ATTRIBUTES.items() for own in names}
             near = "" if name in ours else nearest(name, {*ours, *self.attributes})
-            meant = next((own for own in ours if own == name or repr(own) in near), None)
+            meant = [own for own in ours if own == name or repr(own) in near]
+            add = " or ".join(sorted({ours[own] for own in meant if own not in self.attributes}))
+            if not near:
+                add = add or "a component that sets it"
             raise ValueError(
                 Errors.OM350.format(
                     name=name,
                     nearest=near,
-                    component=ours.get(meant or "", "a component that sets it"),
+                    add=f" Add {add} to the pipeline, and save it again." if add else "",
                     known=", ".join(sorted(self.attributes)) or "none",
                 )
             )
@@ -74,8 +78,7 @@ class Findings:
 
 def find_findings(nlp: Language) -> Findings:
     """RETURNS (Findings): What a pipeline finds."""
-    metas = [nlp.get_pipe_meta(name) for name in nlp.pipe_names]
-    return _find(metas, any(is_open(p, m) for (_, p), m in zip(nlp.pipeline, metas, strict=True)))
+    return _find(type(nlp), [nlp.get_pipe_meta(name).factory for name in nlp.pipe_names])
 
 
 def read_findings(model: str) -> Findings:
@@ -88,38 +91,43 @@ def read_findings(model: str) -> Findings:
         return Findings(frozenset())
     config = read_config(model)
     nlp = config.get("nlp", {})
-    cls = spacy.util.get_lang_class(nlp.get("lang") or "en")
-    metas, foreign = [], False
-    for name in nlp.get("pipeline", ()):
-        factory = config["components"][name].get("factory")
-        if name in nlp.get("disabled", ()):
-            continue
-        if factory is None or not cls.has_factory(factory):
-            foreign = True
-            continue
-        internal = cls.get_factory_name(factory)
-        function = registry.factories.get(internal if internal in registry.factories else factory)
-        metas.append(cls.get_factory_meta(factory))
-        foreign = foreign or is_open(function, metas[-1])
-    return _find(metas, foreign)
+    names = [name for name in nlp.get("pipeline", ()) if name not in nlp.get("disabled", ())]
+    factories = [config["components"][name]["factory"] for name in names]
+    return _find(spacy.util.get_lang_class(nlp.get("lang") or "en"), factories)
 
 
 def read_config(model: str) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): The config of a pipeline by its path or package; empty if there
-    is none."""
-    path = Path(model) if Path(model).is_dir() else spacy.util.get_package_path(model)
+    """Read the config of a pipeline.
+
+    model (str): Its path or package name.
+    RETURNS (dict[str, Any]): The config; empty if it has none.
+    RAISES (OSError): If there is no such pipeline.
+    """
+    path = Path(model)
+    if not path.is_dir():
+        if not spacy.util.is_package(model):
+            raise OSError(SpacyErrors.E050.format(name=model))
+        path = spacy.util.get_package_path(model)
     configs = sorted(path.glob("**/config.cfg"), key=lambda p: len(p.parts))
     return spacy.util.load_config(configs[0]) if configs else {}
 
 
-def _find(metas: Iterable[FactoryMeta], is_open: bool) -> Findings:
-    metas = list(metas)
-    assigned = {name for meta in metas for name in meta.assigns}
-    factories = {meta.factory for meta in metas}
+def _find(cls: type[Language], factories: Sequence[str]) -> Findings:
+    assigned: set[str] = set()
+    is_open = False
+    for factory in factories:
+        own = cls.get_factory_name(factory)
+        if not cls.has_factory(factory):  # its package is not on this machine
+            is_open = True
+            continue
+        function = registry.factories.get(own if own in registry.factories else factory)
+        meta = cls.get_factory_meta(factory)
+        assigned.update(meta.assigns)
+        is_open = is_open or may_set_more(function, meta)
     return Findings(
         frozenset(name[len("span._.") :] for name in assigned if name.startswith("span._.")),
         tuple(name for name, column in COLUMNS.items() if column.factory in factories),
-        "token.ent_kb_id" in assigned,
+        is_open or "token.ent_kb_id" in assigned,
         is_open,
     )
 

@@ -146,15 +146,19 @@ def warn_without(component: Any, doc: Doc, attribute: str, warning: str) -> None
         return
     for name, pipe in before:
         meta = nlp.get_pipe_meta(name)
-        if f"span._.{attribute}" in meta.assigns or is_open(pipe, meta):
+        if f"span._.{attribute}" in meta.assigns or may_set_more(pipe, meta):
             return
     if not any(isinstance(key, tuple) and attribute in key for key in doc.user_data):
         warnings.warn(warning.format(name=component.name), stacklevel=3)
 
 
-def is_open(pipe: Any, meta: FactoryMeta) -> bool:
-    """RETURNS (bool): Whether a component may set what its factory does not tell: other people's
-    that tell nothing."""
+def may_set_more(pipe: Any, meta: FactoryMeta) -> bool:
+    """Tell whether a component may set what its factory does not declare.
+
+    pipe (Any): The component, or the function that makes it.
+    meta (FactoryMeta): What its factory declares.
+    RETURNS (bool): Whether it is other people's, and declares nothing.
+    """
     package, _, module = (getattr(pipe, "__module__", None) or "").partition(".")
     is_known = package in ("spacy", "spacy_openmed") and module != "language"
     return not is_known and not meta.assigns
@@ -174,7 +178,7 @@ def _find_places(pipe: Any, meta: FactoryMeta) -> set[str] | None:
         if key is None:
             return None
         return {key, ENTS} if getattr(pipe, "annotate_ents", False) else {key}
-    return None if is_open(pipe, meta) else set()
+    return None if may_set_more(pipe, meta) else set()
 
 
 def _spans(doc: Doc, keys: Sequence[str], ents: bool) -> Iterator[Span]:

@@ -104,7 +104,7 @@ class OpenMedRelation(SavesOne):
     ) -> None:
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(Errors.OM340.format(threshold=threshold))
-        register_extensions()
+        register_extensions("openmed_relation")
         self.name = name
         self.path = ensure_path(path) or PATH
         self._threshold = threshold

@@ -163,8 +163,12 @@ def save_ruler(folder: Path, *names: str) -> str:
     [
         ((), "is_negated", "OM350.*'is_negated'. Add openmed_context .*set: none"),
         ((), "is_negatd", "OM350.*Did you mean 'is_negated'.*Add openmed_context"),
-        (("openmed_context",), "is_famly", "Did you mean 'is_family'.*set: is_family, is_h"),
-        (("openmed_context",), "severity", "Add a component that sets it"),
+        (
+            ("openmed_context",),
+            "is_famly",
+            "Did you mean 'is_family'. The attr.*set: is_family, is_h",
+        ),
+        (("openmed_context",), "severity", "'severity'. Add a component that sets it"),
         (("sets_rare",), "rar", "OM350"),
     ],
 )

@@ -86,6 +86,15 @@ def test_ray(ray_session: None, pipeline: Path, notes: Path, expected: list[dict
     assert in_order(rows) == in_order(expected)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_ray_attribute_that_nothing_sets(pipeline: Path):
+    pytest.importorskip("ray")
+    from spacy_openmed.ray import annotate
+
+    with pytest.raises(ValueError, match="OM350.*openmed_context"):
+        annotate(None, pipeline, attributes=("is_negated",))  # before anything runs
+
+
 class Deadly(Annotator):
     """Kills its process the first time that it sees a certain row."""
 
