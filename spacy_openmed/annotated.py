@@ -1,6 +1,7 @@
 """Read documents with their entities back, from what `python -m spacy openmed process` wrote."""
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,15 +11,21 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
 from .batch import ENTITIES, ERROR, SPANS_KEY
-from .errors import Errors
+from .errors import Errors, NoColumnError
+from .extensions import register_extensions
+from .findings import COLUMNS, KB_ID, make_span
 from .tables import Source, find_source, read_tables
 
 ROWS = 1000  # read at once
-OWN = ("start", "end", "label", "score", "text", "dataset")  # other fields are attributes
+# Other fields are attributes.
+OWN = ("start", "end", "label", "score", "text", "dataset", KB_ID)
 
 
 def read_annotated(
-    path: str, *, text_column: str = "text", id_column: str | None = None
+    path: str,
+    *,
+    text_column: str = "text",
+    id_column: str | None = None,
 ) -> Iterator[tuple[str, Doc | None]]:
     """Read documents.
 
@@ -26,58 +33,86 @@ def read_annotated(
         texts in a column beside the entities.
     text_column (str): That column.
     id_column (str | None): The column that says which row is which; None: "id".
-    YIELDS (tuple[str, Doc | None]): Id and document, whose entities are in doc.spans["openmed"];
-        None for a row that could not be annotated. A document is good until the next is read, as
-        its strings are forgotten (spaCy's memory zones).
-    RAISES (ValueError): If there is no such column.
+    YIELDS (tuple[str, Doc | None]): Id and document, whose entities are in doc.spans["openmed"],
+        of .spacy files where the pipeline has put them; None for a row that could not be
+        annotated. A document is good until the next is read, as its strings are forgotten
+        (spaCy's memory zones).
+    RAISES (ValueError): If there is no such column, or nothing is annotated.
     """
+    register_extensions()
     source = find_source(path)
+    if source.format == "txt":
+        raise ValueError(Errors.OM351.format(path=path))
     if source.format == "spacy":
-        yield from _read_docs(source, id_column or "id")
+        yield from _read_docs(source, id_column)
         return
     nlp = spacy.blank("en")
+    nlp.max_length = sys.maxsize  # the limit is for parsers
+    tables = read_tables(
+        source,
+        ROWS,
+        text_column=text_column,
+        id_column=id_column,
+        columns=[ENTITIES],
+        optional=list(COLUMNS),
+    )
     try:
-        tables = read_tables(
-            source, ROWS, text_column=text_column, id_column=id_column, columns=[ENTITIES]
-        )
         for table in tables:
             ids = table.column(id_column or "id").to_pylist()
-            texts, rows = (table.column(name).to_pylist() for name in (text_column, ENTITIES))
+            texts = table.column(text_column).to_pylist()
+            names = [name for name in (ENTITIES, *COLUMNS) if name in table.column_names]
+            values = [table.column(name).to_pylist() for name in names]
             with nlp.memory_zone():
-                for id, text, entities in zip(ids, texts, rows, strict=True):
-                    if isinstance(entities, str):
-                        entities = json.loads(entities)
-                    failed = text is None or entities is None
-                    yield str(id), None if failed else _make_doc(nlp, text, entities)
-    except ValueError as error:
-        if "[OM503]" not in str(error):
-            raise
-        raise ValueError(Errors.OM345.format(path=path, column=text_column)) from error
+                for id, text, *row in zip(ids, texts, *values, strict=True):
+                    found = {name: _parse(value) for name, value in zip(names, row, strict=True)}
+                    failed = text is None or found[ENTITIES] is None
+                    yield str(id), None if failed else _make_doc(nlp, text, found)
+    except NoColumnError as error:
+        if ENTITIES in error.absent:
+            raise ValueError(Errors.OM351.format(path=path)) from error
+        column = ", ".join(error.absent)
+        raise ValueError(Errors.OM345.format(path=path, column=column)) from error
 
 
-def _read_docs(source: Source, id_column: str) -> Iterator[tuple[str, Doc | None]]:
-    n = 0
+def _parse(value: Any) -> Any:
+    """What a column has, which is JSON where columns are of strings."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _read_docs(source: Source, id_column: str | None) -> Iterator[tuple[str, Doc | None]]:
+    n = n_annotated = 0
     for file in source.files:
         with source.filesystem.open_input_stream(file.path) as stream:
             docs = DocBin(store_user_data=True).from_bytes(stream.read())
         for doc in docs.get_docs(Vocab()):
-            yield str(doc.user_data.get(id_column, n)), None if ERROR in doc.user_data else doc
+            if id_column is not None and id_column not in doc.user_data:
+                names = [name for name in doc.user_data if isinstance(name, str)]
+                raise NoColumnError([id_column], names)
+            # Entities that were looked for and not found are annotation too.
+            n_annotated += (
+                ERROR in doc.user_data or doc.has_annotation("ENT_IOB") or bool(doc.spans)
+            )
+            yield (
+                str(doc.user_data.get(id_column or "id", n)),
+                None if ERROR in doc.user_data else doc,
+            )
             n += 1
+    if n and not n_annotated:
+        raise ValueError(Errors.OM351.format(path=source.root))
 
 
-def _make_doc(nlp: Language, text: str | bytes, entities: list[dict[str, Any]]) -> Doc:
+def _make_doc(nlp: Language, text: str | bytes, found: dict[str, Any]) -> Doc:
     doc = nlp.make_doc(text.decode("utf8") if isinstance(text, bytes) else text)
     spans = []
-    for entity in entities:
-        span = doc.char_span(
-            entity["start"], entity["end"], label=entity["label"], alignment_mode="expand"
-        )
-        if span is None:
-            raise ValueError(Errors.OM346)
+    for entity in found[ENTITIES]:
+        span = make_span(doc, entity["start"], entity["end"], entity["label"], entity.get(KB_ID))
         for name in entity.keys() - set(OWN):
             if not Span.has_extension(name):
                 Span.set_extension(name, default=False)
             span._.set(name, entity[name])
         spans.append(span)
     doc.spans[SPANS_KEY] = spans
+    for name, column in COLUMNS.items():
+        if found.get(name):
+            column.write(doc, found[name])
     return doc

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock, RLock
@@ -19,7 +19,8 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from .errors import Errors, describe, missing_extra
+from .errors import Errors, NoColumnError, describe, missing_extra
+from .findings import COLUMNS, KB_ID, Findings, find_findings, read_config, read_findings
 from .spans import DATASETS, SCORES
 
 try:
@@ -49,7 +50,8 @@ class Annotator:
     id_column (str | None): A column that says which row is which. None: the row's number.
     columns (tuple[str, ...]): Other columns to keep.
     attributes (tuple[str, ...]): Extension attributes of spans to add to each entity, true or
-        false: "is_negated".
+        false. Those of the clinical context, such as "is_negated", are added in any case if the
+        pipeline sets them.
     device (str | None): Where `openmed_ner` runs, instead of what the pipeline says: "cuda:0".
     threads (int): Threads of the process. 0: as many as PyTorch chooses.
     stamp (str): The state of the model's files when the annotator was made. A process that has
@@ -78,23 +80,33 @@ class Annotator:
             characters, as Python counts them; score and dataset are null for entities that are
             not of `openmed_ner`. A row that can't be annotated has no entities (null, not an
             empty list) and an error, which never holds its text.
-        RAISES (ValueError): If it is not a table, or has no such column.
+        RAISES (ValueError): If it is not a table, has no such column, or no component sets an
+            attribute.
         """
         from .tables import make_table
 
         table = make_table(table, self.text_column, self.wanted)
-        schema = self.schema(table.schema)
-        rows: list[list[dict[str, Any]] | None] = [None] * len(table)
-        errors: list[str | None] = [None] * len(table)
         nlp = self.load()
-        read = partial(read_entities, keys=find_keys(nlp), attributes=self.attributes)
+        findings = find_findings(nlp)
+        schema = self.schema(table.schema, findings)
+        columns = (ENTITIES, *findings.columns, ERROR)
+        rows: dict[str, list[Any]] = {name: [None] * len(table) for name in columns}
+        keys, attributes = find_keys(nlp), self._attributes(findings)
+
+        def read(doc: Doc) -> dict[str, Any]:
+            entities = read_entities(doc, keys, attributes, kb_ids=findings.kb_ids)
+            return {ENTITIES: entities} | {
+                name: COLUMNS[name].read(doc) for name in findings.columns
+            }
+
         with using(nlp):
             for i, result in enumerate(self.process(table)):
-                rows[i], errors[i] = read_result(result, read)
+                found, rows[ERROR][i] = read_result(result, read)
+                for name, value in (found or {}).items():
+                    rows[name][i] = value
         kept = [table.column(name) for name in self.columns]
-        found = pa.array(rows, schema.field(ENTITIES).type)
-        ids = self.read_ids(table)
-        return pa.table([ids, *kept, found, pa.array(errors, pa.string())], schema=schema)
+        arrays = [pa.array(values, schema.field(name).type) for name, values in rows.items()]
+        return pa.table([self.read_ids(table), *kept, *arrays], schema=schema)
 
     def process(self, table: "pa.Table | pa.RecordBatch") -> list[Doc | str]:
         """Apply the pipeline to a table's texts.
@@ -116,26 +128,37 @@ class Annotator:
         return pa.array(range(len(table))) if self.id_column is None else table[self.id_column]
 
     def load(self) -> Language:
-        """RETURNS (Language): The pipeline, loaded once a process."""
-        return load_pipeline(self.model, self.device, self.threads, self.stamp)
+        """RETURNS (Language): The pipeline, loaded once a process.
+        RAISES (ValueError): If no component sets an attribute."""
+        nlp = load_pipeline(self.model, self.device, self.threads, self.stamp)
+        find_findings(nlp).check(self.attributes, loaded=True)
+        return nlp
 
     @property
     def wanted(self) -> list[str]:
         """RETURNS (list[str]): The columns that a table has to have."""
         return [self.text_column, *filter(None, [self.id_column]), *self.columns]
 
-    def schema(self, given: "pa.Schema") -> "pa.Schema":
+    def _attributes(self, findings: Findings) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.attributes + findings.context))
+
+    def schema(self, given: "pa.Schema", findings: Findings | None = None) -> "pa.Schema":
         """Say what a table becomes.
 
         given (pa.Schema): The table's columns.
+        findings (Findings | None): What the pipeline finds. None: read from its config, as this
+            machine may not be able to load it.
         RETURNS (pa.Schema): "id" (of the id column's name and type, if there is one), the columns
-            to keep, "entities" and "error".
-        RAISES (ValueError): If there is no such column, or "error" does not hold strings.
+            to keep, "entities", those of `findings.COLUMNS` that the pipeline has something for,
+            and "error".
+        RAISES (ValueError): If there is no such column, no component sets an attribute, or
+            "error" does not hold strings.
         """
+        if findings is None:
+            findings = read_findings(self.model)
+            findings.check(self.attributes)
         if absent := [name for name in self.wanted if name not in given.names]:
-            raise ValueError(
-                Errors.OM503.format(absent=", ".join(absent), names=", ".join(given.names))
-            )
+            raise NoColumnError(absent, given.names)
         if ERROR in given.names and not _holds_strings(kind := given.field(ERROR).type):
             raise ValueError(Errors.OM603.format(column=ERROR, type=kind))
         first = (
@@ -149,13 +172,13 @@ class Annotator:
                 ("score", pa.float32()),
                 ("text", pa.string()),
                 ("dataset", pa.string()),
-                *((name, pa.bool_()) for name in self.attributes),
+                *([(KB_ID, pa.string())] if findings.kb_ids else []),
+                *((name, pa.bool_()) for name in self._attributes(findings)),
             ]
         )
         kept = [given.field(name) for name in self.columns]
-        return pa.schema(
-            [first, *kept, pa.field(ENTITIES, pa.list_(entity)), pa.field(ERROR, pa.string())]
-        )
+        found = [(name, COLUMNS[name].type) for name in findings.columns]
+        return pa.schema([first, *kept, (ENTITIES, pa.list_(entity)), *found, (ERROR, pa.string())])
 
 
 def _holds_strings(kind: "pa.DataType") -> bool:
@@ -257,9 +280,7 @@ def _on_device(model: str, device: str | None) -> dict[str, Any]:
     """What to change in a pipeline's config for another device."""
     if device is None:
         return {}
-    path = Path(model) if Path(model).is_dir() else spacy.util.get_package_path(model)
-    configs = sorted(path.glob("**/config.cfg"), key=lambda p: len(p.parts))
-    components = spacy.util.load_config(configs[0])["components"] if configs else {}
+    components = read_config(model).get("components", {})
     return {
         f"components.{name}.model.device": device
         for name, block in components.items()
@@ -459,16 +480,17 @@ def read_result(result: Doc | str, read: Callable[[Doc], Value]) -> tuple[Value 
 
 
 def read_entities(
-    doc: Doc, keys: Sequence[str], attributes: Sequence[str] = ()
+    doc: Doc, keys: Sequence[str], attributes: Sequence[str] = (), *, kb_ids: bool = False
 ) -> list[dict[str, Any]]:
     """Read the entities of a document: those of span groups, and others in `doc.ents`.
 
     doc (Doc): The document.
     keys (Sequence[str]): The span groups.
     attributes (Sequence[str]): Extension attributes of spans to add, true or false.
+    kb_ids (bool): Whether to add ids of a knowledge base.
     RETURNS (list[dict[str, Any]]): The entities in the order of the text.
     """
-    rows: dict[tuple[int, int, str], dict[str, Any]] = {}
+    rows: dict[tuple[int, int, str], dict[str | None, dict[str, Any]]] = {}
 
     def add(span: Any, score: float | None, datasets: Sequence[str] | None) -> None:
         row = {
@@ -480,7 +502,14 @@ def read_entities(
             "dataset": ", ".join(datasets) if datasets else None,
             **{name: bool(span._.get(name)) for name in attributes},
         }
-        rows.setdefault((span.start_char, span.end_char, span.label_), row)
+        by_id = rows.setdefault((span.start_char, span.end_char, span.label_), {})
+        kb_id = (span.kb_id_ or None) if kb_ids else None
+        if kb_ids:
+            row[KB_ID] = kb_id
+        if kb_id and None in by_id:  # a linker has set the id of one of two that are the same
+            by_id[kb_id] = by_id.pop(None) | {KB_ID: kb_id}
+        elif kb_id or not by_id:
+            by_id.setdefault(kb_id, row)
 
     for key in keys:
         group = doc.spans.get(key, ())
@@ -493,4 +522,4 @@ def read_entities(
             add(span, score, datasets)
     for ent in doc.ents:
         add(ent, None, None)
-    return [rows[at] for at in sorted(rows)]
+    return [row for at in sorted(rows) for row in rows[at].values()]

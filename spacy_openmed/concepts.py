@@ -9,6 +9,7 @@ from urllib.parse import quote
 from spacy.tokens import Doc, Span
 
 from .abbreviations import find_abbreviations
+from .extensions import register_extensions
 
 # The prefix of ids that are no more than a text: no vocabulary stands behind them.
 TEXT_PREFIX = "OPENMED_TEXT"
@@ -55,7 +56,7 @@ def find_concepts(
     }
     spans = [
         span
-        for span in _read_spans(doc, span_keys)
+        for span in read_spans(doc, span_keys)
         if (labels is None or span.label_ in labels)
         and normalise(span.text)
         and private.isdisjoint(range(span.start, span.end))
@@ -71,20 +72,31 @@ def find_concepts(
     return [Concept(id, spans[0].label_, tuple(spans)) for id, spans in groups.items()]
 
 
-def _read_spans(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:
+def read_spans(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:
+    """Read the entities of a document.
+
+    doc (Doc): The document.
+    span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
+    YIELDS (Span): The entities in the order of the text, each with the same label and id once.
+    """
     spans = list(doc.ents)
     for key in span_keys:
         spans.extend(doc.spans.get(key, ()))
-    found: dict[tuple[int, int, int], Span] = {}
+    found: dict[tuple[int, int, int], dict[int, Span]] = {}
     for span in spans:  # an entity that two components found is one mention
-        found.setdefault((span.start, span.end, span.label), span)
+        by_id = found.setdefault((span.start, span.end, span.label), {})
+        if span.kb_id:
+            by_id.pop(0, None)  # the one without an id says less
+        if span.kb_id or not by_id:
+            by_id.setdefault(span.kb_id, span)
     for at in sorted(found):
-        yield found[at]
+        yield from found[at].values()
 
 
 def is_asserted(span: Span) -> bool:
     """RETURNS (bool): Whether an entity is said to be there, now or once, in the patient."""
-    return not any(span.has_extension(name) and span._.get(name) for name in NOT_ASSERTED)
+    register_extensions()
+    return not any(span._.get(name) for name in NOT_ASSERTED)
 
 
 def make_id(span: Span) -> str:

@@ -19,6 +19,8 @@ from spacy.vocab import Vocab
 
 from .components import RuleComponent
 from .errors import Errors, missing_extra
+from .extensions import register_extensions
+from .idle import warn_if_idle, watch
 from .sentences import set_sentence_starts
 
 PATH = Path(__file__).parent / "data" / "context.json"
@@ -42,6 +44,7 @@ Termset = Mapping[str, Sequence[str]]
 
 @Language.factory(
     "openmed_context",
+    requires=["doc.ents"],
     assigns=["token.is_sent_start", *(f"span._.{name}" for name in AXES.values())],
     default_config={"termsets": {}, "span_keys": ["openmed"]},
 )
@@ -60,9 +63,10 @@ def make_openmed_context(
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
     RETURNS (OpenMedContext): The component.
     """
-    return OpenMedContext(
+    component = OpenMedContext(
         nlp.vocab, name, tokenizer=nlp.tokenizer, termsets=termsets, span_keys=span_keys
     )
+    return watch(component, nlp)
 
 
 class OpenMedContext(RuleComponent):
@@ -82,7 +86,7 @@ class OpenMedContext(RuleComponent):
         span_keys: Sequence[str] = SimpleFrozenList(),
     ) -> None:
         super().__init__(vocab, name)
-        register_extensions()
+        register_extensions("openmed_context")
         _check_termsets(termsets)
         self.span_keys = tuple(span_keys)
         nlp = Language(vocab, create_tokenizer=(lambda _: tokenizer) if tokenizer else None)
@@ -99,6 +103,7 @@ class OpenMedContext(RuleComponent):
         doc (Doc): The document. It gets sentence starts if it has none.
         RETURNS (list[tuple[Span, dict[str, bool]]]): The entities, each with its attributes.
         """
+        warn_if_idle(self, doc, self.span_keys, add="openmed_ner")
         set_sentence_starts(doc)
         spans = [span for span in self._spans(doc) if not span.text.isspace()]
         if not spans:
@@ -187,13 +192,6 @@ def find_sections(
             looks_like_one = match[1].isupper() and is_apart
         if is_known or looks_like_one:
             yield match.start(), axis
-
-
-def register_extensions() -> None:
-    """Register the extension attributes of spans, unless they are."""
-    for extension in AXES.values():
-        if not Span.has_extension(extension):
-            Span.set_extension(extension, default=False)
 
 
 @cache

@@ -1,7 +1,7 @@
 """All errors and warnings, by code. A code is never given another meaning."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from traceback import walk_tb
 
@@ -352,12 +352,22 @@ class Errors:
     OM344 = "[OM344] '{format}' is none of the forms of a graph: {formats}."
     OM345 = (
         "[OM345] '{path}' has no column '{column}': a graph needs the texts beside their entities. "
-        "Keep them: `python -m spacy openmed process … --columns {column}`, with --attributes "
-        "is_negated,is_hypothetical,is_family if the pipeline has openmed_context."
+        "Keep them: `python -m spacy openmed process … --columns {column}`."
     )
     OM346 = "[OM346] An entity lies outside its text: the column of texts is not that it came from."
     OM347 = "[OM347] {n} rows have no entities, as they could not be annotated: left out."
     OM348 = "[OM348] max_evidence has to be 1 or more, not {max_evidence}."
+    OM351 = (
+        "[OM351] '{path}' is not annotated: it holds texts without entities. Run a pipeline on it "
+        "first: `python -m spacy openmed process MODEL {path} DOCS --to spacy`, and then "
+        "`python -m spacy openmed graph DOCS OUT`."
+    )
+    OM352 = "[OM352] The graph has no {what}: {why}."
+    OM356 = "[OM356] No entity has the label '{label}'.{nearest} The labels there are: {known}."
+    OM350 = (
+        "[OM350] No component of the pipeline sets the attribute '{name}'.{nearest}{add} The "
+        "attributes that its components set: {known}."
+    )
 
 
 class Warnings:
@@ -385,6 +395,31 @@ class Warnings:
         "[OM339] Nothing has looked for what is negated or of the family: component '{name}' gives "
         "codes to every mention. Add openmed_context before it."
     )
+    OM353 = (
+        "[OM353] Component '{name}' has no entities to work on: no component before it writes any "
+        "to {places}. Add one before it: {add}."
+    )
+    OM354 = (
+        "[OM354] Component '{name}' does nothing in this pipeline: it needs entities labelled "
+        "{wanted}, and the components before it only find {labels}. Add one before it: {add}."
+    )
+    OM355 = (
+        "[OM355] Component '{name}' misses names, places and the like: it goes by its rules alone, "
+        "as the components before it find no {wanted}, only {labels}. Add one before it: {add}; "
+        "or set spans_key to null if rules alone are what you want."
+    )
+
+
+class NoColumnError(ValueError):
+    """A table lacks columns.
+
+    absent (Sequence[str]): Those that it lacks.
+    names (Sequence[str]): Those that it has.
+    """
+
+    def __init__(self, absent: Sequence[str], names: Sequence[str]) -> None:
+        super().__init__(Errors.OM503.format(absent=", ".join(absent), names=", ".join(names)))
+        self.absent = tuple(absent)
 
 
 def missing_extra(extra: str, error: ImportError) -> ImportError:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from spacy.tokens import Doc
 
-from .concepts import Concept, choose_name, find_concepts
+from .catalogue import nearest
+from .concepts import Concept, choose_name, find_concepts, read_spans
 from .errors import Errors, missing_extra
+from .extensions import register_extensions
 from .labels import PERSONAL
 from .relations import EXTENSION
 from .sentences import set_sentence_starts
@@ -85,6 +87,7 @@ class GraphBuilder:
         self.max_evidence = max_evidence
         self.n_documents = 0
         self.n_sentences = 0
+        self.labels_read: Counter[str] = Counter()  # of all mentions, also those left out
         self._nodes: dict[str, _Node] = defaultdict(_Node)
         self._edges: dict[tuple[str, str, str], _Edge] = defaultdict(_Edge)
 
@@ -100,6 +103,7 @@ class GraphBuilder:
         bounds = [[sent.start_char, sent.end_char] for sent in doc.sents]
         self.n_documents += 1
         self.n_sentences += len(bounds)
+        self.labels_read.update(span.label_ for span in read_spans(doc, self.span_keys))
         mentions: dict[str, dict[int, list[int]]] = {}
         for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
             if self.labels is None and concept.label in PERSONAL:
@@ -113,7 +117,8 @@ class GraphBuilder:
             self._nodes[node_id].sentences += len(places)
         for head, tail in combinations(sorted(mentions), 2):
             self._add_together(id, head, tail, mentions[head], mentions[tail], bounds)
-        for relation in (doc._.get(EXTENSION) or ()) if Doc.has_extension(EXTENSION) else ():
+        register_extensions()  # another process may have found the relations
+        for relation in doc._.get(EXTENSION) or ():
             if relation["head"] in mentions and relation["tail"] in mentions:
                 self._add_relation(id, relation)
 
@@ -201,6 +206,39 @@ class GraphBuilder:
                 evidence=[place._asdict() for place in edge.evidence],
             )
         return graph
+
+    def explain(self, graph: "MultiDiGraph") -> list[str]:
+        """Say why things or edges that one may expect are not in a graph.
+
+        graph (MultiDiGraph): The graph that `build` made.
+        RETURNS (list[str]): What there is to say, a sentence or two each.
+        """
+        read, unknown = self.labels_read, sorted((self.labels or frozenset()) - {*self.labels_read})
+        notes = [
+            Errors.OM356.format(
+                label=label, nearest=nearest(label, read), known=", ".join(sorted(read)) or "none"
+            )
+            for label in unknown
+        ]
+        if graph.number_of_edges():
+            return notes
+        if not self.n_documents:
+            why = "there are no documents"
+        elif not read:
+            groups = [f'doc.spans["{key}"]' for key in self.span_keys]
+            why = f"the documents have no entities in {' or '.join(['doc.ents', *groups])}"
+        elif not graph:
+            why = (
+                f"all {read.total():,} mentions of entities are left out. They are personal data, "
+                "touch an identifier, are negated, hypothetical or of the family, have no letters, "
+                "or have other labels than those asked for"
+            )
+        elif self._edges:
+            why = f"all {len(self._edges):,} edges are weaker than the limits that are set"
+        else:
+            why = f"no two things stand in the same {self.scope}"
+            why += '. scope = "document" joins all of a document' * (self.scope == "sentence")
+        return [*notes, Errors.OM352.format(what="edges" if graph else "things", why=why)]
 
     def _npmi(self, head: str, tail: str, edge: _Edge) -> float:
         unit = f"{self.scope}s"

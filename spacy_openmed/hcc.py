@@ -19,7 +19,9 @@ from spacy.vocab import Vocab
 
 from .components import SerializableComponent
 from .errors import Errors, Warnings, missing_extra
+from .extensions import register_extensions
 from .icd10cm import Vocabulary, add_aliases, read_aliases, read_vocabulary
+from .idle import Need, warn_if_idle, warn_without, watch
 from .labels import canonical_label
 from .linking import Candidate, Linker, make_linker
 from .sentences import set_sentence_starts
@@ -74,7 +76,7 @@ def make_openmed_hcc(
     aliases (dict[str, str]): The codes of phrases and abbreviations of your own place.
     RETURNS (OpenMedHCC): The component.
     """
-    return OpenMedHCC(
+    component = OpenMedHCC(
         nlp.vocab,
         name,
         labels=labels,
@@ -83,6 +85,7 @@ def make_openmed_hcc(
         n_candidates=n_candidates,
         aliases=aliases,
     )
+    return watch(component, nlp)
 
 
 class Link(NamedTuple):
@@ -132,7 +135,6 @@ class OpenMedHCC(SerializableComponent):
         self.aliases = dict(aliases)
         self._vocabulary: Vocabulary | None = None
         self._linker: Linker | None = None
-        self._has_warned = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_linker": None}  # made again from the vocabulary
@@ -158,9 +160,9 @@ class OpenMedHCC(SerializableComponent):
         doc (Doc): The document. It gets sentence starts if it has none.
         RETURNS (list[Link]): The mentions with their codes, in the order of the names.
         """
-        if not Span.has_extension(SKIPPED[0]) and not self._has_warned:
-            self._has_warned = True
-            warnings.warn(Warnings.OM339.format(name=self.name), stacklevel=2)
+        need = Need(" or ".join(sorted(self.ent_labels)), self._is_linked)
+        warn_if_idle(self, doc, self.span_keys, [need], add='openmed_ner with domain = "disease"')
+        warn_without(self, doc, SKIPPED[0], Warnings.OM339)
         set_sentence_starts(doc)
         mentions, skipped = self.find_mentions(doc)
         names = [self.widen(mention, mentions, skipped) for mention in mentions]
@@ -204,9 +206,12 @@ class OpenMedHCC(SerializableComponent):
             those that are not. What overlaps one of these is not linked either.
         """
         spans = [*doc.ents, *(span for key in self.span_keys for span in doc.spans.get(key, ()))]
-        spans = [span for span in spans if canonical_label(span.label_) in self.ent_labels]
+        spans = [span for span in spans if self._is_linked(span.label_)]
         skipped = [span for span in spans if _is_skipped(span)]
         return [span for span in util.filter_spans(spans) if not _overlaps(span, skipped)], skipped
+
+    def _is_linked(self, label: str) -> bool:
+        return canonical_label(label) in self.ent_labels
 
     def widen(self, mention: Span, mentions: Sequence[Span], skipped: Sequence[Span]) -> Span:
         """Take in the words around a mention with which it is the name of a code: "stage 3b" of
@@ -243,13 +248,6 @@ class OpenMedHCC(SerializableComponent):
         rows = srsly.msgpack_loads(data)
         self._vocabulary = add_aliases(Vocabulary.from_rows(rows), self.aliases)
         self._linker = None
-
-
-def register_extensions() -> None:
-    """Register the extension attributes, unless they are."""
-    for cls, name in ((Doc, "hcc"), (Doc, "hcc_unlinked"), (Span, "icd10cm")):
-        if not cls.has_extension(name):
-            cls.set_extension(name, default=None)
 
 
 def alias_patterns(label: str = "DISEASE") -> list[dict[str, Any]]:
@@ -323,8 +321,9 @@ def patient_report(
     """
     codes: dict[str, dict[str, Any]] = {}
     unlinked = []
+    register_extensions()
     for number, doc in enumerate(docs):
-        if not Doc.has_extension("hcc") or doc._.hcc is None:
+        if doc._.hcc is None:
             raise ValueError(Errors.OM332)
         for found in doc._.hcc:
             row = codes.setdefault(
@@ -429,7 +428,7 @@ def _overlaps(span: Span, others: Iterable[Span]) -> bool:
 
 
 def _is(span: Span, name: str) -> bool:
-    return Span.has_extension(name) and bool(span._.get(name))
+    return bool(span._.get(name))
 
 
 @cache

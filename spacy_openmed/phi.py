@@ -11,8 +11,9 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.vocab import Vocab
 
 from .components import SerializableComponent
-from .errors import Errors
+from .errors import Errors, Warnings
 from .hipaa import identifier_of, may_stay
+from .idle import Need, warn_if_idle, watch
 from .labels import canonical_label
 from .spans import OFFSETS, SCORES
 
@@ -67,7 +68,7 @@ def make_openmed_phi(
     repeat_names (bool): Find the words of each name wherever else they stand in the document.
     RETURNS (OpenMedPHI): The component.
     """
-    return OpenMedPHI(
+    component = OpenMedPHI(
         nlp.vocab,
         name,
         spans_key=spans_key,
@@ -75,6 +76,7 @@ def make_openmed_phi(
         threshold=threshold,
         repeat_names=repeat_names,
     )
+    return watch(component, nlp)
 
 
 class Candidate(NamedTuple):
@@ -193,6 +195,12 @@ class OpenMedPHI(SerializableComponent):
             return [], []
         if self.spans_key not in doc.spans:
             raise ValueError(Errors.OM303.format(name=self.name, key=self.spans_key))
+        warn_if_idle(
+            *(self, doc, [self.spans_key], [Need("personal data", _is_identifier)]),
+            add='openmed_ner with domain = "privacy" and annotate = "spans"',
+            ents=False,
+            warning=Warnings.OM355,
+        )
         group = doc.spans[self.spans_key]
         scores = list(group.attrs.get(SCORES, ()))
         if len(scores) != len(group):  # spans were added or taken away since
@@ -315,6 +323,10 @@ def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
             start, end = part[0], part[-1] + 1
         found.append(c._replace(start=start, end=end))
     return found
+
+
+def _is_identifier(label: str) -> bool:
+    return identifier_of(canonical_label(label)) is not None
 
 
 def _rank(c: Candidate) -> tuple[bool, float, int]:

@@ -128,6 +128,7 @@ def run(job: Job, *, force: bool = False, tick: Tick = lambda rows, pieces: None
     RAISES (ValueError): If the folder holds something else, or (strict) for a row that can't be
         annotated.
     """
+    job.annotator.load()  # fail before the folder is touched
     output = Output(job)
     output.prepare(force)
     summary = Summary()
@@ -221,7 +222,8 @@ def _make_docs(annotator: Annotator, table: pa.Table) -> tuple[bytes, Summary]:
                 counts.errors[result] += 1
                 result = Doc(nlp.vocab, user_data={ERROR: result})
             columns = {name: table[name][i].as_py() for name in annotator.columns}
-            result.user_data |= {"id": ids[i].as_py(), **columns}
+            id = ids[i].as_py()
+            result.user_data |= {"id": id, annotator.id_column or "id": id, **columns}
             docs.add(result)
         return docs.to_bytes(), counts
 

@@ -13,6 +13,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 from .batch import Annotator, to_model
 from .errors import hiding_text, missing_extra
+from .findings import read_findings
 
 try:
     import ray.data
@@ -65,10 +66,13 @@ def annotate(
     settings.setdefault("threads", max(1, int(num_cpus)))
     if num_gpus:
         settings.setdefault("device", "cuda:0")  # Ray shows an actor only its own
+    annotator = Annotator(to_model(model), **settings)
+    if annotator.attributes:  # fail here rather than in every actor
+        read_findings(annotator.model).check(annotator.attributes)
     actors = concurrency if isinstance(concurrency, tuple) else (concurrency, concurrency)
     return dataset.map_batches(
         Worker,
-        fn_constructor_args=(Annotator(to_model(model), **settings),),
+        fn_constructor_args=(annotator,),
         batch_format="pyarrow",
         batch_size=batch_size,
         compute=ray.data.ActorPoolStrategy(min_size=actors[0], max_size=actors[1]),

@@ -22,11 +22,14 @@ from spacy.vocab import Vocab
 from .components import SerializableComponent
 from .concepts import find_concepts
 from .errors import Errors
+from .extensions import register_extensions
+from .idle import Need, warn_if_idle, watch
 from .pairs import Evidence, make_pairs
 
 PATH = Path(__file__).parent / "data" / "relation.npz"
 N_WEIGHTS = 2**18
 EXTENSION = "relations"
+ADD = 'openmed_ner with dataset = ["bc5cdr_chem", "bc5cdr_disease"]'
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Relation:
 
 @Language.factory(
     "openmed_relation",
+    requires=["doc.ents"],
     assigns=["doc._.relations", "token.is_sent_start"],
     default_config={"path": None, "threshold": None, "span_keys": ["openmed"], "max_distance": 15},
 )
@@ -76,7 +80,7 @@ def make_openmed_relation(
     max_distance (int): How many sentences apart the nearest mentions of two things may be.
     RETURNS (OpenMedRelation): The component.
     """
-    return OpenMedRelation(
+    component = OpenMedRelation(
         nlp.vocab,
         name,
         path=path,
@@ -84,6 +88,7 @@ def make_openmed_relation(
         span_keys=span_keys,
         max_distance=max_distance,
     )
+    return watch(component, nlp)
 
 
 class OpenMedRelation(SerializableComponent):
@@ -107,8 +112,7 @@ class OpenMedRelation(SerializableComponent):
         super().__init__(vocab, name)
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(Errors.OM340.format(threshold=threshold))
-        if not Doc.has_extension(EXTENSION):
-            Doc.set_extension(EXTENSION, default=None)
+        register_extensions("openmed_relation")
         self.path = ensure_path(path) or PATH
         self._threshold = threshold
         self._weights: RelationModel | None = None  # read at first use: from_disk may bring its own
@@ -137,9 +141,11 @@ class OpenMedRelation(SerializableComponent):
         doc (Doc): The document. It gets sentence starts if it has none.
         RETURNS (list[Relation]): The pairs, the most probable first.
         """
+        sides = (self.weights.head_labels, self.weights.tail_labels)
+        needs = [Need(" or ".join(labels), labels.__contains__) for labels in sides]
+        warn_if_idle(self, doc, self.span_keys, needs, add=ADD)
         heads, tails = (
-            find_concepts(doc, span_keys=self.span_keys, labels=labels)
-            for labels in (self.weights.head_labels, self.weights.tail_labels)
+            find_concepts(doc, span_keys=self.span_keys, labels=labels) for labels in sides
         )
         pairs = make_pairs(doc, heads, tails, max_distance=self.max_distance)
         relations = [

@@ -36,7 +36,7 @@ class Entity(NamedTuple):
 
 def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
     """Add entities to a span group. Those that are there already are kept, so that several
-    components can write to one group; the same span with the same label is there once.
+    components can write to one group; the same span with the same label and ids is there once.
 
     The group's attrs keep a list for each of "scores", "datasets" and "char_offsets", in step
     with its spans (values of spans that another component wrote without them are None).
@@ -45,7 +45,7 @@ def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
     entities (Iterable[Entity]): The entities.
     key (str): The group's key in `doc.spans`.
     """
-    rows: dict[tuple[int, int, str], tuple[Span, list]] = {}
+    rows: dict[tuple[int, int, str], dict[tuple[int, int], tuple[Span, list]]] = {}
     other_attrs = {}
     if key in doc.spans:
         group = doc.spans[key]
@@ -53,18 +53,21 @@ def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
         columns = [list(group.attrs.get(name, ())) for name in ATTRS]
         columns = [c if len(c) == len(group) else [None] * len(group) for c in columns]
         for span, *values in zip(group, *columns, strict=True):
-            rows[span.start, span.end, span.label_] = (span, values)
+            same = rows.setdefault((span.start, span.end, span.label_), {})
+            same[span.kb_id, span.id] = (span, values)
     for entity in entities:
         at = entity[:3]
-        span, (score, datasets, offsets) = rows.get(at) or (None, (None, None, None))
-        if span is None:
-            span = Span(doc, entity.start, entity.end, entity.label)
-        if score is not None:
-            offsets = offsets or (entity.char_start, entity.char_end)
-            entity = entity.join(Entity(*at, float(score), tuple(datasets or ()), *offsets))
-        values = [entity.score, list(entity.datasets), [entity.char_start, entity.char_end]]
-        rows[at] = (span, values)
-    ordered = [rows[at] for at in sorted(rows)]
+        same = rows.setdefault(at, {})
+        if not same:
+            same[0, 0] = (Span(doc, entity.start, entity.end, entity.label), [None] * len(ATTRS))
+        for ids, (span, (score, datasets, offsets)) in same.items():
+            best = entity
+            if score is not None:
+                offsets = offsets or (entity.char_start, entity.char_end)
+                best = entity.join(Entity(*at, float(score), tuple(datasets or ()), *offsets))
+            values = [best.score, list(best.datasets), [best.char_start, best.char_end]]
+            same[ids] = (span, values)
+    ordered = [row for at in sorted(rows) for row in rows[at].values()]
     attrs = {name: [values[i] for _, values in ordered] for i, name in enumerate(ATTRS)}
     spans = [span for span, _ in ordered]
     doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs={**other_attrs, **attrs})

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from .batch import ERROR, read_text
-from .errors import Errors, describe, missing_extra
+from .errors import Errors, NoColumnError, describe, missing_extra
 
 try:
     import pyarrow as pa
@@ -139,6 +139,7 @@ def read_tables(
     text_column: str = "text",
     id_column: str | None = None,
     columns: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> Iterator["pa.Table"]:
     """Read texts, a table of so many at a time, each but the last of the same size.
 
@@ -150,16 +151,17 @@ def read_tables(
         None: "id" if there is one; else that is made of numbers, for text files of their names.
     columns (Sequence[str]): Other columns to read. What JSON lines and `doc.user_data` of .spacy
         files have in them, and in the id column, becomes a string.
+    optional (Sequence[str]): The same for columns that need not be there.
     YIELDS (pa.Table): `text_column`, the id column, `columns`, and "error", which says so where
         there is no text (a line is no JSON).
     RAISES (ValueError): If there is no such column.
     """
     if source.format in COLUMNAR:
-        tables = _read_columns(source, size, text_column, id_column, columns)
+        tables = _read_columns(source, size, text_column, id_column, columns, optional)
     else:
         wanted = [*filter(None, [id_column]), *columns]
         rows = _READERS[source.format](source, text_column, wanted)
-        tables = _to_tables(rows, size, text_column, id_column, columns)
+        tables = _to_tables(rows, size, text_column, id_column, [*columns, *optional])
     start = 0
     for table in tables:
         if id_column is None and "id" not in table.column_names:
@@ -170,7 +172,12 @@ def read_tables(
 
 
 def _read_columns(
-    source: Source, size: int, text_column: str, id_column: str | None, columns: Sequence[str]
+    source: Source,
+    size: int,
+    text_column: str,
+    id_column: str | None,
+    columns: Sequence[str],
+    optional: Sequence[str],
 ) -> Iterator["pa.Table"]:
     dataset = _open_dataset(source, text_column)
     names = dataset.schema.names
@@ -178,9 +185,9 @@ def _read_columns(
         id_column = "id"
     wanted = [text_column, *filter(None, [id_column]), *columns]
     if absent := [name for name in wanted if name not in names]:
-        raise ValueError(Errors.OM503.format(absent=", ".join(absent), names=", ".join(names)))
+        raise NoColumnError(absent, names)
     batches = dataset.to_batches(
-        columns=list(dict.fromkeys(wanted)),
+        columns=list(dict.fromkeys([*wanted, *(name for name in optional if name in names)])),
         batch_size=size,
         batch_readahead=2,
         fragment_readahead=1,
@@ -254,8 +261,7 @@ def _read_jsonl(source: Source, text_column: str, wanted: Sequence[str]) -> Iter
         if not is_checked and (
             absent := [name for name in (text_column, *wanted) if name not in record]
         ):
-            names = ", ".join(record)
-            raise ValueError(Errors.OM503.format(absent=", ".join(absent), names=names))
+            raise NoColumnError(absent, list(record))
         is_checked = True
         yield Row(record.get(text_column), _to_string(record.get("id")), record)
 

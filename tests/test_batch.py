@@ -328,6 +328,82 @@ def test_pipeline_with_other_entities(tmp_path: Path):
     assert row == [{**expected, "score": None, "dataset": None}]
 
 
+def save_ruler(folder: Path, *names: str) -> str:
+    """Save a pipeline of rules and further components."""
+    nlp = spacy.blank("en")
+    patterns = [{"label": "DISEASE", "pattern": "asthma"}, {"label": "CHEMICAL", "pattern": "drug"}]
+    nlp.add_pipe("entity_ruler").add_patterns(patterns)
+    for name in names:
+        nlp.add_pipe(name)
+    nlp.to_disk(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "attribute", "message"),
+    [
+        ((), "is_negated", "OM350.*'is_negated'. Add openmed_context .*set: none"),
+        ((), "is_negatd", "OM350.*Did you mean 'is_negated'.*Add openmed_context"),
+        (
+            ("openmed_context",),
+            "is_famly",
+            "Did you mean 'is_family'. The attr.*set: is_family, is_h",
+        ),
+        (("openmed_context",), "severity", "'severity'. Add a component that sets it"),
+        (("sets_rare",), "rar", "OM350"),
+    ],
+)
+def test_attributes_that_nothing_sets(tmp_path: Path, names: tuple, attribute: str, message: str):
+    annotator = Annotator(save_ruler(tmp_path, *names), attributes=(attribute,))
+    table = pa.table({"text": ["No asthma."]})
+    with pytest.raises(ValueError, match=message):
+        annotator(table)
+    if not names or names == ("openmed_context",):  # known without loading the pipeline, as on
+        with pytest.raises(ValueError, match=message):  # the driver of Spark
+            annotator.schema(table.schema)
+
+
+@Language.component("sets_rare")
+def set_rare(doc: Doc) -> Doc:
+    for ent in doc.ents:
+        ent._.is_rare = True
+    return doc
+
+
+def test_attributes_of_other_peoples_components(tmp_path: Path):
+    Span.set_extension("is_rare", default=False, force=True)
+    annotator = Annotator(save_ruler(tmp_path, "sets_rare"), attributes=("is_rare",))
+    table = pa.table({"text": ["No asthma."]})
+    ((entity,),) = annotator(table)["entities"].to_pylist()
+    assert entity["is_rare"] is True
+    assert annotator.schema(table.schema) == annotator(table).schema
+
+
+@Language.component("sets_ids", assigns=["token.ent_kb_id"])
+def set_ids(doc: Doc) -> Doc:
+    doc.ents = [Span(doc, e.start, e.end, e.label, kb_id=f"X:{e.text}") for e in doc.ents]
+    return doc
+
+
+def test_what_is_found_beside_entities(tmp_path: Path):
+    pytest.importorskip("negspacy", reason="needs the extra [clinical]")
+    names = ("sets_ids", "openmed_context", "openmed_relation")
+    annotator = Annotator(save_ruler(tmp_path, *names))
+    table = pa.table({"text": ["A drug caused asthma.", "No asthma.", None]})
+    result = annotator(table)
+    assert result.schema == annotator.schema(table.schema)
+    (_, asthma), (negated,) = result["entities"].to_pylist()[:2]
+    assert (asthma["kb_id"], asthma["is_negated"]) == ("X:asthma", False)
+    assert (negated["is_negated"], negated["is_family"]) == (True, False)
+    doc = annotator.load()("A drug caused asthma.")
+    (relation,), none, failed = result["relations"].to_pylist()
+    assert relation["head"] == doc._.relations[0]["head"] == "X:drug"
+    assert relation["evidence"] == [
+        {key: list(place) for key, place in doc._.relations[0]["evidence"][0].items()}
+    ]
+    assert (none, failed) == ([], None)
+
+
 def test_annotators_travel_without_their_pipeline(saved: str):
     annotator = Annotator(saved, id_column="id")
     annotator.load()

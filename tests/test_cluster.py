@@ -113,6 +113,15 @@ def test_ray_rows_that_fail(
     assert summarize(in_order(made.take_all())) == EXPECTED
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_ray_attribute_that_nothing_sets(pipeline: Path):
+    pytest.importorskip("ray")
+    from spacy_openmed.ray import annotate
+
+    with pytest.raises(ValueError, match="OM350.*openmed_context"):
+        annotate(None, pipeline, attributes=("is_negated",))  # before anything runs
+
+
 class Deadly(Annotator):
     """Kills its process the first time that it sees a certain row."""
 

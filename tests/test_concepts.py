@@ -112,6 +112,13 @@ def test_history_is_asserted():
     assert mentions(doc) == [["stroke"]]
 
 
+def test_each_id_of_a_mention_is_a_thing():
+    doc = make_doc("fever", "fever")
+    group = [Span(doc, 0, 1, "DISEASE", kb_id=id) for id in ("MESH:1", "", "MESH:2", "MESH:1")]
+    doc.spans["openmed"] = group
+    assert [concept.id for concept in find_concepts(doc)] == ["MESH:1", "MESH:2"]
+
+
 def test_entities_without_letters_are_no_things():
     assert mentions(make_doc("... asthma", "...", "asthma")) == [["asthma"]]
 

@@ -4,6 +4,7 @@ the command."""
 import csv
 import json
 import math
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -376,22 +377,148 @@ def test_graph_of_spacy_files_has_relations(tmp_path: Path):
     assert "CAUSES" in {edge["key"] for edge in data["edges"]}
 
 
-def test_output_of_process(keyword_checkpoint: Path, tmp_path: Path):
+# Of a medicine or a disease that is negated, the family's, or a part of an address, too.
+NOTES = {
+    "PMID:1": "Aspirin-induced asthma in two patients. Asthma after aspirin.",
+    "PMID:2": "There was no evidence of asthma or renal failure.",
+    "PMID:3": "Her mother had asthma and renal failure.",
+    "PMID:4": "Valproic acid caused renal failure. No asthma.",
+    "PMID:5": "Aspirin for asthma; write to aspirin@example.org about renal failure.",
+    "PMID:6": "",
+    "PMID:7": "Ibuprofen 😀 for renal failure",
+}
+
+
+@pytest.fixture(scope="module")
+def pipeline(keyword_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from conftest import make_nlp
 
+    pytest.importorskip("presidio_analyzer")
     nlp = make_nlp(keyword_checkpoint)
+    nlp.add_pipe("openmed_phi", config={"spans_key": None})
+    nlp.add_pipe("openmed_context")
     nlp.add_pipe("openmed_relation")
-    nlp.to_disk(tmp_path / "pipeline")
-    notes = [{"text": "Aspirin for asthma."}, {"text": "Aspirin and asthma."}]
-    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, notes)), encoding="utf8")
-    for form in ("parquet", "spacy"):
-        args = [tmp_path / "pipeline", tmp_path / "in.jsonl", tmp_path / form]
-        more = ["--to", form, "--columns", "text"]
-        result = CliRunner().invoke(openmed_cli, ["process", *map(str, args), *more])
-        assert result.exit_code == 0, result.output
-        output = run(tmp_path / form, tmp_path / f"graph-{form}")
-        assert "2 things" in output
-        assert "from 2 documents" in output
+    folder = tmp_path_factory.mktemp("pipeline") / "saved"
+    nlp.to_disk(folder)
+    return folder
+
+
+def process(pipeline: Path, folder: Path, *args: object, name: str = "docs") -> Path:
+    """Run `process` on the notes, of which there is one more that is no text."""
+    rows = [{"pmid": id, "text": text} for id, text in {**NOTES, "PMID:8": None}.items()]
+    (folder / "in.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf8")
+    paths = [pipeline, folder / "in.jsonl", folder / name]
+    args = (*paths, "--id-column", "pmid", *args)
+    result = CliRunner().invoke(openmed_cli, ["process", *map(str, args)])
+    assert result.exit_code == 3, result.output
+    return folder / name
+
+
+def test_the_commands_give_the_graph_of_python(
+    pipeline: Path, tmp_path: Path, run_python: Callable[..., str]
+):
+    nlp = spacy.load(pipeline)
+    builder = GraphBuilder()
+    for doc, id in nlp.pipe(((text, id) for id, text in NOTES.items()), as_tuples=True):
+        builder.add(doc, id)
+    expected = builder.build()
+    keys = [(head[-6:], tail[-7:], key) for head, tail, key in expected.edges(keys=True)]
+    assert sorted(keys) == [
+        ("asthma", "failure", TOGETHER),
+        ("c_acid", "failure", "CAUSES"),
+        ("c_acid", "failure", TOGETHER),
+        ("profen", "failure", TOGETHER),
+        ("spirin", "/asthma", "CAUSES"),
+        ("spirin", "/asthma", TOGETHER),
+        ("spirin", "failure", TOGETHER),  # Aspirin for asthma, not the address
+    ]
+    forms = ("spacy", "parquet", "jsonl")
+    for form in forms:
+        process(pipeline, tmp_path, "--to", form, "--columns", "text", name=form)
+    # In a process that has never seen the components.
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from spacy_openmed.cli import openmed_cli\n"
+        "for form in sys.argv[2:]:\n"
+        "    paths = [f'{sys.argv[1]}/{form}', f'{sys.argv[1]}/graph-{form}']\n"
+        "    args = ['graph', *paths, '--id-column', 'pmid', '--to', 'json']\n"
+        "    result = CliRunner().invoke(openmed_cli, args)\n"
+        "    assert result.exit_code == 0 and 'OM347' in result.output, result.output\n"
+    )
+    run_python(code, tmp_path, *forms)
+    for form in forms:
+        data = json.loads((tmp_path / f"graph-{form}" / "graph.json").read_text(encoding="utf8"))
+        read = nx.node_link_graph(data, edges="edges")
+        assert nx.utils.graphs_equal(read, expected), form
+
+
+def test_attributes_that_are_not_registered_yet():
+    register_extensions()
+    doc = make_doc("Lithium caused tremor. Aspirin and tremor.")
+    OpenMedRelation()(doc)
+    doc.ents[2]._.is_negated = True
+    Doc.remove_extension(EXTENSION)
+    Span.remove_extension("is_negated")
+    builder = GraphBuilder()
+    builder.add(doc, "1")
+    assert {key for *_, key in builder.build().edges(keys=True)} == {"CAUSES", TOGETHER}
+    assert ASPIRIN not in builder.build()
+
+
+def test_ids_of_spacy_files_are_those_of_the_column(pipeline: Path, tmp_path: Path):
+    docs = process(pipeline, tmp_path, "--to", "spacy")
+    assert "no column ward" in run(docs, tmp_path / "graph", "--id-column", "ward", code=1)
+    run(docs, tmp_path / "graph")
+    data = json.loads((tmp_path / "graph" / "graph.json").read_text(encoding="utf8"))
+    places = [place for edge in data["edges"] for place in edge["evidence"]]
+    assert {place["document"] for place in places} <= {*NOTES}
+
+
+@pytest.mark.parametrize("form", ["txt", "jsonl", "parquet", "spacy"])
+def test_notes_that_are_not_annotated(tmp_path: Path, form: str):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    if form == "txt":
+        (notes / "1.txt").write_text("Lithium.", encoding="utf8")
+    elif form == "jsonl":
+        (notes / "1.jsonl").write_text('{"id": "1", "text": "Lithium."}', encoding="utf8")
+    elif form == "parquet":
+        write_rows(notes / "1.parquet", [{"id": "1", "text": "Lithium."}])
+    else:
+        DocBin(docs=[spacy.blank("en")("Lithium.")]).to_disk(notes / "1.spacy")
+    output = run(notes, tmp_path / "graph", code=1)
+    assert "OM351" in output
+    assert "openmed process" in output
+    assert not (tmp_path / "graph").exists()
+
+
+def test_rows_that_all_failed(tmp_path: Path):
+    path = write_rows(tmp_path / "found.parquet", make_rows()[-1:])
+    assert "[OM347] 1 rows" in run(path, tmp_path / "graph", code=1)
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (["--labels", "DISEASES"], "'DISEASES'. Did you mean 'DISEASE'? The labels there are: C"),
+        (["--labels", "DISEASES"], "no things: all 8 mentions of entities are left out"),
+        (["--labels", "CHEMICAL,DISEASE", "--min-documents", 3], "all 2 edges are weaker"),
+        (["--labels", "DISEASE"], "no two things stand in the same sentence"),
+    ],
+)
+def test_an_empty_graph_says_why(tmp_path: Path, args: list, why: str):
+    path = write_rows(tmp_path / "found.parquet", make_rows())
+    assert why in run(path, tmp_path / "graph", *args)
+
+
+def test_documents_without_entities_say_so(tmp_path: Path):
+    doc = spacy.blank("en")("Lithium.")
+    doc.spans["mine"] = [Span(doc, 0, 1, "CHEMICAL")]
+    DocBin(docs=[doc]).to_disk(tmp_path / "docs.spacy")
+    paths = tmp_path / "docs.spacy", tmp_path / "graph"
+    assert 'no entities in doc.ents or doc.spans["openmed"]' in run(*paths)
+    assert "1 things" in run(*paths, "--span-keys", "mine")
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,12 @@ def test_threshold_out_of_range():
         make_nlp(threshold=1.1)
 
 
+def test_report_of_documents_of_another_process(nlp: Language):
+    doc = nlp("CHF is stable.")
+    Doc.remove_extension("hcc")
+    assert [row["code"] for row in patient_report([doc])["codes"]] == ["I50.9"]
+
+
 @pytest.mark.slow
 def test_warns_without_context(run_python: Callable[..., str]):
     code = (

@@ -321,3 +321,11 @@ def test_extra_that_is_missing(run_python: Callable):
 
 def test_help_has_an_example():
     assert "openmed process notes.parquet found" in run("--help")
+
+
+def test_attribute_that_nothing_sets(pipeline: Path, tmp_path: Path):
+    path = write(tmp_path, "jsonl", TEXTS)
+    for form in ("parquet", "spacy"):
+        args = (pipeline, path, tmp_path / "out", "--to", form, "--attributes", "is_negated")
+        assert "OM350" in run(*args, code=1)
+        assert not (tmp_path / "out").exists()

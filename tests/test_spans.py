@@ -207,3 +207,11 @@ def test_a_doc_without_tokens(policy: str):
     add_spans(doc, [], "openmed")
     set_ents(doc, [], policy)
     assert ents(doc) == rows(doc) == []
+
+
+def test_spans_with_other_ids_are_others(doc: Doc):
+    spans = [Span(doc, 0, 2, "CHEM", kb_id=id) for id in ("MESH:1", "MESH:2")]
+    doc.spans["openmed"] = [*spans, Span(doc, 7, 8, "Disease")]
+    add_spans(doc, [entity(0, 2), entity(7, 8, "Disease", 0.9)], "openmed")
+    assert [span.kb_id_ for span in doc.spans["openmed"]] == ["MESH:1", "MESH:2", ""]
+    assert [row[3] for row in rows(doc)] == [0.5, 0.5, 0.9]

@@ -20,6 +20,9 @@ def graph_cli(
         "-L",
         help="Labels of entities to take: NAME,NAME; else all but personal data",
     ),
+    span_keys: str = Opt(
+        "", "--span-keys", help="Groups in doc.spans to read beside 'openmed': NAME,NAME"
+    ),
     scope: str = Opt(
         "sentence", "--scope", help="What makes two things stand together: sentence or document"
     ),
@@ -35,16 +38,16 @@ def graph_cli(
 ) -> None:
     """
     Build a knowledge graph from annotated documents: what is mentioned together, how often and
-    where, and the relations that `openmed_relation` found (these are in .spacy files only).
+    where, and the relations that `openmed_relation` found.
 
     EXAMPLE:
 
-    python -m spacy openmed process notes.parquet found --domain disease --columns text
+    python -m spacy openmed process pipeline notes.parquet docs --to spacy
 
-    python -m spacy openmed graph found graph --to kgx,html
+    python -m spacy openmed graph docs graph --to kgx,html
     """
     try:
-        from ..annotated import read_annotated
+        from ..annotated import SPANS_KEY, read_annotated
         from ..graph import GraphBuilder
         from ..graph_files import check_formats, write_graph
 
@@ -52,6 +55,7 @@ def graph_cli(
         check_formats(formats)
         wanted = [name.strip() for name in labels.split(",") if name.strip()]
         builder = GraphBuilder(
+            span_keys=[SPANS_KEY, *(key.strip() for key in span_keys.split(",") if key.strip())],
             labels=wanted or None,
             scope=scope,  # type: ignore[arg-type]
             max_evidence=max_evidence,
@@ -62,12 +66,16 @@ def graph_cli(
                 n_failed += 1
             else:
                 builder.add(doc, id)
+        if n_failed and not builder.n_documents:
+            raise ValueError(Errors.OM347.format(n=f"{n_failed:,}"))
         graph = builder.build(min_documents=min_documents, min_npmi=min_npmi, min_score=min_score)
         paths = write_graph(graph, output, formats)
     except (ImportError, OSError, ValueError) as err:
         msg.fail(str(err), exits=1)
     if n_failed:
         msg.warn(Errors.OM347.format(n=f"{n_failed:,}"))
+    for note in builder.explain(graph):
+        msg.warn(note)
     msg.good(
         f"{len(graph):,} things and {graph.number_of_edges():,} edges from "
         f"{builder.n_documents:,} documents: {', '.join(str(path) for path in paths)}"
