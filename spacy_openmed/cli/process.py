@@ -32,7 +32,9 @@ def process_cli(
         None, "--id-column", help="Column that says which row is which; else 'id', or numbers"
     ),
     columns: str = Opt("", "--columns", help="Other columns to keep: NAME,NAME"),
-    attributes: str = Opt("", "--attributes", help="Extension attributes of entities to add"),
+    attributes: str = Opt(
+        "", "--attributes", help="Extension attributes of entities to add: NAME,NAME"
+    ),
     limit: int | None = Opt(None, "--limit", min=1, help="Take so many rows only"),
     batch_size: int = Opt(1000, "--batch-size", "-b", min=1, help="Rows annotated at once"),
     shard_size: int = Opt(10_000, "--shard-size", min=1, help="Rows of a shard"),
