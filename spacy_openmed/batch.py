@@ -4,7 +4,6 @@ Workers import this module, so that what it keeps (the loaded pipeline) is kept 
 """
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from .errors import Errors, missing_extra
+from .errors import Errors, describe, missing_extra
 from .spans import DATASETS, SCORES
 
 try:
@@ -188,7 +187,7 @@ def load_pipeline(model: str, device: str | None = None, threads: int = 0) -> La
     else:
         nlp = spacy.load(model, config=_on_device(model, device))
     for _, component in _openmed_ner(nlp):
-        component.shim.load()  # or fail now, and not once a text
+        component.shim.load().engine  # noqa: B018  # fail fast rather than once per text
     return nlp
 
 
@@ -273,30 +272,22 @@ def read_text(value: Any) -> str:
 
     value (Any): A value of a table, a pyarrow scalar or Python's own.
     RETURNS (str): The text.
-    RAISES (ValueError): If it is no text.
+    RAISES (ValueError): If it is not a string, or not valid Unicode.
     """
     try:
         value = value.as_py() if isinstance(value, pa.Scalar) else value
         if isinstance(value, bytes):
             value = value.decode("utf8")
+        if isinstance(value, str):
+            value.encode("utf8")
     except UnicodeDecodeError:
-        raise ValueError(Errors.OM501) from None
+        raise ValueError(Errors.OM501.format(encoding="UTF-8")) from None
+    except UnicodeEncodeError:
+        raise ValueError(Errors.OM532.format(what="text")) from None
     if not isinstance(value, str):
-        raise ValueError(Errors.OM500.format(kind=type(value).__name__))
+        kind = "null" if value is None else type(value).__name__
+        raise ValueError(Errors.OM500.format(kind=kind))
     return value
-
-
-def describe(error: Exception) -> str:
-    """Say what went wrong, without any of the text that it went wrong with.
-
-    error (Exception): The error. Of other people's, only its type and code are told.
-    RETURNS (str): What to put into the column "error".
-    """
-    message = str(error)
-    if message.startswith("[OM"):
-        return message
-    code = re.match(r"\[[EW]\d+\]|", message)
-    return Errors.OM502.format(error=f"{type(error).__name__} {code and code[0]}".strip())
 
 
 def read_entities(

@@ -1,5 +1,7 @@
 """All errors and warnings, by code. A code is never given another meaning."""
 
+import re
+
 
 class Errors:
     # Component, checkpoints and engines
@@ -126,29 +128,78 @@ class Errors:
 
     # Tables of texts
     OM500 = "[OM500] The text is of type {kind}, not a string."
-    OM501 = "[OM501] The text is not encoded in UTF-8."
+    OM501 = (
+        "[OM501] The text is not valid {encoding}. If a file has another encoding, name it with "
+        "--encoding."
+    )
     OM502 = "[OM502] The pipeline failed: {error}."
     OM503 = "[OM503] There is no column {absent}. There are: {names}."
     OM504 = "[OM504] The pipeline left the text out, and did not say why."
     OM510 = "[OM510] There is no file or folder '{path}'."
-    OM511 = "[OM511] '{path}' has no files of texts. Forms that can be read: {formats}."
+    OM511 = "[OM511] '{path}' has no files of texts. Formats that can be read: {formats}."
     OM512 = (
-        "[OM512] '{path}' has files of several or unknown forms (endings: {endings}). Name one "
+        "[OM512] '{path}' has files of several or unknown formats (endings: {endings}). Name one "
         "with --format: {formats}."
     )
-    OM513 = "[OM513] The line is no JSON object."
-    OM514 = "[OM514] Standard input can't be read as {format}: it is jsonl or txt."
+    OM513 = "[OM513] The line is not a JSON object."
+    OM514 = "[OM514] Standard input can't be read as {format}. Use one of: {formats}."
     OM515 = (
         "[OM515] '{path}' holds the output of a run with another {what}. Give another folder, or "
         "--force to begin anew."
     )
     OM516 = "[OM516] '{path}' holds other files than the output of such a run. Give another folder."
-    OM517 = "[OM517] Among rows {first} to {last}: {error} (--strict stops here.)"
-    OM519 = "[OM519] '{format}' is none of the forms of output: {formats}."
+    OM517 = "[OM517] --strict stops at the first row with an error: {error}"
+    OM519 = "[OM519] Unknown format '{format}'.{nearest} There are: {formats}."
     OM520 = (
-        "[OM520] '{path}' holds the output of another run, and standard input can't be taken up "
+        "[OM520] '{path}' holds the output of another run, and standard input can't be read "
         "again. Give another folder, or --force to begin anew."
     )
+    OM530 = (
+        "[OM530] The file can't be read as {format} to its end: it is empty, incomplete, or in "
+        "another format."
+    )
+    OM531 = (
+        "[OM531] Unknown encoding '{name}'.{nearest} Use a name that Python knows, such as utf-8, "
+        "cp1252 (Windows, Western European) or utf-16."
+    )
+    OM532 = "[OM532] The {what} is not valid Unicode: it holds half of a surrogate pair."
+    OM533 = (
+        "[OM533] Expected {expected} fields, as in the header, and found {n}. A field that holds "
+        "the delimiter or a line end needs quotes."
+    )
+    OM534 = "[OM534] The row can't be read as {format}: its quotes are not balanced."
+    OM535 = "[OM535] --delimiter takes one character, or 'tab': not {n} characters."
+    OM536 = (
+        "[OM536] Can't write to '{path}': {error}. Finished shards are kept: give the same command "
+        "again to go on."
+    )
+    OM537 = (
+        "[OM537] A process was killed, perhaps because memory ran out. Finished shards are kept: "
+        "give the same command again to go on, with a smaller --n-process or --batch-size."
+    )
+    OM538 = "[OM538] The row has no '{name}', which other rows have: no id to report it by."
+    OM539 = (
+        "[OM539] annotate takes a pyarrow.Table, a pyarrow.RecordBatch or a DataFrame, not an "
+        'object of type {kind}. A list of texts becomes a table with pa.table({{"text": texts}}).'
+    )
+    OM620 = "[OM620] --{option} is for the formats {formats}, not for {format}."
+    OM621 = (
+        "[OM621] '{path}' holds shards, but its {file} can't be read. Give another folder, or "
+        "--force to begin anew."
+    )
+    OM622 = (
+        "[OM622] There is no column {absent} in the header (columns: {n}).{hint} Name columns with "
+        "--text-column and --id-column, and the character between them with --delimiter."
+    )
+    OM623 = (
+        "[OM623] The row has an 'id', and the rows before it have none. If it identifies the row, "
+        "give --id-column id."
+    )
+    OM624 = "[OM624] The row has no field '{name}'."
+    OM625 = "[OM625] The column '{name}' has another type than in the files before."
+    OM626 = "[OM626] The column '{name}' holds values that can't be kept."
+    OM627 = "[OM627] The column '{name}' is there more than once."
+    OM628 = "[OM628] Interrupted. Finished shards are kept: give the same command again to go on."
     OM518 = "[OM518] Name a pipeline, or a --domain, --dataset or --size, not both."
 
     # The page
@@ -363,3 +414,16 @@ class Warnings:
 def missing_extra(extra: str, error: ImportError) -> ImportError:
     """RETURNS (ImportError): The error for what needs an extra that is not installed."""
     return ImportError(Errors.OM027.format(extra=extra, package=error.name))
+
+
+def describe(error: Exception) -> str:
+    """Say what went wrong, without any of the text that it went wrong with.
+
+    error (Exception): The error. Of other packages' errors, only type and code are told.
+    RETURNS (str): What to put into the column "error".
+    """
+    message = str(error)
+    if message.startswith("[OM"):
+        return message
+    code = re.match(r"\[[EW]\d+\]|", message)
+    return Errors.OM502.format(error=f"{type(error).__name__} {code and code[0]}".strip())

@@ -261,7 +261,8 @@ def test_folder_with_something_else_is_left_alone(pipeline: Path, tmp_path: Path
 def test_strict_stops_at_the_first_error(pipeline: Path, tmp_path: Path):
     path = write(tmp_path, "parquet", [*TEXTS, None, *TEXTS])
     printed = run(pipeline, path, tmp_path / "out", "--strict", "--shard-size", 4, code=1)
-    assert "[OM517] Among rows 4 to 7: [OM500]" in printed
+    assert "[OM517]" in printed
+    assert "[OM500] The text is of type null, not a string. (notes.parquet, row 5)" in printed
     assert names(read(tmp_path / "out")) == FOUND
 
 
