@@ -228,9 +228,8 @@ def read_tables(
         yield table
 
 
-def _describe_place(name: str, row: int | None = None, line: int | None = None) -> str:
-    numbers = [f"{what} {n}" for what, n in (("row", row), ("line", line)) if n is not None]
-    return ", ".join([name, *numbers])
+def _describe_place(name: str, row: int, line: int | None = None) -> str:
+    return f"{name}, row {row}" if line is None else f"{name}, row {row}, line {line}"
 
 
 def _find_absent(
@@ -292,7 +291,7 @@ def _read_columns(
                     yield table.slice(0, size)
                     waiting = [table.slice(size)]
         except _FileProblem as error:
-            place = _describe_place(name, row + 1 if row else None)
+            place = _describe_place(name, row + 1) if row else name
             if schema is None:
                 problems.append((str(error), place))
             else:
@@ -363,7 +362,7 @@ def _to_error(schema: "pa.Schema", error: str, place: str) -> "pa.Table":
 # What is read here
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """A text, or why it can't be read.
 
@@ -437,21 +436,27 @@ def _read_row(
             error = Errors.OM624.format(name=text_column)
         elif row.broken and isinstance(row.text, str):
             error = Errors.OM501.format(encoding=row.broken)
-    wanted = {name: row.values.get(name) for name in columns}
+    for name in columns:
+        if name not in read:
+            error = _keep(read, name, row.values.get(name), error)
     if id_name is not None:
-        wanted[id_name] = row.id if id_column is None else row.values.get(id_column)
-        if wanted[id_name] is None:
-            error = Errors.OM538.format(name=id_name)
+        value = row.id if id_column is None else row.values.get(id_column)
+        error = Errors.OM538.format(name=id_name) if value is None else error
+        error = _keep(read, id_name, value, error)
     elif row.id is not None:
         error = Errors.OM623
-    for name, value in wanted.items():
-        if name == text_column and name in read:
-            continue
-        try:
-            read[name] = _to_string(value)
-        except (RecursionError, TypeError, ValueError):
-            error = error or Errors.OM626.format(name=name)
-    return {**read, text_column: None, ERROR: error} if error else read
+    if error is not None:
+        read[text_column], read[ERROR] = None, error
+    return read
+
+
+def _keep(read: dict[str, str | None], name: str, value: Any, error: str | None) -> str | None:
+    """Keep a value as a string. What is wrong with the row then, if anything is."""
+    try:
+        read[name] = _to_string(value)
+    except (RecursionError, TypeError, ValueError):
+        return error or Errors.OM626.format(name=name)
+    return error
 
 
 def _to_string(value: Any) -> str | None:
@@ -520,7 +525,7 @@ def _read_csv(
             header = records.read()
             problem = _check_header(header, source.format, text_column, id_column, columns)
             if header is None or problem is not None:
-                problems.append(Row(_describe_place(name), error=problem))
+                problems.append(Row(name, error=problem))
                 if is_read:
                     yield problems.pop()
                 continue
@@ -535,7 +540,7 @@ def _read_csv(
                     yield Row(place, error=_describe_record(record, header, source.format))
                     continue
                 values = dict(zip(header.fields, record.fields, strict=True))
-                broken = lines.encoding if any(BROKEN in v for v in record.fields) else None
+                broken = lines.encoding if BROKEN in "".join(record.fields) else None
                 yield Row(place, values[text_column], values.get("id"), values, None, broken)
     if not is_read:
         raise ValueError(f"{problems[0].error} ({problems[0].place})")
@@ -575,7 +580,7 @@ def _describe_record(record: "_Record", header: "_Record", format: str) -> str:
     return Errors.OM533.format(n=len(record.fields), expected=len(header.fields))
 
 
-@dataclass
+@dataclass(slots=True)
 class _Record:
     """A row of CSV.
 
@@ -687,7 +692,7 @@ def _read_spacy(
                 data = doc.user_data
                 yield Row(place, doc.text, data.get("id"), {**data, text_column: doc.text})
         except Exception:  # whatever zlib, msgpack or spaCy find
-            problems.append(Row(_describe_place(name), error=Errors.OM530.format(format="spacy")))
+            problems.append(Row(name, error=Errors.OM530.format(format="spacy")))
             if is_read:
                 yield problems.pop()
     if not is_read and problems:
