@@ -187,7 +187,7 @@ def load_pipeline(model: str, device: str | None = None, threads: int = 0) -> La
     else:
         nlp = spacy.load(model, config=_on_device(model, device))
     for _, component in _openmed_ner(nlp):
-        component.shim.load().engine  # noqa: B018  # fail fast rather than once per text
+        component.shim.load()  # or fail now, and not once a text
     return nlp
 
 

@@ -1,6 +1,9 @@
 """All errors and warnings, by code. A code is never given another meaning."""
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from traceback import walk_tb
 
 
 class Errors:
@@ -230,9 +233,16 @@ class Errors:
         "them, or put them into ./assets."
     )
     OM041 = "[OM041] Corpus '{corpus}' has no split '{split}': expected the file {path}."
-    OM060 = "[OM060] '{format}' is no corpus format. There are: {known}."
+    OM060 = "[OM060] Unknown corpus format '{format}'.{nearest} There are: {known}."
     OM061 = "[OM061] Nothing to read in '{path}': no file of a known format ({known})."
-    OM063 = "[OM063] {path}, line {number}: not a line of the format {format}. Expected {expected}."
+    OM063 = (
+        "[OM063] {path}, line {number}: not a line of the format {format}. {reason}Expected "
+        "{expected}."
+    )
+    OM629 = (
+        "[OM629] '{path}' can't be read as text: it is not valid {encoding}. Name its encoding "
+        "with --encoding."
+    )
     OM064 = "[OM064] '{path}' holds no documents of the format {format}."
     OM065 = "[OM065] '{path}' has annotations, but there is no text of that name beside it (.txt)."
     OM066 = "[OM066] '{path}', document {number}, can't be read as {format}."
@@ -411,6 +421,18 @@ class Warnings:
     )
 
 
+class NoColumnError(ValueError):
+    """A table lacks columns.
+
+    absent (Sequence[str]): Those that it lacks.
+    names (Sequence[str]): Those that it has.
+    """
+
+    def __init__(self, absent: Sequence[str], names: Sequence[str]) -> None:
+        super().__init__(Errors.OM503.format(absent=", ".join(absent), names=", ".join(names)))
+        self.absent = tuple(absent)
+
+
 def missing_extra(extra: str, error: ImportError) -> ImportError:
     """RETURNS (ImportError): The error for what needs an extra that is not installed."""
     return ImportError(Errors.OM027.format(extra=extra, package=error.name))
@@ -419,11 +441,34 @@ def missing_extra(extra: str, error: ImportError) -> ImportError:
 def describe(error: Exception) -> str:
     """Say what went wrong, without any of the text that it went wrong with.
 
-    error (Exception): The error. Of other packages' errors, only type and code are told.
-    RETURNS (str): What to put into the column "error".
+    error (Exception): The error.
+    RETURNS (str): The message of an error that this package raised; they hold no text. Of any
+        other error only the type, and the code if it is spaCy's.
     """
     message = str(error)
-    if message.startswith("[OM"):
+    if _is_own(error, message):
         return message
-    code = re.match(r"\[[EW]\d+\]|", message)
+    code = re.match(r"\[[EW]\d{3,4}\]|", message)
     return Errors.OM502.format(error=f"{type(error).__name__} {code and code[0]}".strip())
+
+
+def _is_own(error: Exception, message: str) -> bool:
+    """Whether this package raised an error. The message alone does not tell: it may be a text."""
+    code = re.match(r"\[(OM\d{3})\]", message)
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    if code is None or not hasattr(Errors, code[1]) or not frames:
+        return False
+    module = frames[-1].f_globals.get("__name__", "")
+    return module.partition(".")[0] == __name__.partition(".")[0]
+
+
+@contextmanager
+def hiding_text() -> Iterator[None]:
+    """Raise errors without any text that their messages or causes may hold: see `describe`.
+
+    RAISES (ValueError): For any error.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(describe(error)) from None

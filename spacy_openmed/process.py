@@ -115,12 +115,16 @@ def fingerprint(nlp: Language) -> str:
             block["model"].pop("device", None)
     digest = hashlib.blake2b(config.to_str().encode("utf8"), digest_size=16)
     for _, pipe in nlp.pipeline:
-        checkpoint = getattr(getattr(pipe, "shim", None), "checkpoint", None)
+        checkpoint = _find_checkpoint(pipe)
         if isinstance(checkpoint, Checkpoint) and not checkpoint.has_no_weights:
             digest.update(hash_weights(checkpoint.stored_weights).encode("ascii"))
         elif hasattr(pipe, "to_bytes"):
             digest.update(pipe.to_bytes())
     return digest.hexdigest()
+
+
+def _find_checkpoint(pipe: Any) -> Any:
+    return getattr(getattr(pipe, "shim", None), "checkpoint", None)
 
 
 def run(job: Job, *, force: bool = False, tick: Tick = lambda rows, pieces: None) -> Summary:
@@ -137,6 +141,9 @@ def run(job: Job, *, force: bool = False, tick: Tick = lambda rows, pieces: None
     """
     output = Output(job)
     names = output.check(force)
+    for _, pipe in job.annotator.load().pipeline:
+        if isinstance(checkpoint := _find_checkpoint(pipe), Checkpoint):
+            checkpoint.engine  # noqa: B018  # fail before anything is written
     manifest = to_json(job.manifest())
     output.compare(names, manifest, force)
     shards = _read(job)

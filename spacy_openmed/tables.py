@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from .batch import ERROR, read_text
 from .catalogue import nearest
-from .errors import Errors, missing_extra
+from .errors import Errors, NoColumnError, missing_extra
 from .texts import BROKEN, UTF8, decode, find_encoding, open_lines
 
 try:
@@ -198,6 +198,7 @@ def read_tables(
     text_column: str = "text",
     id_column: str | None = None,
     columns: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> Iterator["pa.Table"]:
     """Read texts, a table of so many at a time, each but the last of the same size.
 
@@ -210,15 +211,16 @@ def read_tables(
         their names. A row without an id among rows that have one is an error of that row.
     columns (Sequence[str]): Other columns to read. They and the ids of CSV are strings, as they
         stand in the file; what JSON lines and `doc.user_data` of .spacy files have becomes one.
+    optional (Sequence[str]): The same for columns that need not be there.
     YIELDS (pa.Table): `text_column`, the id column, `columns`, "error", which says why a row can't
         be read, and `PLACE`, which says where it is.
     RAISES (ValueError): If no file, or none of the first rows, has such a column.
     """
     if source.format in COLUMNAR:
-        tables = _read_columns(source, size, text_column, id_column, columns)
+        tables = _read_columns(source, size, text_column, id_column, columns, optional)
     else:
         rows = _READERS[source.format](source, text_column, id_column, columns)
-        tables = _to_tables(rows, size, text_column, id_column, columns)
+        tables = _to_tables(rows, size, text_column, id_column, columns, optional)
     start = 0
     for table in tables:
         if id_column is None and "id" not in table.column_names:
@@ -248,11 +250,16 @@ class _FileProblem(ValueError):
 
 
 def _read_columns(
-    source: Source, size: int, text_column: str, id_column: str | None, columns: Sequence[str]
+    source: Source,
+    size: int,
+    text_column: str,
+    id_column: str | None,
+    columns: Sequence[str],
+    optional: Sequence[str],
 ) -> Iterator["pa.Table"]:
     schema: pa.Schema | None = None
     waiting: list[pa.Table] = []
-    problems: list[tuple[str, str]] = []  # of files before the first that can be read
+    problems: list[tuple[ValueError, str]] = []  # of files before the first that can be read
     for file in source.files:
         name, row = source.name(file), 0
         try:
@@ -266,16 +273,17 @@ def _read_columns(
             elif schema is not None and id_column is None and "id" in names:
                 raise _FileProblem(Errors.OM623)
             if absent := _find_absent(text_column, id_column, columns, names):
-                raise _FileProblem(
-                    Errors.OM503.format(absent=", ".join(absent), names=", ".join(names))
-                )
+                raise NoColumnError(absent, names)
             wanted = dict.fromkeys([text_column, *filter(None, [id_column]), *columns])
+            wanted |= dict.fromkeys(name for name in optional if name in names)
             if twice := [name for name in wanted if names.count(name) > 1]:
                 raise _FileProblem(Errors.OM627.format(name=twice[0]))
-            own = pa.schema([dataset.schema.field(name) for name in wanted])
             if schema is None:
-                schema = own
+                schema = pa.schema([dataset.schema.field(name) for name in wanted])
                 waiting += [_to_error(schema, *problem) for problem in problems]
+            elif absent := [name for name in schema.names if name not in names]:
+                raise NoColumnError(absent, names)
+            wanted = dict.fromkeys(schema.names)
             batches = dataset.to_batches(
                 columns=[*wanted], batch_size=size, batch_readahead=2, fragment_readahead=1
             )
@@ -290,12 +298,14 @@ def _read_columns(
                     table = pa.concat_tables(waiting)
                     yield table.slice(0, size)
                     waiting = [table.slice(size)]
-        except _FileProblem as error:
+        except (NoColumnError, _FileProblem) as error:
             place = _describe_place(name, row + 1) if row else name
-            if schema is None:
-                problems.append((str(error), place))
+            if schema is not None:
+                waiting.append(_to_error(schema, error, place))
+            elif len(source.files) == 1 and isinstance(error, NoColumnError):
+                raise
             else:
-                waiting.append(_to_error(schema, str(error), place))
+                problems.append((error, place))
     if schema is None:
         raise ValueError("{} ({})".format(*problems[0]))
     while any(map(len, waiting)):
@@ -353,9 +363,13 @@ def _drop_invalid(array: "pa.Array", name: str, errors: list[str | None]) -> "pa
     return array
 
 
-def _to_error(schema: "pa.Schema", error: str, place: str) -> "pa.Table":
+def _to_error(schema: "pa.Schema", error: ValueError, place: str) -> "pa.Table":
     """One row that says what is wrong with a file."""
-    arrays = [*(pa.nulls(1, field.type) for field in schema), pa.array([error]), pa.array([place])]
+    arrays = [
+        *(pa.nulls(1, field.type) for field in schema),
+        pa.array([str(error)]),
+        pa.array([place]),
+    ]
     return pa.table(arrays, [*schema.names, ERROR, PLACE])
 
 
@@ -366,24 +380,29 @@ def _to_error(schema: "pa.Schema", error: str, place: str) -> "pa.Table":
 class Row:
     """A text, or why it can't be read.
 
-    place (str): Where it is.
     text (Any): The text, checked later.
     id (Any): What says which row it is.
     values (Mapping[str, Any] | None): All that the row has by name; None if it can't be read.
     error (str | None): Why it can't be.
+    place (str): Where it is.
     broken (str | None): The encoding, if the row has bytes that are not valid in it.
     """
 
-    place: str
     text: Any = None
     id: Any = None
     values: Mapping[str, Any] | None = None
     error: str | None = None
+    place: str = ""
     broken: str | None = None
 
 
 def _to_tables(
-    rows: Iterator[Row], size: int, text_column: str, id_column: str | None, columns: Sequence[str]
+    rows: Iterator[Row],
+    size: int,
+    text_column: str,
+    id_column: str | None,
+    columns: Sequence[str],
+    optional: Sequence[str],
 ) -> Iterator["pa.Table"]:
     sample = list(islice(rows, SAMPLE))
     while len(sample) < MAX_SAMPLE and all(row.error for row in sample):
@@ -395,10 +414,10 @@ def _to_tables(
     names = dict.fromkeys(name for row in good for name in row.values or ())
     if good and (absent := _find_absent(text_column, id_column, columns, names)):
         known = [name for name in names if isinstance(name, str) and name.isidentifier()]
-        hidden = f" (and {len(names) - len(known)} more)" if len(known) < len(names) else ""
-        raise ValueError(
-            Errors.OM503.format(absent=", ".join(absent), names=", ".join(known) + hidden)
-        )
+        if len(known) < len(names):
+            known.append(f"{len(names) - len(known)} more")
+        raise NoColumnError(absent, known)
+    columns = [*columns, *(name for name in optional if name not in columns)]
     id_name = id_column
     if id_column is None and any(row.id is not None for row in sample):
         id_name = "id"
@@ -504,11 +523,11 @@ def _read_jsonl(
                     record = None
                 if isinstance(record, dict):
                     yield Row(
-                        place, record.get(text_column), record.get("id"), record, None, broken
+                        record.get(text_column), record.get("id"), record, None, place, broken
                     )
                 else:
                     error = Errors.OM501.format(encoding=broken) if broken else Errors.OM513
-                    yield Row(place, error=error)
+                    yield Row(error=error, place=place)
 
 
 def _read_csv(
@@ -525,7 +544,7 @@ def _read_csv(
             header = records.read()
             problem = _check_header(header, source.format, text_column, id_column, columns)
             if header is None or problem is not None:
-                problems.append(Row(name, error=problem))
+                problems.append(Row(error=problem, place=name))
                 if is_read:
                     yield problems.pop()
                 continue
@@ -537,11 +556,11 @@ def _read_csv(
                 row += 1
                 place = _describe_place(name, row, record.line)
                 if not record.is_whole or len(record.fields) != len(header.fields):
-                    yield Row(place, error=_describe_record(record, header, source.format))
+                    yield Row(error=_describe_record(record, header, source.format), place=place)
                     continue
                 values = dict(zip(header.fields, record.fields, strict=True))
                 broken = lines.encoding if BROKEN in "".join(record.fields) else None
-                yield Row(place, values[text_column], values.get("id"), values, None, broken)
+                yield Row(values[text_column], values.get("id"), values, None, place, broken)
     if not is_read:
         raise ValueError(f"{problems[0].error} ({problems[0].place})")
 
@@ -654,11 +673,11 @@ def _read_txt(
         try:
             text = decode(_read_bytes(source, file), source.encoding)
         except UnicodeDecodeError as problem:
-            yield Row(name, id=id, values={}, error=Errors.OM501.format(encoding=problem.encoding))
+            yield Row(id=id, error=Errors.OM501.format(encoding=problem.encoding), place=name)
         except OSError:
-            yield Row(name, id=id, values={}, error=Errors.OM530.format(format="txt"))
+            yield Row(id=id, error=Errors.OM530.format(format="txt"), place=name)
         else:
-            yield Row(name, text, id, {text_column: text, "id": id})
+            yield Row(text, id, {text_column: text, "id": id}, place=name)
 
 
 def _read_bytes(source: Source, file: Any) -> bytes:
@@ -690,9 +709,9 @@ def _read_spacy(
                 row += 1
                 place = _describe_place(name, row)
                 data = doc.user_data
-                yield Row(place, doc.text, data.get("id"), {**data, text_column: doc.text})
+                yield Row(doc.text, data.get("id"), {**data, text_column: doc.text}, place=place)
         except Exception:  # whatever zlib, msgpack or spaCy find
-            problems.append(Row(name, error=Errors.OM530.format(format="spacy")))
+            problems.append(Row(error=Errors.OM530.format(format="spacy"), place=name))
             if is_read:
                 yield problems.pop()
     if not is_read and problems:

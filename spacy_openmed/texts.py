@@ -41,6 +41,15 @@ def find_encoding(name: str) -> str:
     raise ValueError(Errors.OM531.format(name=name, nearest=near))
 
 
+def is_unicode(text: str) -> bool:
+    """RETURNS (bool): Whether a text can be encoded: it holds no half of a surrogate pair."""
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def decode(content: bytes, encoding: str = UTF8) -> str:
     """Decode a whole text.
 
