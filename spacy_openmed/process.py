@@ -309,9 +309,10 @@ class Output:
         RETURNS (list[str]): The names of an earlier run's files.
         RAISES (ValueError): If it holds anything else, or what was read from standard input.
         """
-        if self.filesystem.get_file_info(self.root).type == fs.FileType.NotFound:
-            return []
-        files = self.filesystem.get_file_info(fs.FileSelector(self.root))
+        with self._writing():
+            if self.filesystem.get_file_info(self.root).type == fs.FileType.NotFound:
+                return []
+            files = self.filesystem.get_file_info(fs.FileSelector(self.root))
         names = [file.base_name for file in files]
         ours = re.compile(r"\.?_?part-\d+\..*|\.?_SUCCESS|\.?_manifest\.json")
         if any(not ours.fullmatch(name) for name in names):
