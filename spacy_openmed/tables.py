@@ -279,7 +279,11 @@ def _read_columns(
             if twice := [name for name in wanted if names.count(name) > 1]:
                 raise _FileProblem(Errors.OM627.format(name=twice[0]))
             if schema is None:
-                schema = pa.schema([dataset.schema.field(name) for name in wanted])
+                types = {name: dataset.schema.field(name).type for name in wanted}
+                schema = pa.schema(
+                    (name, pa.string() if pa.types.is_null(type) else type)
+                    for name, type in types.items()
+                )
                 waiting += [_to_error(schema, *problem) for problem in problems]
             elif absent := [name for name in schema.names if name not in names]:
                 raise NoColumnError(absent, names)
@@ -505,10 +509,40 @@ def _name(source: Source, file: Any) -> str:
     return "standard input" if file is None else source.name(file)
 
 
+def _read_files(source: Source, read: Callable[[Any], Iterator[Row]]) -> Iterator[Row]:
+    """The rows of all files. A file that can't be read, or not to its end, is a row.
+
+    RAISES (ValueError): If no file can be read.
+    """
+    problems: list[Row] = []  # of files before the first that can be read
+    is_read = False
+    for file in source.files or [None]:
+        problem = None
+        try:
+            for row in read(file):
+                if not is_read:
+                    yield from problems
+                    is_read = True
+                yield row
+        except _FileProblem as error:
+            problem = str(error)
+        except OSError:
+            problem = Errors.OM530.format(format=source.format)
+        if problem is not None:
+            problems.append(Row(error=problem, place=_name(source, file)))
+            if is_read:
+                yield problems[-1]
+        elif not is_read:  # a file without rows
+            yield from problems
+            is_read = True
+    if not is_read:
+        raise ValueError(f"{problems[0].error} ({problems[0].place})")
+
+
 def _read_jsonl(
     source: Source, text_column: str, id_column: str | None, columns: Sequence[str]
 ) -> Iterator[Row]:
-    for file in source.files or [None]:
+    def read(file: Any) -> Iterator[Row]:
         name, row = _name(source, file), 0
         with _open(source, file, "\n") as lines:
             for number, line in enumerate(lines, 1):
@@ -522,12 +556,13 @@ def _read_jsonl(
                 except (RecursionError, ValueError):
                     record = None
                 if isinstance(record, dict):
-                    yield Row(
-                        record.get(text_column), record.get("id"), record, None, place, broken
-                    )
+                    text, id = record.get(text_column), record.get("id")
+                    yield Row(text, id, record, None, place, broken)
                 else:
                     error = Errors.OM501.format(encoding=broken) if broken else Errors.OM513
                     yield Row(error=error, place=place)
+
+    return _read_files(source, read)
 
 
 def _read_csv(
@@ -535,23 +570,15 @@ def _read_csv(
 ) -> Iterator[Row]:
     # csv's own limit, of the whole process, is 131,072 characters a field.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))
-    problems: list[Row] = []  # of files before the first that can be read
-    is_read = False
-    for file in source.files or [None]:
-        name = _name(source, file)
+
+    def read(file: Any) -> Iterator[Row]:
+        name, row = _name(source, file), 0
         with _open(source, file, "") as lines:
             records = _Records(lines, source.delimiter)
             header = records.read()
-            problem = _check_header(header, source.format, text_column, id_column, columns)
-            if header is None or problem is not None:
-                problems.append(Row(error=problem, place=name))
-                if is_read:
-                    yield problems.pop()
-                continue
-            if not is_read:
-                yield from problems
-                is_read = True
-            row = 0
+            if header is None:
+                raise _FileProblem(Errors.OM530.format(format=source.format))
+            _check_header(header, source.format, text_column, id_column, columns)
             while (record := records.read()) is not None:
                 row += 1
                 place = _describe_place(name, row, record.line)
@@ -561,23 +588,21 @@ def _read_csv(
                 values = dict(zip(header.fields, record.fields, strict=True))
                 broken = lines.encoding if BROKEN in "".join(record.fields) else None
                 yield Row(values[text_column], values.get("id"), values, None, place, broken)
-    if not is_read:
-        raise ValueError(f"{problems[0].error} ({problems[0].place})")
+
+    return _read_files(source, read)
 
 
 def _check_header(
-    header: "_Record | None",
+    header: "_Record",
     format: str,
     text_column: str,
     id_column: str | None,
     columns: Sequence[str],
-) -> str | None:
-    """What is wrong with a header. Its names are not told: in a file without one, they are a
-    row."""
-    if header is None:
-        return Errors.OM530.format(format=format)
+) -> None:
+    """RAISES (_FileProblem): If a header lacks columns. Its names are not told: in a file without
+    one, they are a row."""
     if not header.is_whole:
-        return Errors.OM534.format(format=format)
+        raise _FileProblem(Errors.OM534.format(format=format))
     if absent := _find_absent(text_column, id_column, columns, header.fields):
         hint = nearest(absent[0], header.fields)
         if len(header.fields) == 1:
@@ -587,10 +612,11 @@ def _check_header(
                 if DELIMITER_NAMES.get(name, name) in header.fields[0]
             ]
             hint = f" The delimiter may be '{others[0]}'." if others else ""
-        return Errors.OM622.format(absent=", ".join(absent), n=len(header.fields), hint=hint)
+        n = len(header.fields)
+        raise _FileProblem(Errors.OM622.format(absent=", ".join(absent), n=n, hint=hint))
     wanted = [text_column, id_column or "id", *columns]
-    twice = [name for name in wanted if header.fields.count(name) > 1]
-    return Errors.OM627.format(name=twice[0]) if twice else None
+    if twice := [name for name in wanted if header.fields.count(name) > 1]:
+        raise _FileProblem(Errors.OM627.format(name=twice[0]))
 
 
 def _describe_record(record: "_Record", header: "_Record", format: str) -> str:
@@ -697,25 +723,18 @@ def _read_spacy(
     from spacy.tokens import DocBin
     from spacy.vocab import Vocab
 
-    problems: list[Row] = []
-    is_read = False
-    for file in source.files:
-        name, row = source.name(file), 0
+    def read(file: Any) -> Iterator[Row]:
+        name = source.name(file)
         try:
-            for doc in DocBin().from_bytes(_read_bytes(source, file)).get_docs(Vocab()):
-                if not is_read:
-                    yield from problems
-                    is_read = True
-                row += 1
-                place = _describe_place(name, row)
-                data = doc.user_data
-                yield Row(doc.text, data.get("id"), {**data, text_column: doc.text}, place=place)
+            docs = DocBin().from_bytes(_read_bytes(source, file)).get_docs(Vocab())
+            for number, doc in enumerate(docs, 1):
+                values = {**doc.user_data, text_column: doc.text}
+                place = _describe_place(name, number)
+                yield Row(doc.text, doc.user_data.get("id"), values, place=place)
         except Exception:  # whatever zlib, msgpack or spaCy find
-            problems.append(Row(error=Errors.OM530.format(format="spacy"), place=name))
-            if is_read:
-                yield problems.pop()
-    if not is_read and problems:
-        raise ValueError(f"{problems[0].error} ({problems[0].place})")
+            raise _FileProblem(Errors.OM530.format(format="spacy")) from None
+
+    return _read_files(source, read)
 
 
 _READERS: dict[str, Callable[..., Iterator[Row]]] = {
