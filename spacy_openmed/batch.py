@@ -451,16 +451,21 @@ def read_text(value: Any) -> str:
 
     value (Any): A value of a table, a pyarrow scalar or Python's own.
     RETURNS (str): The text.
-    RAISES (ValueError): If it is no text.
+    RAISES (ValueError): If it is not a string, or not valid Unicode.
     """
     try:
         value = value.as_py() if isinstance(value, pa.Scalar) else value
         if isinstance(value, bytes):
             value = value.decode("utf8")
+        if isinstance(value, str):
+            value.encode("utf8")
     except UnicodeDecodeError:
-        raise ValueError(Errors.OM501) from None
+        raise ValueError(Errors.OM501.format(encoding="UTF-8")) from None
+    except UnicodeEncodeError:
+        raise ValueError(Errors.OM532.format(what="text")) from None
     if not isinstance(value, str):
-        raise ValueError(Errors.OM500.format(kind=type(value).__name__))
+        kind = "null" if value is None else type(value).__name__
+        raise ValueError(Errors.OM500.format(kind=kind))
     return value
 
 

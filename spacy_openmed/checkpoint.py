@@ -153,6 +153,12 @@ class Checkpoint:
         return is_made or self.has_no_weights
 
     @property
+    def stored_weights(self) -> dict[str, Any]:
+        """RETURNS (dict[str, Any]): The weights before they were rounded for their device, if they
+        were."""
+        return self._stored or self.module.state_dict()
+
+    @property
     def n_labels(self) -> int:
         return self.module.config.num_labels
 

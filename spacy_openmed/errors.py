@@ -131,7 +131,10 @@ class Errors:
 
     # Tables of texts
     OM500 = "[OM500] The text is of type {kind}, not a string."
-    OM501 = "[OM501] The text is not encoded in UTF-8."
+    OM501 = (
+        "[OM501] The text is not valid {encoding}. If a file has another encoding, name it with "
+        "--encoding."
+    )
     OM502 = "[OM502] The pipeline failed: {error}."
     OM503 = "[OM503] There is no column {absent}. There are: {names}."
     OM504 = "[OM504] The pipeline dropped this document without reporting an error."
@@ -158,24 +161,70 @@ class Errors:
         "with nlp.to_disk first."
     )
     OM510 = "[OM510] There is no file or folder '{path}'."
-    OM511 = "[OM511] '{path}' has no files of texts. Forms that can be read: {formats}."
+    OM511 = "[OM511] '{path}' has no files of texts. Formats that can be read: {formats}."
     OM512 = (
-        "[OM512] '{path}' has files of several or unknown forms (endings: {endings}). Name one "
+        "[OM512] '{path}' has files of several or unknown formats (endings: {endings}). Name one "
         "with --format: {formats}."
     )
-    OM513 = "[OM513] The line is no JSON object."
-    OM514 = "[OM514] Standard input can't be read as {format}: it is jsonl or txt."
+    OM513 = "[OM513] The line is not a JSON object."
+    OM514 = "[OM514] Standard input can't be read as {format}. Use one of: {formats}."
     OM515 = (
         "[OM515] '{path}' holds the output of a run with another {what}. Give another folder, or "
         "--force to begin anew."
     )
     OM516 = "[OM516] '{path}' holds other files than the output of such a run. Give another folder."
-    OM517 = "[OM517] Among rows {first} to {last}: {error} (--strict stops here.)"
-    OM519 = "[OM519] '{format}' is none of the forms of output: {formats}."
+    OM517 = "[OM517] --strict stops at the first row with an error: {error}"
+    OM519 = "[OM519] Unknown format '{format}'.{nearest} There are: {formats}."
     OM520 = (
-        "[OM520] '{path}' holds the output of another run, and standard input can't be taken up "
+        "[OM520] '{path}' holds the output of another run, and standard input can't be read "
         "again. Give another folder, or --force to begin anew."
     )
+    OM530 = (
+        "[OM530] The file can't be read as {format} to its end: it is empty, incomplete, or in "
+        "another format."
+    )
+    OM531 = (
+        "[OM531] Unknown encoding '{name}'.{nearest} Use a name that Python knows, such as utf-8, "
+        "cp1252 (Windows, Western European) or utf-16."
+    )
+    OM532 = "[OM532] The {what} is not valid Unicode: it holds half of a surrogate pair."
+    OM533 = (
+        "[OM533] Expected {expected} fields, as in the header, and found {n}. A field that holds "
+        "the delimiter or a line end needs quotes."
+    )
+    OM534 = "[OM534] The row can't be read as {format}: its quotes are not balanced."
+    OM535 = "[OM535] --delimiter takes one character, or 'tab': not {n} characters."
+    OM536 = (
+        "[OM536] Can't write to '{path}': {error}. Finished shards are kept: give the same command "
+        "again to go on."
+    )
+    OM537 = (
+        "[OM537] A process was killed, perhaps because memory ran out. Finished shards are kept: "
+        "give the same command again to go on, with a smaller --n-process or --batch-size."
+    )
+    OM538 = "[OM538] The row has no '{name}', which other rows have: no id to report it by."
+    OM539 = (
+        "[OM539] annotate takes a pyarrow.Table, a pyarrow.RecordBatch or a DataFrame, not an "
+        'object of type {kind}. A list of texts becomes a table with pa.table({{"text": texts}}).'
+    )
+    OM620 = "[OM620] --{option} is for the formats {formats}, not for {format}."
+    OM621 = (
+        "[OM621] '{path}' holds shards, but its {file} can't be read. Give another folder, or "
+        "--force to begin anew."
+    )
+    OM622 = (
+        "[OM622] There is no column {absent} in the header (columns: {n}).{hint} Name columns with "
+        "--text-column and --id-column, and the character between them with --delimiter."
+    )
+    OM623 = (
+        "[OM623] The row has an 'id', and the rows before it have none. If it identifies the row, "
+        "give --id-column id."
+    )
+    OM624 = "[OM624] The row has no field '{name}'."
+    OM625 = "[OM625] The column '{name}' has another type than in the files before."
+    OM626 = "[OM626] The column '{name}' holds values that can't be kept."
+    OM627 = "[OM627] The column '{name}' is there more than once."
+    OM628 = "[OM628] Interrupted. Finished shards are kept: give the same command again to go on."
     OM518 = "[OM518] Name a pipeline, or a --domain, --dataset or --size, not both."
 
     # The page
@@ -206,9 +255,16 @@ class Errors:
         "them, or put them into ./assets."
     )
     OM041 = "[OM041] Corpus '{corpus}' has no split '{split}': expected the file {path}."
-    OM060 = "[OM060] '{format}' is no corpus format. There are: {known}."
+    OM060 = "[OM060] Unknown corpus format '{format}'.{nearest} There are: {known}."
     OM061 = "[OM061] Nothing to read in '{path}': no file of a known format ({known})."
-    OM063 = "[OM063] {path}, line {number}: not a line of the format {format}. Expected {expected}."
+    OM063 = (
+        "[OM063] {path}, line {number}: not a line of the format {format}. {reason}Expected "
+        "{expected}."
+    )
+    OM629 = (
+        "[OM629] '{path}' can't be read as text: it is not valid {encoding}. Name its encoding "
+        "with --encoding."
+    )
     OM064 = "[OM064] '{path}' holds no documents of the format {format}."
     OM065 = "[OM065] '{path}' has annotations, but there is no text of that name beside it (.txt)."
     OM066 = "[OM066] '{path}', document {number}, can't be read as {format}."

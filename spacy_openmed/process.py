@@ -7,14 +7,19 @@ of what is in it beside it; `_manifest.json`, of what all was made; and in the e
 import hashlib
 import json
 import multiprocessing
+import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain, islice
 from pathlib import PurePosixPath
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +33,7 @@ from .batch import ENTITIES, ERROR, Annotator, count_pieces, using
 from .checkpoint import Checkpoint
 from .engines import fingerprint as hash_weights
 from .errors import Errors
-from .tables import Source, find_filesystem, read_tables
+from .tables import PLACE, Source, find_filesystem, read_tables
 
 MANIFEST, SUCCESS = "_manifest.json", "_SUCCESS"
 
@@ -95,7 +100,7 @@ class Job:
         }
         return {
             "pipeline": fingerprint(self.annotator.load()),
-            "input": [self.source.format, self.source.fingerprint()],
+            "input": self.source.fingerprint(),
             "settings": {
                 **own,
                 "format": self.format,
@@ -107,42 +112,59 @@ class Job:
 
 
 def fingerprint(nlp: Language) -> str:
-    """RETURNS (str): A hash of a pipeline's settings and weights."""
-    digest = hashlib.blake2b(nlp.config.to_str().encode("utf8"), digest_size=16)
+    """RETURNS (str): A hash of a pipeline's settings and weights, the same on every device."""
+    config = nlp.config.copy()
+    for block in config["components"].values():
+        if isinstance(block.get("model"), dict):
+            block["model"].pop("device", None)
+    digest = hashlib.blake2b(config.to_str().encode("utf8"), digest_size=16)
     for _, pipe in nlp.pipeline:
-        checkpoint = getattr(getattr(pipe, "shim", None), "checkpoint", None)
+        checkpoint = _find_checkpoint(pipe)
         if isinstance(checkpoint, Checkpoint) and not checkpoint.has_no_weights:
-            digest.update(hash_weights(checkpoint.module).encode("ascii"))
+            digest.update(hash_weights(checkpoint.stored_weights).encode("ascii"))
         elif hasattr(pipe, "to_bytes"):
             digest.update(pipe.to_bytes())
     return digest.hexdigest()
 
 
+def _find_checkpoint(pipe: Any) -> Any:
+    return getattr(getattr(pipe, "shim", None), "checkpoint", None)
+
+
 def run(job: Job, *, force: bool = False, tick: Tick = lambda rows, pieces: None) -> Summary:
     """Annotate all texts. What an earlier run with the same settings has done is not done again.
+    Nothing is written before the pipeline is loaded and the first texts are read.
 
     job (Job): What to do.
     force (bool): Begin anew, whatever an earlier run has left.
     tick (Callable[[int, int], None]): Is told of rows and pieces that are done.
     RETURNS (Summary): What is in the output.
+    RAISES (OSError): If it can't be written, or a process was killed.
     RAISES (ValueError): If the folder holds something else, or (strict) for a row that can't be
         annotated.
     """
     job.annotator.load()  # fail before the folder is touched
     output = Output(job)
-    output.prepare(force)
+    names = output.check(force)
+    for _, pipe in job.annotator.load().pipeline:
+        if isinstance(checkpoint := _find_checkpoint(pipe), Checkpoint):
+            checkpoint.engine  # noqa: B018  # fail before anything is written
+    manifest = to_json(job.manifest())
+    output.compare(names, manifest, force)
+    shards = _read(job)
+    first = list(islice(shards, 1))
+    output.begin(names, manifest, force)
     summary = Summary()
     with _make_map(job) as map_:
-        for number, shard in enumerate(_read(job)):
+        for number, shard in enumerate(chain(first, shards)):
+            first.clear()
             counts = output.read_counts(number)
             if counts is None:
                 counts = Summary()
                 parts: list[Any] = []
                 for part in map_(shard):
-                    if job.strict and part.counts.errors:
-                        first = summary.rows + counts.rows
-                        last, error = first + part.counts.rows - 1, next(iter(part.counts.errors))
-                        raise ValueError(Errors.OM517.format(first=first, last=last, error=error))
+                    if job.strict and part.error is not None:
+                        raise ValueError(Errors.OM517.format(error=part.error))
                     parts.append(part.content)
                     counts.add(part.counts)
                     tick(part.counts.rows, part.n_pieces)
@@ -181,11 +203,13 @@ class Part:
     content (pa.Table | bytes): The rows; for "spacy" a DocBin.
     counts (Summary): What is in them.
     n_pieces (int): Pieces that were predicted for it.
+    error (str | None): The first error, with its place.
     """
 
     content: Any
     counts: Summary
     n_pieces: int
+    error: str | None
 
 
 def annotate_part(annotator: Annotator, format: str, table: pa.Table) -> Part:
@@ -198,20 +222,31 @@ def annotate_part(annotator: Annotator, format: str, table: pa.Table) -> Part:
     """
     nlp = annotator.load()
     before = count_pieces(nlp)
+    places = table.column(PLACE).to_pylist()
     if format == "spacy":
-        content, counts = _make_docs(annotator, table)
+        content, counts, placed = _make_docs(annotator, table, places)
     else:
         content = annotator(table)
-        lists = content[ENTITIES].combine_chunks()
-        labels = lists.flatten().field("label").to_pylist()
-        errors = [error for error in content[ERROR].to_pylist() if error is not None]
-        counts = Summary(len(content), Counter(labels), Counter(errors))
-    return Part(content, counts, count_pieces(nlp) - before)
+        errors = content[ERROR].to_pylist()
+        placed = [_add_place(*pair) for pair in zip(errors, places, strict=True)]
+        at = content.schema.get_field_index(ERROR)
+        content = content.set_column(at, ERROR, pa.array(placed, pa.string()))
+        labels = content[ENTITIES].combine_chunks().flatten().field("label").to_pylist()
+        counts = Summary(len(content), Counter(labels), Counter(filter(None, errors)))
+    n_pieces = count_pieces(nlp) - before
+    return Part(content, counts, n_pieces, next(filter(None, placed), None))
 
 
-def _make_docs(annotator: Annotator, table: pa.Table) -> tuple[bytes, Summary]:
+def _add_place(error: str | None, place: str) -> str | None:
+    return None if error is None else f"{error} ({place})"
+
+
+def _make_docs(
+    annotator: Annotator, table: pa.Table, places: Sequence[str]
+) -> tuple[bytes, Summary, list[str | None]]:
     nlp = annotator.load()
     counts = Summary(len(table))
+    placed: list[str | None] = []
     docs = DocBin(store_user_data=True)
     ids = annotator.read_ids(table)
     with using(nlp):
@@ -220,12 +255,13 @@ def _make_docs(annotator: Annotator, table: pa.Table) -> tuple[bytes, Summary]:
                 counts.entities.update(ent.label_ for ent in result.ents)
             else:
                 counts.errors[result] += 1
-                result = Doc(nlp.vocab, user_data={ERROR: result})
+                placed.append(_add_place(result, places[i]))
+                result = Doc(nlp.vocab, user_data={ERROR: placed[-1]})
             columns = {name: table[name][i].as_py() for name in annotator.columns}
             id = ids[i].as_py()
             result.user_data |= {"id": id, annotator.id_column or "id": id, **columns}
             docs.add(result)
-        return docs.to_bytes(), counts
+        return docs.to_bytes(), counts, placed
 
 
 @contextmanager
@@ -241,8 +277,25 @@ def _make_map(job: Job) -> Iterator[Callable[[pa.Table], Iterator[Part]]]:
         return
     # Not forked: the model has threads. Each loads the pipeline from where it is.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(job.n_process, context, initializer=job.annotator.load) as pool:
-        yield lambda shard: pool.map(work, split(shard))
+    try:
+        with ProcessPoolExecutor(job.n_process, context, _start, (job.annotator,)) as pool:
+            yield lambda shard: pool.map(work, split(shard))
+    except BrokenProcessPool:
+        raise OSError(Errors.OM537) from None
+
+
+def _start(annotator: Annotator) -> None:
+    """Make ready a process that ends with its parent, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    Thread(target=_end_with_parent, daemon=True).start()
+    annotator.load()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class Output:
@@ -255,38 +308,74 @@ class Output:
         self.job = job
         self.filesystem, self.root = find_filesystem(job.output)
 
-    def prepare(self, force: bool) -> None:
-        """Make the folder, or make sure that it is the same job's.
+    def check(self, force: bool) -> list[str]:
+        """Look at what the folder holds. Nothing is written.
 
-        force (bool): Remove what another job has left.
+        force (bool): Whether an earlier run's output may be removed.
+        RETURNS (list[str]): The names of an earlier run's files.
         RAISES (ValueError): If it holds anything else, or what was read from standard input.
         """
-        self.filesystem.create_dir(self.root, recursive=True)
-        files = self.filesystem.get_file_info(fs.FileSelector(self.root))
+        with self._writing():
+            if self.filesystem.get_file_info(self.root).type == fs.FileType.NotFound:
+                return []
+            files = self.filesystem.get_file_info(fs.FileSelector(self.root))
         names = [file.base_name for file in files]
-        ours = re.compile(r"\.?_?part-\d+\..*|_SUCCESS|\.?_manifest\.json")
+        ours = re.compile(r"\.?_?part-\d+\..*|\.?_SUCCESS|\.?_manifest\.json")
         if any(not ours.fullmatch(name) for name in names):
             raise ValueError(Errors.OM516.format(path=self.job.output))
+        if not force and MANIFEST in names and not self.job.source.files:
+            raise ValueError(Errors.OM520.format(path=self.job.output))
+        return names
+
+    def compare(self, names: Sequence[str], manifest: bytes, force: bool) -> None:
+        """Make sure that the folder's files are the same job's. Nothing is written.
+
+        names (Sequence[str]): The files.
+        manifest (bytes): The job's manifest.
+        force (bool): Whether they are to be removed.
+        RAISES (ValueError): If they are not.
+        """
+        has_shards = any("part-" in name and name[0] != "." for name in names)
         if force:
-            for name in names:
-                self.filesystem.delete_file(self._path(name))
-        elif MANIFEST in names:
-            if not self.job.source.files:
-                raise ValueError(Errors.OM520.format(path=self.job.output))
-            known, own = self._read_json(MANIFEST), json.loads(to_json(self.job.manifest()))
-            if what := [key for key in own if known.get(key) != own[key]]:
-                raise ValueError(Errors.OM515.format(path=self.job.output, what=" and ".join(what)))
             return
-        elif names:
-            raise ValueError(Errors.OM516.format(path=self.job.output))
-        self._write(MANIFEST, to_json(self.job.manifest()))
+        if MANIFEST not in names:
+            if has_shards or SUCCESS in names:
+                raise ValueError(Errors.OM516.format(path=self.job.output))
+            return
+        try:
+            known = self._read_json(MANIFEST)
+        except ValueError:
+            if has_shards:
+                raise ValueError(Errors.OM621.format(path=self.job.output, file=MANIFEST)) from None
+            return
+        own = json.loads(manifest)
+        if what := [key for key in own if known.get(key) != own[key]]:
+            raise ValueError(Errors.OM515.format(path=self.job.output, what=" and ".join(what)))
+
+    def begin(self, names: Sequence[str], manifest: bytes, force: bool) -> None:
+        """Make the folder ready: what a run that was killed was writing is removed.
+
+        names (Sequence[str]): The files that are there.
+        manifest (bytes): The job's manifest.
+        force (bool): Remove all of them.
+        RAISES (OSError): If it can't be written to.
+        """
+        with self._writing():
+            self.filesystem.create_dir(self.root, recursive=True)
+            for name in names:
+                if force or name.startswith("."):
+                    self.filesystem.delete_file(self._path(name))
+        self._write(MANIFEST, manifest)
 
     def read_counts(self, number: int) -> Summary | None:
         """RETURNS (Summary | None): What is in a shard; None if it is not there."""
         paths = [self._path(name) for name in self._names(number)]
-        if any(info.type == fs.FileType.NotFound for info in self.filesystem.get_file_info(paths)):
+        if not all(info.size for info in self.filesystem.get_file_info(paths)):
             return None
-        counts = self._read_json(self._names(number)[1])
+        try:
+            counts = self._read_json(self._names(number)[1])
+        except ValueError:
+            return None
         return Summary(counts["rows"], Counter(counts["entities"]), Counter(counts["errors"]))
 
     def write(self, number: int, parts: Sequence[Any], counts: Summary) -> None:
@@ -320,9 +409,24 @@ class Output:
     def _write(self, name: str, content: Any) -> None:
         """Write a file beside its place, and then move it there."""
         temporary = self._path(f".{name}")
-        with self.filesystem.open_output_stream(temporary, compression=None) as stream:
-            stream.write(content)
-        self.filesystem.move(temporary, self._path(name))
+        with self._writing():
+            try:
+                with self.filesystem.open_output_stream(temporary, compression=None) as stream:
+                    stream.write(content)
+                self.filesystem.move(temporary, self._path(name))
+            except OSError:
+                with suppress(OSError):  # on a full disk, it only takes room
+                    self.filesystem.delete_file(temporary)
+                raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say what can't be written, and how to go on."""
+        try:
+            yield
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else type(error).__name__
+            raise OSError(Errors.OM536.format(path=self.job.output, error=why)) from error
 
 
 def to_json(value: dict[str, Any]) -> bytes:

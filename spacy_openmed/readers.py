@@ -1,4 +1,4 @@
-"""Read annotated corpora: IOB, PubTator, BioC, brat and JSON lines.
+"""Read annotated corpora: IOB, PubTator, BioC, brat and JSON lines (our own, doccano's, Prodigy's).
 
 A reader gives what the source says: texts, mentions at character offsets, relations. Whether the
 offsets hold is for `convert` to check. No error holds a text: it may be a patient's.
@@ -10,18 +10,21 @@ spaCy's converters keep no ids, and document boundaries only where they read `-D
 """
 
 import json
-import operator
 import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from .catalogue import nearest
 from .errors import Errors
+from .texts import UTF8, decode, find_encoding, open_lines
 
 AUTO = "auto"
 DOCSTART = re.compile(r"-DOCSTART-(?:\s+\((.+?)\))?(?:\s.*)?")
@@ -55,6 +58,7 @@ class Change(str, Enum):
     UNRESOLVED = "relations left out: an argument is missing"
     ARITY = "relations left out: not of two arguments"
     OTHER_KIND = "events, attributes, notes left out"
+    REJECTED = "documents left out: rejected, ignored or skipped in Prodigy"
 
 
 @dataclass(frozen=True)
@@ -102,17 +106,23 @@ class SourceDocument:
     changes: Counter[Change] = field(default_factory=Counter)
 
 
-def find_inputs(path: Path, format: str = AUTO) -> tuple[list[tuple[Path, str]], list[Path]]:
+def find_inputs(
+    path: Path, format: str = AUTO, *, encoding: str = UTF8
+) -> tuple[list[tuple[Path, str]], list[Path]]:
     """Find what can be read in a folder and below.
 
     path (Path): A file or a folder.
     format (str): One of `READERS`, or "auto" to tell it by the content.
+    encoding (str): The files' encoding; a byte-order mark says more.
     RETURNS (tuple[list[tuple[Path, str]], list[Path]]): Paths and formats (of brat, the folders
         that hold `.ann` files), and the files that were passed over.
     RAISES (ValueError): If there is no such format, or nothing to read.
     """
     if format not in (AUTO, *READERS):
-        raise ValueError(Errors.OM060.format(format=format, known=", ".join((AUTO, *READERS))))
+        known = (AUTO, *READERS)
+        near = nearest(format, known)
+        raise ValueError(Errors.OM060.format(format=format, nearest=near, known=", ".join(known)))
+    encoding = find_encoding(encoding)
     files = [path]
     folders: set[Path] = set()
     if path.is_dir():
@@ -123,11 +133,13 @@ def find_inputs(path: Path, format: str = AUTO) -> tuple[list[tuple[Path, str]],
     inputs = [(folder, "brat") for folder in sorted(folders)]
     passed_over = []
     for file in files:
-        found = format if file == path and format != AUTO else detect_format(file)
+        found = format if file == path and format != AUTO else detect_format(file, encoding)
         if found is None and format == "iob" and file.suffix in IOB_SUFFIXES:
             found = "iob"  # how it begins does not tell: "IL-2<tab>B"
         if found == "brat" and file.parent in folders:
             continue
+        if found in JSONL and format in JSONL:
+            found = format  # a row without entities may be of any of them
         if found is None or format not in (AUTO, found):
             passed_over.append(file)
         else:
@@ -137,25 +149,26 @@ def find_inputs(path: Path, format: str = AUTO) -> tuple[list[tuple[Path, str]],
     return inputs, passed_over
 
 
-def detect_format(path: Path) -> str | None:
+def detect_format(path: Path, encoding: str = UTF8) -> str | None:
     """Tell the format of a file by how it begins.
 
     path (Path): The file.
+    encoding (str): Its encoding; a byte-order mark says more.
     RETURNS (str | None): One of `READERS`; None if it is none of them.
     """
     if path.with_suffix(".ann").is_file() and path.suffix in (".ann", ".txt"):
         return "brat"
-    with path.open("rb") as file:
-        line = next((line for line in file if line.strip()), b"").decode("utf-8-sig", "replace")
-        file.seek(0)
-        head = file.read(4096)
+    with path.open("rb") as file, open_lines(file, encoding) as lines:
+        line = next((line for line in lines if line.strip()), "")
+        head = line + "".join(islice(lines, 100))
     line = line.rstrip("\r\n")
     if line.lstrip().startswith("<"):
-        return "bioc" if b"<collection" in head else None
+        return "bioc" if "<collection" in head[:4096] else None
     if line.lstrip().startswith(("{", "[")):
-        if any(name in head for name in (b'"documents"', b'"passages"', b'"PubTator3"')):
+        if any(name in head[:4096] for name in ('"documents"', '"passages"', '"PubTator3"')):
             return "bioc"
-        return "jsonl" if b'"text"' in line.encode() else None
+        found = filter(None, map(_detect_jsonl, head.split("\n")))
+        return next(found, "jsonl" if '"text"' in line else None)
     if PASSAGE.fullmatch(line):
         return "pubtator"
     columns = _columns(line)
@@ -163,16 +176,42 @@ def detect_format(path: Path) -> str | None:
     return "iob" if typed and TAG.fullmatch(columns[-1]) or DOCSTART.fullmatch(line) else None
 
 
-def read_documents(path: Path, format: str, *, n_sents: int = 1) -> Iterator[SourceDocument]:
+def _detect_jsonl(line: str) -> str | None:
+    """Which tool wrote a line of JSON; None if it is not a document."""
+    if not line.lstrip().startswith("{"):
+        return None
+    try:
+        row = json.loads(line)
+    except (RecursionError, ValueError):
+        return None
+    if not isinstance(row, dict) or not row.keys() & {"text", "data"}:
+        return None
+    if row.keys() & {"spans", "answer", "_input_hash"}:
+        return "prodigy"
+    entities = row.get("entities")
+    has_offsets = isinstance(entities, list) and any(isinstance(e, dict) for e in entities)
+    if has_offsets or row.keys() & {"label", "labels", "Comments"}:
+        return "doccano"
+    return "jsonl" if "text" in row else None
+
+
+def read_documents(
+    path: Path, format: str, *, n_sents: int = 1, encoding: str = UTF8
+) -> Iterator[SourceDocument]:
     """Read the documents of one input.
 
     path (Path): The file; of brat also a folder.
     format (str): One of `READERS`.
     n_sents (int): Sentences a document, for IOB files without `-DOCSTART-`; 0 for all in one.
+    encoding (str): The files' encoding; a byte-order mark says more.
     YIELDS (SourceDocument): The documents, in the source's order.
     RAISES (ValueError): If the source is not in the format.
     """
-    documents = read_iob(path, n_sents=n_sents) if format == "iob" else READERS[format](path)
+    encoding = find_encoding(encoding)
+    if format == "iob":
+        documents = read_iob(path, encoding, n_sents=n_sents)
+    else:
+        documents = READERS[format](path, encoding)
     number = 0
     for number, document in enumerate(documents, 1):  # noqa: B007
         yield document
@@ -180,14 +219,14 @@ def read_documents(path: Path, format: str, *, n_sents: int = 1) -> Iterator[Sou
         raise ValueError(Errors.OM064.format(path=path, format=format))
 
 
-def read_iob(path: Path, *, n_sents: int = 1) -> Iterator[SourceDocument]:
+def read_iob(path: Path, encoding: str = UTF8, *, n_sents: int = 1) -> Iterator[SourceDocument]:
     """Read columns: token first, tag last; IOB, IOB2, IOBES or BILUO, with or without labels.
 
     Blank lines end sentences. `-DOCSTART-` begins a document, with `(id)` after it or without;
     where there is none, every `n_sents` sentences are a document.
     """
     documents: list[tuple[str | None, list[list[tuple[str, str]]]]] = [(None, [[]])]
-    for number, line in _lines(path):
+    for number, line in _lines(path, encoding):
         if match := DOCSTART.fullmatch(line):
             documents.append((match[1], [[]]))
         elif not line.strip():
@@ -237,10 +276,10 @@ def _iob_document(id: str, sentences: Iterable[list[tuple[str, str]]]) -> Source
     return SourceDocument(id, text, mentions, [], words, sent_starts, changes)
 
 
-def read_pubtator(path: Path) -> Iterator[SourceDocument]:
+def read_pubtator(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
     """Read PubTator. Offsets count one character between title and abstract: a space here."""
     document: SourceDocument | None = None
-    for number, line in _lines(path):
+    for number, line in _lines(path, encoding):
         columns = line.split("\t")
         if match := PASSAGE.fullmatch(line):
             id, kind, passage = match.groups()
@@ -265,7 +304,7 @@ def read_pubtator(path: Path) -> Iterator[SourceDocument]:
         yield document
 
 
-def read_brat(path: Path) -> Iterator[SourceDocument]:
+def read_brat(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
     """Read brat standoff: pairs of `.txt` and `.ann`, all of a folder or one.
 
     Offsets count every character of the text file, but many tools read line ends of two
@@ -277,8 +316,8 @@ def read_brat(path: Path) -> Iterator[SourceDocument]:
     for ann in anns:
         if not ann.with_suffix(".txt").is_file():
             raise ValueError(Errors.OM065.format(path=ann))
-        text = _read_text(ann.with_suffix(".txt"), "utf-8")
-        document = _brat_document(ann, text)
+        text = _read_text(ann.with_suffix(".txt"), encoding)
+        document = _brat_document(ann, text, encoding)
         unix_text = text.replace("\r\n", "\n")
         if _misses(unix_text, document.mentions) < _misses(text, document.mentions):
             document.text = unix_text
@@ -286,12 +325,12 @@ def read_brat(path: Path) -> Iterator[SourceDocument]:
         yield document
 
 
-def _brat_document(path: Path, text: str) -> SourceDocument:
+def _brat_document(path: Path, text: str, encoding: str) -> SourceDocument:
     document = SourceDocument(path.stem, text)
     index: dict[str, int | None] = {}
     concepts: dict[str, str] = {}
     relations: list[tuple[str, list[str]]] = []
-    for number, line in _lines(path):
+    for number, line in _lines(path, encoding):
         id, _, rest = line.partition("\t")
         fields, _, quote = rest.partition("\t")
         kind, *args = fields.split(" ") if fields else [""]
@@ -318,10 +357,11 @@ def _brat_document(path: Path, text: str) -> SourceDocument:
     return document
 
 
-def read_bioc(path: Path) -> Iterator[SourceDocument]:
+def read_bioc(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
     """Read BioC, XML or JSON: a collection, lists of them, PubTator 3's answers, JSON lines."""
-    content = path.read_bytes()
-    documents = _bioc_xml(path) if content.lstrip()[:6].find(b"<") >= 0 else _bioc_json(path)
+    with path.open("rb") as file:
+        is_xml = b"<" in file.read(64).lstrip()[:6]
+    documents = _bioc_xml(path) if is_xml else _bioc_json(path, encoding)
     for number, source in enumerate(documents, 1):
         try:
             document = _bioc_document(source, f"{path.stem}-{number}")
@@ -353,12 +393,12 @@ def _bioc_node(element: ElementTree.Element) -> dict[str, Any]:
     return node
 
 
-def _bioc_json(path: Path) -> Iterator[dict[str, Any]]:
-    text = _read_text(path)
+def _bioc_json(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
+    text = _read_text(path, encoding)
     try:
         values = [json.loads(text)]
-    except json.JSONDecodeError:
-        values = [value for _, value in _json_lines(path, "bioc")]
+    except (RecursionError, ValueError):
+        values = [value for _, value in _json_lines(path, "bioc", encoding)]
     while values:
         value = values.pop(0)
         if isinstance(value, dict) and "passages" in value:
@@ -447,37 +487,117 @@ def _lay_out(
     return text, mentions
 
 
-def read_jsonl(path: Path) -> Iterator[SourceDocument]:
-    """Read JSON lines: {"id", "text", "entities": [[start, end, label], ...], "relations":
-    [[type, head, tail], ...]}, where head and tail are the index of an entity or a concept id.
-    Optional: "ids", a concept id an entity, and "discontinuous", indices of entities with gaps.
+def read_jsonl(path: Path, encoding: str = UTF8, format: str = "jsonl") -> Iterator[SourceDocument]:
+    """Read JSON lines, of one of three layouts each:
+
+    - our own: {"id", "text", "entities": [[start, end, label], ...], "relations": [[type, head,
+      tail], ...]}, where head and tail are the index of an entity or a concept id. Optional:
+      "ids", a concept id an entity, and "discontinuous", indices of entities with gaps.
+    - doccano's: "label" or "labels" in place of "entities"; or, with relations, "entities":
+      [{"id", "start_offset", "end_offset", "label"}, ...] and "relations": [{"from_id", "to_id",
+      "type"}, ...]. "data" may stand in place of "text".
+    - Prodigy's: "spans": [{"start", "end", "label"}, ...] and "relations": [{"head_span",
+      "child_span", "label"}, ...]. Documents whose "answer" is not "accept" are left out, and
+      counted with the one before, or the first.
     """
-    for number, row in _json_lines(path, "jsonl"):
+    waiting: SourceDocument | None = None
+    n_rejected = 0
+    for number, row in _json_lines(path, format, encoding):
         try:
-            if not isinstance(row["text"], str):
-                raise TypeError
-            concepts = row.get("ids") or [""] * len(row["entities"])
-            gaps = set(row.get("discontinuous", []))
-            mentions = [
-                Mention(
-                    ((operator.index(s), operator.index(e)),),
-                    str(label),
-                    concept=str(concept or ""),
-                    has_gaps=i in gaps,
-                )
-                for i, ((s, e, label), concept) in enumerate(
-                    zip(row["entities"], concepts, strict=True)
-                )
-            ]
-            document = SourceDocument(_id_of(row, f"{path.stem}-{number}"), row["text"])
-            document.mentions = mentions
-            for kind, *args in row.get("relations", []):
-                known = [a if isinstance(a, str) or a < len(mentions) else None for a in args]
-                _add_relation(document, str(kind), known)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            expected = '{"id": ..., "text": ..., "entities": [[start, end, label], ...]}'
-            raise _malformed(path, number, "jsonl", expected) from None
-        yield document
+            if row.get("answer", "accept") != "accept":
+                n_rejected += 1
+                continue
+            document = _json_document(row, f"{path.stem}-{number}")
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            reason = str(error) if isinstance(error, _BadRow) else ""
+            raise _malformed(path, number, format, JSONL[format], reason) from None
+        if waiting is not None:
+            waiting.changes[Change.REJECTED] += n_rejected
+            n_rejected = 0
+            yield waiting
+        waiting = document
+    if waiting is not None:
+        waiting.changes[Change.REJECTED] += n_rejected
+        yield waiting
+
+
+class _BadRow(ValueError):
+    """What is wrong with a row, without any of it."""
+
+
+def _json_document(row: dict[str, Any], default_id: str) -> SourceDocument:
+    text = row.get("text", row.get("data"))
+    if not isinstance(text, str):
+        raise _BadRow("There is no text, or it is not a string. ")
+    document = SourceDocument(_id_of(row, default_id), text)
+    if "spans" in row or "answer" in row:
+        _add_prodigy(document, row)
+        return document
+    names = [name for name in ("entities", "label", "labels") if name in row]
+    if not names:
+        raise _BadRow("There are no entities. ")
+    entities = row[names[0]]
+    if not isinstance(entities, list):
+        raise _BadRow("The entities are not a list. ")
+    if any(isinstance(entity, dict) for entity in entities):
+        _add_doccano(document, row)
+        return document
+    concepts = row.get("ids") or [""] * len(entities)
+    gaps = set(row.get("discontinuous", []))
+    if any(not isinstance(entity, list) or len(entity) != 3 for entity in entities):
+        raise _BadRow("An entity is not [start, end, label]. ")
+    for i, ((start, end, label), concept) in enumerate(zip(entities, concepts, strict=True)):
+        place = _place(start, end)
+        document.mentions.append(
+            Mention((place,), str(label), concept=str(concept or ""), has_gaps=i in gaps)
+        )
+    for relation in row.get("relations") or []:
+        if isinstance(relation, dict):  # doccano's, of a document without entities
+            _add_relation(document, "", [None, None])
+            continue
+        kind, *args = relation
+        known = [a if isinstance(a, str) or 0 <= a < len(entities) else None for a in args]
+        _add_relation(document, str(kind), known)
+    return document
+
+
+def _add_doccano(document: SourceDocument, row: dict[str, Any]) -> None:
+    index: dict[Any, int | None] = {}
+    for i, entity in enumerate(row["entities"]):
+        place = _place(entity["start_offset"], entity["end_offset"])
+        document.mentions.append(Mention((place,), str(entity["label"])))
+        index[entity.get("id")] = i
+    for relation in row.get("relations") or []:
+        ends: list[int | str | None] = [index.get(relation[k]) for k in ("from_id", "to_id")]
+        _add_relation(document, str(relation["type"]), ends)
+
+
+def _add_prodigy(document: SourceDocument, row: dict[str, Any]) -> None:
+    index: dict[tuple[int, int, str], int] = {}
+    for i, span in enumerate(_as_list(row.get("spans"))):
+        start, end = place = _place(span["start"], span["end"])
+        document.mentions.append(Mention((place,), str(span["label"])))
+        index[start, end, str(span["label"])] = i
+    for relation in _as_list(row.get("relations")):
+        ends: list[int | str | None] = [
+            index.get((span["start"], span["end"], str(span["label"])))
+            for span in (relation["head_span"], relation["child_span"])
+        ]
+        _add_relation(document, str(relation["label"]), ends)
+
+
+def _place(start: Any, end: Any) -> tuple[int, int]:
+    if any(isinstance(at, bool) or not isinstance(at, int) for at in (start, end)):
+        raise _BadRow("Start or end of an entity is not a whole number. ")
+    return start, end
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise _BadRow("The entities or relations are not a list. ")
+    return value
 
 
 def _id_of(source: dict[str, Any], default: str) -> str:
@@ -508,38 +628,51 @@ def _columns(line: str) -> list[str]:
     return [column.strip() for column in line.split("\t")] if "\t" in line else line.split()
 
 
-def _read_text(path: Path, encoding: str = "utf-8-sig") -> str:
+def _read_text(path: Path, encoding: str) -> str:
     try:
-        return path.read_bytes().decode(encoding)
-    except UnicodeDecodeError:
-        raise ValueError(Errors.OM204.format(path=path)) from None
+        return decode(path.read_bytes(), encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(Errors.OM629.format(path=path, encoding=error.encoding)) from None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     """Lines and their numbers. A line ends at LF or CR LF, at nothing else that Unicode has."""
-    for number, line in enumerate(_read_text(path).split("\n"), 1):
+    for number, line in enumerate(_read_text(path, encoding).split("\n"), 1):
         yield number, line.removesuffix("\r")
 
 
-def _json_lines(path: Path, format: str) -> Iterator[tuple[int, Any]]:
-    for number, line in _lines(path):
+def _json_lines(path: Path, format: str, encoding: str) -> Iterator[tuple[int, Any]]:
+    for number, line in _lines(path, encoding):
         if line.strip():
             try:
                 value = json.loads(line)
-            except json.JSONDecodeError:
+            except (RecursionError, ValueError):
                 raise _malformed(path, number, format, "JSON") from None
             yield number, value
 
 
-def _malformed(path: Path, number: int, format: str, expected: str) -> ValueError:
-    error = Errors.OM063.format(path=path, number=number, format=format, expected=expected)
-    return ValueError(error)
+def _malformed(path: Path, number: int, format: str, expected: str, reason: str = "") -> ValueError:
+    return ValueError(
+        Errors.OM063.format(
+            path=path, number=number, format=format, reason=reason, expected=expected
+        )
+    )
 
 
-READERS: dict[str, Callable[[Path], Iterator[SourceDocument]]] = {
+# The formats of JSON lines, and what a line of them is.
+JSONL = {
+    "jsonl": '{"id": ..., "text": ..., "entities": [[start, end, label], ...]}',
+    "doccano": '{"text": ..., "label": [[start, end, label], ...]}, or with "entities": '
+    '[{"start_offset": ..., "end_offset": ..., "label": ...}, ...]',
+    "prodigy": '{"text": ..., "spans": [{"start": ..., "end": ..., "label": ...}, ...], '
+    '"answer": "accept"}',
+}
+READERS: dict[str, Callable[..., Iterator[SourceDocument]]] = {
     "iob": read_iob,
     "pubtator": read_pubtator,
     "bioc": read_bioc,
     "brat": read_brat,
     "jsonl": read_jsonl,
+    "doccano": partial(read_jsonl, format="doccano"),
+    "prodigy": partial(read_jsonl, format="prodigy"),
 }

@@ -336,7 +336,7 @@ def test_entities_cover_their_mentions(nlp, data: st.DataObject):
     ("output", "options", "message"),
     [
         ("o.spacy", "--lang klingon", "klingon"),
-        ("o.spacy", "-f xml", "[OM060]"),
+        ("o.spacy", "-f pubtatr", "[OM060] Unknown corpus format 'pubtatr'. Did you mean"),
         ("o.spacy", "-r DRUG", "[OM067]"),
         ("a.pubtator", "", "[OM068]"),
     ],
@@ -439,3 +439,125 @@ def test_command_says_that_there_is_nothing_to_learn(tmp_path: Path):
     path.write_text(PUBTATOR, encoding="utf8")
     args = ["convert", str(path), str(tmp_path / "out.spacy"), "--type", "Gene"]
     assert "No mention was taken" in CliRunner().invoke(openmed_cli, args).stdout
+
+
+# doccano and Prodigy
+
+
+def to_json_lines(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf8")
+    return path
+
+
+DOCCANO = {"id": 3, "text": "Insulin for diabetes", "label": [[0, 7, "Drug"], [12, 20, "Problem"]]}
+
+
+@pytest.mark.parametrize("key", ["label", "labels", "entities"])
+def test_doccano(nlp, tmp_path, key):
+    row = {("entities" if k == key else k): v for k, v in DOCCANO.items() if k != "label"}
+    row[key] = DOCCANO["label"]
+    path = to_json_lines(tmp_path / "a.jsonl", {**row, key: []}, row)
+    ((name, format),), _ = find_inputs(tmp_path)
+    _, (doc, changes) = convert(nlp, name, format)
+    assert [(ent.text, ent.label_) for ent in doc.ents] == [
+        ("Insulin", "Drug"),
+        ("diabetes", "Problem"),
+    ]
+    assert doc.user_data["id"] == "3"
+    assert (path, changes) == (name, {})
+
+
+def test_doccano_with_relations(nlp, tmp_path):
+    row = {
+        "id": 3,
+        "text": "Insulin for diabetes",
+        "entities": [
+            {"id": 91, "label": "Drug", "start_offset": 0, "end_offset": 7},
+            {"id": 90, "label": "Problem", "start_offset": 12, "end_offset": 20},
+        ],
+        "relations": [
+            {"id": 1, "from_id": 91, "to_id": 90, "type": "treats"},
+            {"id": 2, "from_id": 91, "to_id": 4, "type": "treats"},
+        ],
+        "Comments": [],
+    }
+    empty = {**row, "entities": [], "relations": []}
+    path = to_json_lines(tmp_path / "a.jsonl", empty, row)
+    assert detect_format(path) == "doccano"
+    _, (doc, changes) = convert(nlp, path, "doccano")
+    ((kind, head, tail),) = doc.user_data["relations"]
+    spans = doc.spans[GOLD_KEY]
+    assert (kind, spans[head].text, spans[tail].text) == ("treats", "Insulin", "diabetes")
+    assert changes == {Change.UNRESOLVED: 1}
+
+
+def test_prodigy_leaves_out_what_was_not_accepted(nlp, tmp_path):
+    spans = [{"start": 0, "end": 7, "label": "Drug"}, {"start": 12, "end": 20, "label": "Problem"}]
+    row = {"text": "Insulin for diabetes", "_input_hash": 5, "answer": "accept", "spans": spans}
+    row["relations"] = [{"head_span": spans[0], "child_span": spans[1], "label": "treats"}]
+    others = [{**row, "answer": answer} for answer in ("reject", "ignore")]
+    path = to_json_lines(tmp_path / "a.jsonl", others[0], row, others[1], {**row, "spans": []})
+    assert detect_format(path) == "prodigy"
+    (doc, changes), (second, more) = convert(nlp, path, "prodigy")
+    assert [ent.text for ent in doc.ents] == ["Insulin", "diabetes"]
+    assert doc.user_data["relations"] == [["treats", 0, 1]]
+    assert changes == {Change.REJECTED: 2}
+    assert not second.ents
+    assert more == {Change.UNRESOLVED: 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"text": "secret", "label": ["secret"]}, "An entity is not [start, end, label]."),
+        ({"text": "secret", "label": "secret"}, "The entities are not a list."),
+        ({"text": "secret", "spans": [{"start": "0", "end": 3, "label": "X"}]}, "whole number"),
+        ({"text": ["secret"], "answer": "accept"}, "There is no text, or it is not a string."),
+        ({"text": "secret", "meta": {}}, "There are no entities."),
+        ({"text": "secret", "spans": [{"start": 0}]}, "Expected"),
+        (["secret"], "Expected"),
+    ],
+)
+def test_row_that_is_malformed_is_named_without_its_text(nlp, tmp_path, row, reason):
+    path = to_json_lines(tmp_path / "a.jsonl", DOCCANO, row)
+    with pytest.raises(ValueError, match="OM063.*line 2") as error:
+        convert(nlp, path, "jsonl")
+    assert reason in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_json_that_is_nested_too_deeply(nlp, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "", "entities": []}\n' + "[" * 100_000, encoding="utf8")
+    for format in ("jsonl", "bioc"):
+        with pytest.raises(ValueError, match="OM063"):
+            convert(nlp, path, format)
+
+
+def test_command_reads_other_encodings(tmp_path: Path):
+    path, output = tmp_path / "a.pubtator", tmp_path / "out.spacy"
+    path.write_bytes(PUBTATOR.replace("Aspirin", "Ménière").encode("cp1252"))
+    args = ["convert", str(path), str(output)]
+    result = CliRunner().invoke(openmed_cli, args)
+    assert "OM629" in result.output
+    assert CliRunner().invoke(openmed_cli, [*args, "--encoding", "cp1252"]).exit_code == 0
+    (doc, _) = DocBin().from_disk(output).get_docs(spacy.blank("en").vocab)
+    assert doc[0].text == "Ménière"
+    assert "OM531" in CliRunner().invoke(openmed_cli, [*args, "--encoding", "cp999"]).output
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks_of_corpora(nlp, tmp_path, encoding):
+    path = tmp_path / "a.pubtator"
+    path.write_bytes(PUBTATOR.encode(encoding))
+    assert detect_format(path) == "pubtator"
+    (doc, changes), _ = convert(nlp, path, "pubtator")
+    assert [ent.text for ent in doc.ents] == ["Aspirin", "asthma"]
+    assert not changes
+
+
+def test_byte_order_mark_of_brat_texts(nlp, tmp_path):
+    (tmp_path / "a.txt").write_bytes("Gout".encode("utf-8-sig"))
+    (tmp_path / "a.ann").write_bytes("T1\tDisease 0 4\tGout\n".encode("utf-8-sig"))
+    ((doc, changes),) = convert(nlp, tmp_path, "brat")
+    assert ([ent.text for ent in doc.ents], changes) == (["Gout"], {})

@@ -402,20 +402,61 @@ def test_command_threshold(pipeline: Path):
     assert report["unlinked"] == []
 
 
-def test_command_says_what_is_wrong(pipeline: Path, tmp_path: Path):
+def fail_some(*args: object) -> list[dict]:
+    """Run a command that ends well for some patients only."""
+    result = CliRunner().invoke(openmed_cli, ["hcc", *map(str, args)])
+    assert result.exit_code == 3, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_command_without_notes(tmp_path: Path):
     assert "[OM336]" in fail(tmp_path)
-    notes = tmp_path / "notes.jsonl"
-    for content, code in (
-        ('{"text": "CHF"}\n{"note": 1}', "OM335"),
-        ("{", "OM335"),
-        ("[1]", "OM335"),
-        ('{"patient": 1, "age": 7, "text": ""}\n{"patient": 1, "age": 8, "text": ""}', "OM337"),
-        ('{"age": 70, "text": "CHF"}', "OM333"),
-    ):
-        notes.write_text(content, encoding="utf8")
-        assert code in fail(notes, "-P", pipeline)
-    notes.write_bytes(b"\xff")
-    assert "OM204" in fail(notes, "-P", pipeline)
+
+
+@pytest.mark.parametrize(
+    ("line", "patient", "code"),
+    [
+        (b'{"patient": "x", "text": ["secret"]}', "x", "OM335"),
+        (b'{"patient": "x", "note": "secret"}', "x", "OM335"),
+        (b'{"text": "secret', None, "OM335"),
+        (b'["secret"]', None, "OM335"),
+        (b"[" * 100_000, None, "OM335"),
+        (b'{"patient": "x", "text": "secret \\udead"}', "x", "OM532"),
+        (b'{"patient": "x", "text": "secret \xff"}', "x", "OM501"),
+        (b'{"patient": "x", "text": "secret", "age": 70}', "x", "OM333"),
+        (b'{"patient": "x", "text": "secret", "age": 7, "sex": "F"}', "x", "OM337"),
+    ],
+)
+def test_patient_whose_note_is_bad(
+    pipeline: Path, tmp_path: Path, line: bytes, patient: str | None, code: str
+):
+    path = tmp_path / "notes.jsonl"
+    other = b'{"patient": "x", "text": "CHF", "age": 8}\n' if code == "OM337" else b""
+    path.write_bytes(other + line + b'\n\n{"patient": "y", "text": "CHF"}\n')
+    bad, good = fail_some(path, "-P", pipeline)
+    assert bad.keys() == {"patient", "error"}
+    assert bad["patient"] == (patient or f"{path}:1")
+    assert bad["error"].startswith(f"[{code}]")
+    assert "secret" not in bad["error"]
+    assert [row["code"] for row in good["codes"]] == ["I50.9"]
+
+
+def test_patient_with_a_good_and_a_bad_note_has_no_report(pipeline: Path, tmp_path: Path):
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"patient": 1, "text": "CHF"}\n{"patient": 1, "text": null}\n', "utf8")
+    [report] = fail_some(path, "-P", pipeline)
+    assert report.keys() == {"patient", "error"}
+    assert "line 2" in report["error"]
+
+
+def test_notes_in_other_encodings(pipeline: Path, tmp_path: Path):
+    (tmp_path / "a.txt").write_bytes("CHF, é".encode("cp1252"))
+    (tmp_path / "b.txt").write_bytes("CHF, é".encode("utf-16"))
+    bad, good = fail_some(tmp_path, "-P", pipeline)
+    assert (bad["patient"], bad["error"][:7]) == ("a", "[OM501]")
+    assert [row["code"] for row in good["codes"]] == ["I50.9"]
+    reports = run(tmp_path, "-P", pipeline, "--encoding", "cp1252")
+    assert [[row["code"] for row in report["codes"]] for report in reports] == [["I50.9"]] * 2
 
 
 def test_notes_without_a_patient_are_of_different_ones(tmp_path: Path):

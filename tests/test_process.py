@@ -56,19 +56,19 @@ def names(rows: list[dict]) -> list[list[str] | None]:
     ]
 
 
-def write(folder: Path, form: str, texts: list[str], **columns: list) -> Path:
-    """Write texts in one of the forms of input."""
-    path = folder / f"notes.{form}"
+def write(folder: Path, format: str, texts: list[str], **columns: list) -> Path:
+    """Write texts in one of the formats of input."""
+    path = folder / f"notes.{format}"
     table = pa.table({"text": texts, **columns})
-    if form == "parquet":
+    if format == "parquet":
         parquet.write_table(table, path)
-    elif form == "csv":
+    elif format == "csv":
         csv.write_csv(table, path)
-    elif form == "arrow":
+    elif format == "arrow":
         feather.write_feather(table, path)
-    elif form == "jsonl":
+    elif format == "jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()), "utf8")
-    elif form == "spacy":
+    elif format == "spacy":
         nlp = spacy.blank("en")
         docs = DocBin(store_user_data=True)
         for row in table.to_pylist():
@@ -84,21 +84,27 @@ def write(folder: Path, form: str, texts: list[str], **columns: list) -> Path:
     return path
 
 
-@pytest.mark.parametrize("form", ["parquet", "csv", "arrow", "jsonl", "spacy", "txt"])
-def test_forms_of_input(pipeline: Path, tmp_path: Path, form: str):
-    path = write(tmp_path, form, TEXTS)
+def errors(folder: Path) -> list[str | None]:
+    """The code of the error of each row, and where the row is."""
+    found = [row["error"] for row in read(folder)]
+    return [error and f"{error[1:6]} {error[error.rindex('(') :]}" for error in found]
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv", "arrow", "jsonl", "spacy", "txt"])
+def test_formats_of_input(pipeline: Path, tmp_path: Path, format: str):
+    path = write(tmp_path, format, TEXTS)
     printed = run(pipeline, path, tmp_path / "out")
     assert "4 rows, 3 entities" in printed
     rows = read(tmp_path / "out")
     assert names(rows) == FOUND
-    ids = [f"{i}.txt" for i in range(4)] if form == "txt" else [0, 1, 2, 3]
+    ids = [f"{i}.txt" for i in range(4)] if format == "txt" else [0, 1, 2, 3]
     assert [row["id"] for row in rows] == ids
 
 
-@pytest.mark.parametrize("form", ["parquet", "csv", "arrow", "jsonl", "spacy"])
-def test_ids_and_columns_are_kept(pipeline: Path, tmp_path: Path, form: str):
+@pytest.mark.parametrize("format", ["parquet", "csv", "arrow", "jsonl", "spacy"])
+def test_ids_and_columns_are_kept(pipeline: Path, tmp_path: Path, format: str):
     columns = {"id": list("abcd"), "ward": ["x", "y", "x", "z"]}
-    path = write(tmp_path, form, TEXTS, **columns)
+    path = write(tmp_path, format, TEXTS, **columns)
     run(pipeline, path, tmp_path / "one", "--columns", "ward")
     rows = read(tmp_path / "one")
     assert [row["id"] for row in rows] == columns["id"]
@@ -174,7 +180,322 @@ def test_more_processes_give_the_same(pipeline: Path, tmp_path: Path):
     assert read(tmp_path / "two") == read(tmp_path / "one")
 
 
+# Rows and files that can't be read
+
+
+def test_bad_lines_cost_themselves_only(pipeline: Path, tmp_path: Path):
+    path = tmp_path / "notes.jsonl"
+    path.write_bytes(
+        b"secret, and not JSON\n"
+        b'{"id": 5, "text": "Had asthma."}\n'
+        b"\n"
+        b'{"id": 6, "text": "secret \\udc00"}\n'
+        b'{"id": 7, "text": null}\n'
+        b'{"id": 8, "text": ["secret"]}\n'
+        b'{"id": 9, "note": "secret"}\n'
+        b'["secret"]\n' + b"[" * 100_000 + b'\n{"id": 10, "text": "secret \xff"}\n'
+        b'{"id": 6, "text": "\\u0000 Aspirin"}\n'
+    )
+    printed = run(pipeline, path, tmp_path / "out", code=3)
+    rows = read(tmp_path / "out")
+    assert names(rows) == [None, ["asthma"], *[None] * 7, ["Aspirin"]]
+    assert [row["id"] for row in rows] == [None, *"56789", None, None, "10", "6"]
+    assert errors(tmp_path / "out") == [
+        "OM513 (notes.jsonl, row 1, line 1)",
+        None,
+        "OM532 (notes.jsonl, row 3, line 4)",
+        "OM500 (notes.jsonl, row 4, line 5)",
+        "OM500 (notes.jsonl, row 5, line 6)",
+        "OM624 (notes.jsonl, row 6, line 7)",
+        "OM513 (notes.jsonl, row 7, line 8)",
+        "OM513 (notes.jsonl, row 8, line 9)",
+        "OM501 (notes.jsonl, row 9, line 10)",
+        None,
+    ]
+    assert "3 rows: [OM513]" in printed
+    assert "secret" not in printed + str([row["error"] for row in rows])
+
+
+def test_bad_rows_of_csv_cost_themselves_only(pipeline: Path, tmp_path: Path):
+    path = tmp_path / "notes.csv"
+    path.write_text(
+        "id,text\n"
+        "007,Had asthma.\n"
+        "b,secret, and more\n"
+        "secret\n"
+        "\n"
+        'c,"not closed, secret\n'
+        'd,He said "aspirin"\n'
+        'e,"two\nlines, ""asthma"""\n',
+        "utf8",
+    )
+    printed = run(pipeline, path, tmp_path / "out", code=3)
+    rows = read(tmp_path / "out")
+    assert names(rows) == [["asthma"], None, None, None, ["aspirin"], ["asthma"]]
+    assert [row["id"] for row in rows] == ["007", None, None, None, "d", "e"]
+    assert errors(tmp_path / "out")[1:4] == [
+        "OM533 (notes.csv, row 2, line 3)",
+        "OM533 (notes.csv, row 3, line 4)",
+        "OM534 (notes.csv, row 4, line 6)",
+    ]
+    assert "secret" not in printed + str(rows)
+
+
+def test_quote_that_is_never_closed(pipeline: Path, tmp_path: Path):
+    path = tmp_path / "notes.tsv"
+    path.write_text('text\n"not closed\n' + "Had asthma.\n" * 3, "utf8")
+    run(pipeline, path, tmp_path / "out", code=3)
+    assert names(read(tmp_path / "out")) == [None, *[["asthma"]] * 3]
+
+
+def test_text_of_csv_of_millions_of_characters(tmp_path: Path):
+    from spacy_openmed.tables import find_source, read_tables
+
+    text = "a\n" * 1_000_000
+    path = write(tmp_path, "csv", [text, "b"])
+    (table,) = read_tables(find_source(str(path)), 10)
+    assert table["text"].to_pylist() == [text, "b"]
+
+
+@pytest.mark.parametrize("first", ["no JSON", '{"text": 3}', '{"id": 4, "text": "\\ud800"}'])
+def test_bad_first_line_does_not_change_ids(pipeline: Path, tmp_path: Path, first: str):
+    path = tmp_path / "notes.jsonl"
+    path.write_text(f'{first}\n{{"id": 71, "text": "asthma"}}\n', "utf8")
+    run(pipeline, path, tmp_path / "out", "--shard-size", 1, code=3)
+    assert [row["id"] for row in read(tmp_path / "out")][1] == "71"
+
+
+def test_rows_without_an_id_among_others(pipeline: Path, tmp_path: Path):
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"text": "asthma"}\n{"id": 0, "text": "asthma"}\n', "utf8")
+    run(pipeline, path, tmp_path / "out", code=3)
+    rows = read(tmp_path / "out")
+    assert [row["id"] for row in rows] == [None, "0"]
+    assert names(rows) == [None, ["asthma"]]
+    assert errors(tmp_path / "out")[0] == "OM538 (notes.jsonl, row 1, line 1)"
+
+
+def test_ids_that_come_too_late_are_not_dropped(tmp_path: Path):
+    from spacy_openmed.tables import SAMPLE, find_source, read_tables
+
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"text": ""}\n' * SAMPLE + '{"id": "a", "text": "b"}\n', "utf8")
+    (table,) = read_tables(find_source(str(path)), 2 * SAMPLE)
+    assert table["error"].null_count == SAMPLE
+    assert table["error"][-1].as_py().startswith("[OM623]")
+
+
+def test_columns_that_can_not_be_kept(pipeline: Path, tmp_path: Path):
+    path = tmp_path / "notes.jsonl"
+    path.write_text(
+        '{"text": "asthma", "ward": "\\udfff"}\n{"text": "asthma", "ward": {"a": [1]}}\n', "utf8"
+    )
+    run(pipeline, path, tmp_path / "out", "--columns", "ward", code=3)
+    rows = read(tmp_path / "out")
+    assert [row["ward"] for row in rows] == [None, '{"a": [1]}']
+    assert names(rows) == [None, ["asthma"]]
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "spacy"])
+def test_files_that_can_not_be_read_are_a_row_each(pipeline: Path, tmp_path: Path, format: str):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder, format, ["asthma"], id=["x"]).rename(folder / f"b.{format}")
+    for name in "ac":
+        (folder / f"{name}.{format}").write_bytes(b"")
+    if format == "csv":
+        (folder / "d.csv").write_text("id,secret\n1,secret\n", "utf8")
+        (folder / "e.csv").write_text("id,text\n", "utf8")
+    run(pipeline, folder, tmp_path / "out", code=3)
+    rows = read(tmp_path / "out")
+    assert names(rows)[:3] == [None, ["asthma"], None]
+    assert [row["id"] for row in rows][:3] == [None, "x", None]
+    more = ["OM622 (d.csv)"] if format == "csv" else []
+    expected = [f"OM530 (a.{format})", None, f"OM530 (c.{format})", *more]
+    assert errors(tmp_path / "out") == expected
+    assert "secret" not in str(rows)
+
+
+def test_parquet_of_other_types_and_without_the_column(pipeline: Path, tmp_path: Path):
+    for name, table in (
+        ("a", {"text": ["asthma"], "id": [1]}),
+        ("b", {"text": ["asthma"], "id": ["secret"]}),
+        ("c", {"text": ["asthma"]}),
+        ("d", {"text": ["aspirin", None], "id": pa.array([2, 3], pa.int32())}),
+    ):
+        parquet.write_table(pa.table(table), tmp_path / f"{name}.parquet")
+    printed = run(pipeline, tmp_path, tmp_path / "_out", code=3)
+    assert errors(tmp_path / "_out") == [
+        None,
+        "OM625 (b.parquet)",
+        "OM503 (c.parquet)",
+        None,
+        "OM500 (d.parquet, row 2)",
+    ]
+    assert [row["id"] for row in read(tmp_path / "_out")] == [1, None, None, 2, 3]
+    assert "secret" not in printed
+
+
+def test_folder_of_texts_with_another_file(pipeline: Path, tmp_path: Path):
+    folder = write(tmp_path, "txt", ["asthma"])
+    (folder / "README.md").write_text("About the notes", "utf8")
+    assert "1 files left out" in run(pipeline, folder, tmp_path / "out")
+    assert json.loads(run(pipeline, folder, tmp_path / "out", "--json"))["files_left_out"] == 1
+    (folder / "notes.csv").write_text("text\n", "utf8")
+    assert "OM512" in run(pipeline, folder, tmp_path / "two", code=1)
+
+
+def test_rows_of_a_csv_without_a_header_are_not_told(pipeline: Path, tmp_path: Path):
+    path = tmp_path / "notes.csv"
+    path.write_text("Jane,Placeholder has HIV\n", "utf8")
+    printed = run(pipeline, path, tmp_path / "out", code=1)
+    assert "OM622" in printed
+    assert not {"Jane", "Placeholder"} & {*printed.replace(",", " ").split()}
+    path.write_text("id;text\n1;asthma\n", "utf8")
+    assert "The delimiter may be ';'" in run(pipeline, path, tmp_path / "out", code=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("a.csv", "id;text\n1;Asthma, é\n".encode(), ["--delimiter", ";"]),
+        ("a.tsv", "id\ttext\n1\tAsthma, é\n".encode(), []),
+        ("a.txt", "id\ttext\n1\tAsthma, é\n".encode(), ["-f", "csv", "--delimiter", "tab"]),
+        ("a.tsv", "id\ttext\n1\tAsthma, é\n".encode("cp1252"), ["--encoding", "windows-1252"]),
+        ("a.jsonl", '{"text": "Asthma, é"}\n'.encode("utf-8-sig"), []),
+        ("a.jsonl", '{"text": "Asthma, é"}\n'.encode("latin1"), ["--encoding", "latin1"]),
+        ("a.csv", 'text\n"Asthma, é"\n'.encode("utf-16"), []),
+        ("a.txt", "Asthma, é".encode("utf-8-sig"), ["--encoding", "cp1252"]),
+        ("a.txt", "Asthma, é".encode("utf-16-be"), ["--encoding", "utf-16-be"]),
+        ("-", '{"text": "Asthma, é"}\n'.encode("utf-8-sig"), []),
+        ("-", "id|text\n1|Asthma, é\n".encode(), ["-f", "csv", "--delimiter", "|"]),
+    ],
+)
+def test_delimiters_and_encodings(
+    pipeline: Path, tmp_path: Path, name: str, content: bytes, options: list[str]
+):
+    source: Path | str = name
+    if name != "-":
+        source = tmp_path / name
+        source.write_bytes(content)
+    run(pipeline, source, tmp_path / "out", "--columns", "text", *options, input=content)
+    (row,) = read(tmp_path / "out")
+    assert row["text"] == "Asthma, é"
+    assert [(e["start"], e["text"]) for e in row["entities"]] == [(0, "Asthma")]
+
+
 # Going on
+
+
+def test_killed_while_the_manifest_was_written(pipeline: Path, tmp_path: Path):
+    path = write(tmp_path, "parquet", TEXTS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f".{MANIFEST}").write_text('{"pipel', "utf8")
+    run(pipeline, path, tmp_path / "out")
+    assert names(read(tmp_path / "out")) == FOUND
+    assert not list(tmp_path.glob("out/.*"))
+
+
+def test_manifest_that_is_damaged(pipeline: Path, tmp_path: Path):
+    path = write(tmp_path, "parquet", TEXTS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / MANIFEST).write_bytes(b"")
+    run(pipeline, path, tmp_path / "out")
+    (tmp_path / "out" / MANIFEST).write_text('{"pipel', "utf8")
+    assert "OM621" in run(pipeline, path, tmp_path / "out", code=1)
+    run(pipeline, path, tmp_path / "out", "--force")
+
+
+def test_shards_that_are_damaged_are_made_again(pipeline: Path, tmp_path: Path):
+    path = write(tmp_path, "parquet", TEXTS)
+    run(pipeline, path, tmp_path / "out", "--shard-size", 2)
+    (tmp_path / "out" / "part-00000.parquet").write_bytes(b"")
+    (tmp_path / "out" / "_part-00001.json").write_text('{"rows', "utf8")
+    assert "4 rows, 3 entities" in run(pipeline, path, tmp_path / "out", "--shard-size", 2)
+    assert names(read(tmp_path / "out")) == FOUND
+
+
+def test_disk_that_is_full(pipeline: Path, tmp_path: Path):
+    resource = pytest.importorskip("resource")
+    path = write(tmp_path, "jsonl", [*TEXTS, "asthma " * 1000])
+    args = [pipeline, path, tmp_path / "out", "--shard-size", 4, "--to", "jsonl"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        printed = run(*args, code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "OM536" in printed
+    assert "asthma" not in printed
+    done = tmp_path / "out" / "part-00000.jsonl"
+    time_of_first = done.stat().st_mtime_ns
+    assert "5 rows, 1,003 entities" in run(*args)
+    assert done.stat().st_mtime_ns == time_of_first
+    assert not list(tmp_path.glob("out/.*"))
+
+
+def test_folder_that_can_not_be_made(pipeline: Path, tmp_path: Path):
+    path = write(tmp_path, "parquet", TEXTS)
+    for output in (path, path / "out"):
+        assert "OM536" in run(pipeline, path, output, code=1)
+
+
+def test_nothing_is_written_before_the_engine_and_the_texts_are_there(
+    keyword_checkpoint: Path, pipeline: Path, tmp_path: Path
+):
+    path = write(tmp_path, "jsonl", TEXTS)
+    # ONNX Runtime has no bf16; where it is not installed, that is what is wrong.
+    make_nlp(keyword_checkpoint).to_disk(tmp_path / "saved")
+    config = tmp_path / "saved" / "config.cfg"
+    text = config.read_text("utf8").replace('precision = "fp32"', 'precision = "bf16"')
+    config.write_text(text.replace('engine = "torch"', 'engine = "onnx"'), "utf8")
+    run(tmp_path / "saved", path, tmp_path / "out", code=1)
+    run(pipeline, path, tmp_path / "out", "--text-column", "note", code=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_device_is_the_same_job(keyword_checkpoint: Path, tmp_path: Path):
+    from spacy_openmed.batch import Annotator, to_model
+    from spacy_openmed.process import Job
+    from spacy_openmed.tables import find_source
+
+    source = find_source(str(write(tmp_path, "jsonl", TEXTS)))
+    model = to_model({"model": {"name": str(keyword_checkpoint), "precision": "fp32"}})
+    jobs = [Job(Annotator(model, device=name), source, None, "out") for name in (None, "cpu")]
+    assert jobs[0].manifest() == jobs[1].manifest()
+
+
+@pytest.mark.filterwarnings("ignore:.OM901")
+def test_weights_that_are_rounded_for_a_device_hash_alike(keyword_checkpoint: Path):
+    from spacy_openmed.checkpoint import Source, load_checkpoint
+    from spacy_openmed.engines import EngineSettings
+    from spacy_openmed.engines import fingerprint as hash_weights
+
+    hashes = {
+        hash_weights(load_checkpoint(Source(str(keyword_checkpoint)), settings).stored_weights)
+        for settings in (EngineSettings(device="cpu", precision=p) for p in ("fp32", "bf16"))
+    }
+    assert len(hashes) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_process", [1, 2])
+def test_interrupted_and_resumed(pipeline: Path, tmp_path: Path, n_process: int):
+    path = write(tmp_path, "parquet", TEXTS * 500)
+    command = [sys.executable, "-m", "spacy", "openmed", "process", pipeline, path]
+    command += [tmp_path / "out", "--shard-size", "40", "--n-process", n_process]
+    process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("out/part-*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, log = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"OM628" in output
+    assert b"Traceback" not in log
+    assert "2,000 rows, 1,500 entities" in run(*command[5:-2])
 
 
 @pytest.mark.slow
@@ -270,7 +591,8 @@ def test_folder_with_something_else_is_left_alone(pipeline: Path, tmp_path: Path
 def test_strict_stops_at_the_first_error(pipeline: Path, tmp_path: Path):
     path = write(tmp_path, "parquet", [*TEXTS, None, *TEXTS])
     printed = run(pipeline, path, tmp_path / "out", "--strict", "--shard-size", 4, code=1)
-    assert "[OM517] Among rows 4 to 7: [OM500]" in printed
+    assert "[OM517]" in printed
+    assert "[OM500] The text is of type null, not a string. (notes.parquet, row 5)" in printed
     assert names(read(tmp_path / "out")) == FOUND
 
 
@@ -286,7 +608,13 @@ def test_strict_stops_at_the_first_error(pipeline: Path, tmp_path: Path):
         (["PIPELINE", "EMPTY", "OUT"], "OM511"),
         (["PIPELINE", "UNKNOWN", "OUT"], "OM512"),
         (["PIPELINE", "-", "OUT", "--format", "parquet"], "OM514"),
-        (["PIPELINE", "IN", "OUT", "--to", "xml"], "OM519"),
+        (["PIPELINE", "IN", "OUT", "--to", "jsnol"], "Did you mean 'jsonl'?"),
+        (["PIPELINE", "IN", "OUT", "--format", "parqet"], "Did you mean 'parquet'?"),
+        (["PIPELINE", "-", "OUT", "--encoding", "cp12522"], "Did you mean 'cp1252'"),
+        (["PIPELINE", "-", "OUT", "--encoding", "base64"], "OM531"),
+        (["PIPELINE", "IN", "OUT", "--encoding", "utf8"], "OM620"),
+        (["PIPELINE", "-", "OUT", "--delimiter", ";"], "OM620"),
+        (["PIPELINE", "-", "OUT", "-f", "csv", "--delimiter", "::"], "OM535"),
         (["PIPELINE", "IN", "OUT", "--text-column", "note"], "OM503"),
         (["PIPELINE", "IN", "OUT", "--columns", "ward"], "OM503"),
         (["IN", "OUT", "-d", "astrology"], "OM1"),

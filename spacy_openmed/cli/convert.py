@@ -10,6 +10,7 @@ from wasabi import msg
 from ..convert import GOLD_KEY, to_doc
 from ..errors import Errors
 from ..readers import AUTO, READERS, find_inputs, read_documents
+from ..texts import UTF8
 
 
 def convert_cli(
@@ -24,11 +25,12 @@ def convert_cli(
     n_sents: int = Opt(
         1, "--n-sents", "-n", min=0, help="Sentences a document, of IOB files without"
     ),
+    encoding: str = Opt(UTF8, "--encoding", help="Encoding of the files: cp1252, utf-16, ..."),
     # fmt: on
 ) -> None:
     """
-    Convert an annotated corpus (IOB, PubTator, BioC, brat, JSON lines) to a .spacy file, and
-    print what it holds and what was changed.
+    Convert an annotated corpus (IOB, PubTator, BioC, brat, JSON lines, exports of doccano and
+    Prodigy) to a .spacy file, and print what it holds and what was changed.
 
     EXAMPLE: python -m spacy openmed convert corpus.pubtator train.spacy --type Chemical
     """
@@ -36,7 +38,7 @@ def convert_cli(
         if output_path.suffix != ".spacy":  # or a slip of the hand overwrites the corpus
             raise ValueError(Errors.OM068.format(path=output_path))
         labels = dict(_pair(text) for text in rename)
-        inputs, passed_over = find_inputs(input_path, format)
+        inputs, passed_over = find_inputs(input_path, format, encoding=encoding)
         nlp = spacy.blank(lang)
         nlp.max_length = sys.maxsize  # the limit is for parsers
         docs = DocBin(store_user_data=True)
@@ -45,7 +47,7 @@ def convert_cli(
         changes: Counter[str] = Counter()
         seen: set[str] = set()
         for path, found in inputs:
-            sources = read_documents(path, found, n_sents=n_sents)
+            sources = read_documents(path, found, n_sents=n_sents, encoding=encoding)
             for number, source in enumerate(sources, 1):
                 try:
                     doc, changed = to_doc(

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from spacy.cli._util import Arg, Opt
 from wasabi import msg
 
 from .. import catalogue
-from ..errors import Errors
+from ..errors import Errors, describe
+from ..texts import BROKEN, UTF8, decode, find_encoding, is_unicode, open_lines
 from ._options import SIZES
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
-PATIENT, TEXT = "patient", "text"
+PATIENT, TEXT, ERROR = "patient", "text", "error"
+PATIENTS_WITH_ERRORS = 3  # exit code
 DEMOGRAPHICS = (
     *("age", "sex", "dual_elgbl_cd", "orec", "crec", "new_enrollee", "snp", "low_income"),
 )
@@ -49,6 +52,7 @@ def hcc_cli(
         None, "--pipeline", "-P", help="A pipeline that has openmed_hcc, instead of one made here"
     ),
     size: str = Opt(catalogue.MINI, "--size", "-s", help=f"Size of the checkpoint: {SIZES}"),
+    encoding: str = Opt(UTF8, "--encoding", help="Encoding of the notes: cp1252, utf-16, ..."),
     # fmt: on
 ) -> None:
     """
@@ -56,33 +60,36 @@ def hcc_cli(
     with the evidence of each code. Without age and sex there is no risk score.
 
     EXAMPLE: python -m spacy openmed hcc notes.jsonl --output reports.jsonl
+
+    Exit codes: 0 all done; 1 failed; 3 done, but some patients have an error in place of a report.
     """
     try:
-        lines = [
-            json.dumps(report)
-            for report in _report(
-                list(read_notes(notes)), _make_pipeline(pipeline, size, threshold), historical
-            )
-        ]
-        content = "".join(f"{line}\n" for line in lines)
+        found = list(read_notes(notes, encoding))
+        reports = list(_report(found, _make_pipeline(pipeline, size, threshold), historical))
+        content = "".join(f"{json.dumps(report)}\n" for report in reports)
         if output is not None:
             output.write_text(content, encoding="utf8")
         else:
             sys.stdout.write(content)
     except (ImportError, OSError, ValueError) as err:
         msg.fail(str(err), exits=1)
+    if any(ERROR in report for report in reports):
+        raise typer.Exit(PATIENTS_WITH_ERRORS)
 
 
-def read_notes(path: Path) -> Iterator[Note]:
+def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
     """Read notes.
 
     path (Path): A file or a folder, or "-".
-    YIELDS (dict[str, Any]): Each note, with "text" and "patient".
+    encoding (str): The encoding of the files; a byte-order mark says more.
+    YIELDS (dict[str, Any]): Each note, with "text" and "patient"; one that can't be read has
+        "error" in place of "text".
     RAISES (OSError): If there are none.
-    RAISES (ValueError): If a line is no note.
+    RAISES (ValueError): If there is no such encoding.
     """
+    encoding = find_encoding(encoding)
     if str(path) == "-":
-        yield from _read_lines(path, sys.stdin.buffer.read())
+        yield from _read_lines(path, sys.stdin.buffer, encoding)
         return
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     files = [file for file in files if file.suffix in (".txt", ".jsonl") and file.is_file()]
@@ -90,31 +97,39 @@ def read_notes(path: Path) -> Iterator[Note]:
         raise OSError(Errors.OM336.format(path=path))
     for file in files:
         if file.suffix == ".jsonl":
-            yield from _read_lines(file, file.read_bytes())
+            with file.open("rb") as stream:
+                yield from _read_lines(file, stream, encoding)
         else:
             name = file.relative_to(path).with_suffix("") if path.is_dir() else file.stem
-            yield {PATIENT: str(name), TEXT: _decode(file, file.read_bytes())}
+            try:
+                yield {PATIENT: str(name), TEXT: decode(file.read_bytes(), encoding)}
+            except UnicodeDecodeError as error:
+                problem = Errors.OM501.format(encoding=error.encoding)
+                yield {PATIENT: str(name), ERROR: f"{problem} ({file})"}
 
 
-def _read_lines(path: Path, content: bytes) -> Iterator[Note]:
-    for number, line in enumerate(_decode(path, content).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            note = json.loads(line)
-        except json.JSONDecodeError:
-            note = None
-        if not isinstance(note, dict) or not isinstance(note.get(TEXT), str):
-            raise ValueError(Errors.OM335.format(path=path, number=number, expected=EXPECTED))
-        patient = note.get(PATIENT)
-        yield {**note, PATIENT: f"{path}:{number}" if patient is None else str(patient)}
-
-
-def _decode(path: Path, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(Errors.OM204.format(path=path)) from None
+def _read_lines(path: Path, stream: Any, encoding: str) -> Iterator[Note]:
+    with open_lines(stream, encoding) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                note = json.loads(line)
+            except (RecursionError, ValueError):
+                note = None
+            place = f"{path}:{number}"
+            patient = note.get(PATIENT) if isinstance(note, dict) else None
+            known = {PATIENT: place if patient is None else str(patient)}
+            text = note.get(TEXT) if isinstance(note, dict) else None
+            if BROKEN in line:
+                yield {**known, ERROR: f"{Errors.OM501.format(encoding=lines.encoding)} ({place})"}
+            elif not isinstance(text, str):
+                problem = Errors.OM335.format(path=path, number=number, expected=EXPECTED)
+                yield {**known, ERROR: problem}
+            elif not is_unicode(text):
+                yield {**known, ERROR: f"{Errors.OM532.format(what='text')} ({place})"}
+            else:
+                yield {**note, **known}
 
 
 def _make_pipeline(pipeline: str | None, size: str, threshold: float | None) -> "Language":
@@ -135,23 +150,29 @@ def _make_pipeline(pipeline: str | None, size: str, threshold: float | None) -> 
 
 
 def _report(notes: list[Note], nlp: "Language", historical: bool) -> Iterator[dict[str, Any]]:
+    """A report a patient; an error for one of whom a note can't be read or coded, as a report
+    without it would look complete."""
     from ..hcc import MODELS, calculate, patient_report
 
     patients: dict[str, list[Note]] = {}
     for note in notes:
         patients.setdefault(note[PATIENT], []).append(note)
-    demographics = {patient: _demographics(patient, rows) for patient, rows in patients.items()}
-    for patient, known in demographics.items():  # or say now what is wrong, not after all the work
-        for model in MODELS if known else ():
-            try:
-                calculate([], model, known)
-            except ValueError as error:
-                raise ValueError(f"{error} (Patient '{patient}'.)") from error
     for patient, rows in patients.items():
-        docs = list(nlp.pipe(row[TEXT] for row in rows))
-        yield patient_report(
-            docs, patient=patient, demographics=demographics[patient], historical=historical
-        )
+        if problems := [row[ERROR] for row in rows if ERROR in row and TEXT not in row]:
+            yield {PATIENT: patient, ERROR: problems[0]}
+            continue
+        try:
+            demographics = _demographics(patient, rows)
+            for model in MODELS if demographics else ():  # before the work, not after it
+                calculate([], model, demographics)
+            docs = list(nlp.pipe(row[TEXT] for row in rows))
+            yield patient_report(
+                docs, patient=patient, demographics=demographics, historical=historical
+            )
+        except ImportError:
+            raise
+        except Exception as error:  # of any component
+            yield {PATIENT: patient, ERROR: describe(error)}
 
 
 def _demographics(patient: str, notes: list[Note]) -> dict[str, Any] | None:

@@ -5,15 +5,17 @@ import typer
 from spacy.cli._util import Opt
 from wasabi import msg
 
+from ..catalogue import nearest
 from ..errors import Errors
 from ._options import SIZES, choose_model
 
-ROWS_WITH_ERRORS = 3  # exit code
+ROWS_WITH_ERRORS = 3  # exit codes
+INTERRUPTED = 130
 
 
 PATHS = (
     "MODEL: a pipeline's path or package, left out where --domain, --dataset or --size is given. "
-    "IN: a file or a folder of Parquet, CSV, Arrow, JSONL, .spacy or .txt files, or '-' for "
+    "IN: a file or a folder of Parquet, CSV, TSV, Arrow, JSONL, .spacy or .txt files, or '-' for "
     "standard input (JSONL). OUT: a folder. IN and OUT may be URIs, such as s3://bucket/notes."
 )
 
@@ -25,8 +27,20 @@ def process_cli(
     dataset: list[str] | None = Opt(None, "--dataset", "-D", help="Name of a dataset, repeatable"),
     size: str | None = Opt(None, "--size", "-s", help=f"Size of the checkpoint: {SIZES}"),
     precision: str = Opt("auto", "--precision", help="fp32, bf16, fp16 or int8, without MODEL"),
-    format: str | None = Opt(None, "--format", "-f", help="Form of IN, if no ending says it"),
-    to: str = Opt("parquet", "--to", "-t", help="Form of OUT: parquet, jsonl or spacy"),
+    format: str | None = Opt(
+        None,
+        "--format",
+        "-f",
+        help="Format of IN, if the file ending does not tell: parquet, arrow, csv, tsv, jsonl, "
+        "spacy or txt",
+    ),
+    delimiter: str | None = Opt(
+        None, "--delimiter", help="Character between the columns of CSV, or 'tab'"
+    ),
+    encoding: str | None = Opt(
+        None, "--encoding", help="Encoding of CSV, TSV, JSONL or .txt; else UTF-8: cp1252, utf-16"
+    ),
+    to: str = Opt("parquet", "--to", "-t", help="Format of OUT: parquet, jsonl or spacy"),
     text_column: str = Opt("text", "--text-column", "-tk", help="Column of the texts"),
     id_column: str | None = Opt(
         None, "--id-column", help="Column that says which row is which; else 'id', or numbers"
@@ -46,12 +60,13 @@ def process_cli(
     # fmt: on
 ) -> None:
     """
-    Find the entities of any number of texts. A run that was cut off goes on where it was when the
-    same command is given again.
+    Find the entities of any number of texts. A run that was interrupted goes on where it was when
+    the same command is given again.
 
     EXAMPLE: python -m spacy openmed process notes.parquet found --domain disease
 
-    Exit codes: 0 all done; 1 failed; 3 done, but some rows have an error in place of entities.
+    Exit codes: 0 all done; 1 failed; 3 done, but some rows have an error in place of entities; 130
+    interrupted.
     """
     from tqdm import tqdm
 
@@ -61,7 +76,10 @@ def process_cli(
         from ..tables import count_rows, find_source
 
         if to not in FORMATS:
-            raise ValueError(Errors.OM519.format(format=to, formats=", ".join(FORMATS)))
+            near = nearest(to, FORMATS)
+            raise ValueError(
+                Errors.OM519.format(format=to, nearest=near, formats=", ".join(FORMATS))
+            )
         if len(paths) not in (2, 3):
             raise ValueError(Errors.OM518)
         *model, given, output = paths
@@ -76,7 +94,7 @@ def process_cli(
                 device=f"cuda:{gpu_id}" if gpu_id >= 0 else None,
                 threads=max(1, cores // n_process) if n_process > 1 else 0,
             ),
-            find_source(given, format),
+            find_source(given, format, encoding=encoding, delimiter=delimiter),
             id_column,
             output,
             format=to,
@@ -101,11 +119,16 @@ def process_cli(
                 )
 
             summary = run(job, force=force, tick=tick)
+    except KeyboardInterrupt:
+        msg.fail(Errors.OM628)
+        raise typer.Exit(INTERRUPTED) from None
     except (ImportError, OSError, ValueError) as err:
         msg.fail(str(err), exits=1)
     if as_json:
-        print(json.dumps(summary.to_dict()))
+        print(json.dumps({**summary.to_dict(), "files_left_out": job.source.n_left_out}))
     else:
+        if job.source.n_left_out:
+            msg.warn(f"{job.source.n_left_out:,} files left out: not {job.source.format}")
         print_summary(summary.rows, summary.entities, summary.errors)
     if summary.errors:
         raise typer.Exit(ROWS_WITH_ERRORS)

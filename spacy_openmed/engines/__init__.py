@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,13 +145,13 @@ def made_of(checkpoint: "Checkpoint") -> str:
     settings = checkpoint.settings
     sample = "own-" if settings.calibration is not None else ""
     kind = f"int8-{sample}" if settings.precision == "int8" else "fp32-"
-    return kind + fingerprint(checkpoint.module)
+    return kind + fingerprint(checkpoint.module.state_dict())
 
 
-def fingerprint(module: Any) -> str:
+def fingerprint(state: Mapping[str, Any]) -> str:
     """RETURNS (str): A hash of all weights of a module, whatever format they are stored in."""
     digest = hashlib.blake2b(digest_size=16)
-    for key, value in sorted(module.state_dict().items()):
+    for key, value in sorted(state.items()):
         digest.update(key.encode("utf8"))
         digest.update(np.ascontiguousarray(value.detach().float().cpu().numpy()).data)
     return digest.hexdigest()
