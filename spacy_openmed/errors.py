@@ -171,6 +171,13 @@ class Errors:
         "[OM548] The token (--token-file, or OPENMED_TOKEN) has to be of letters, digits and "
         "-._~+/= alone, and of {least} characters at least."
     )
+    OM650 = "[OM650] The service is shutting down. Try again later, or at another instance."
+    OM651 = (
+        "[OM651] The pipeline's worker has died ({error}), and no text can be answered. "
+        "Restart the service."
+    )
+    OM652 = "[OM652] The pipeline fails on a sample text, and can't be served: {error}"
+    OM653 = "[OM653] The body has keys that /openapi.json does not name."
 
     # Corpora
     OM040 = (
