@@ -20,14 +20,19 @@ SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 INDEX = "model.safetensors.index.json"
 # Fetches what it is told to, into a folder as the command does, or into the cache.
 WORKER = """
-import json, sys, time
+import io, json, sys, time
 from pathlib import Path
 time.sleep = lambda _: None  # the client's pauses before it tries again
 from spacy_openmed.checkpoint import Source, find_folder
 from spacy_openmed.cli.download import download
 
+class Terminal(io.StringIO):
+    isatty = lambda _: True
+
 for line in sys.stdin:
     job = json.loads(line)
+    if job["in_terminal"]:
+        sys.stderr = Terminal()
     try:
         if "folder" in job:
             result = download(job["id"], Path(job["folder"]), revision=job["revision"])
@@ -35,6 +40,9 @@ for line in sys.stdin:
             result = find_folder(Source(job["id"], revision=job["revision"]))
     except OSError as error:
         result = error
+    if job["in_terminal"]:
+        result = sys.stderr.getvalue()
+        sys.stderr = sys.__stderr__
     print(json.dumps(str(result)), flush=True)
 """
 
@@ -75,10 +83,13 @@ Fetch = Callable[..., str]
 
 @pytest.fixture
 def fetch(worker: subprocess.Popen) -> Fetch:
-    """Fetch a repository; gives the folder, "None" or the error's message."""
+    """Fetch a repository; gives the folder, "None" or the error's message; or what is printed in
+    a terminal."""
 
-    def run(id: str, folder: Path | None = None, revision: str | None = None) -> str:
-        job = {"id": id, "revision": revision}
+    def run(
+        id: str, folder: Path | None = None, revision: str | None = None, in_terminal: bool = False
+    ) -> str:
+        job = {"id": id, "revision": revision, "in_terminal": in_terminal}
         assert worker.stdin is not None
         assert worker.stdout is not None
         print(json.dumps({**job, "folder": str(folder)} if folder else job), file=worker.stdin)
@@ -121,6 +132,12 @@ def test_download(hub: Hub, fetch: Fetch, id: str, files: dict[str, bytes], tmp_
     found = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     assert found == files
     assert find_folder(Source(str(tmp_path))) == tmp_path
+
+
+def test_progress_counts_bytes(fetch: Fetch, id: str, tmp_path: Path):
+    printed = fetch(id, tmp_path, in_terminal=True)
+    assert re.search(r": 100%.* [\d.]+k/[\d.]+k \[.*B/s", printed)
+    assert "files" not in printed
 
 
 def test_cache_is_asked_before_the_hub(hub: Hub, fetch: Fetch, id: str, files: dict[str, bytes]):
