@@ -263,11 +263,6 @@ class Errors:
         "[OM640] The checkpoint in '{folder}' is incomplete: its download was interrupted, or is "
         "still running. Run the command again, it keeps the files that are complete: `{command}`."
     )
-    OM641 = (
-        "[OM641] The checkpoint in '{folder}' is incomplete: {missing} is missing. If it was "
-        "downloaded, run `python -m spacy openmed download` with this folder again; if it was "
-        "copied, copy it again."
-    )
     OM642 = (
         "[OM642] '{folder}' holds a part of another download. Complete it with `{command}`, choose "
         "another folder, or delete this one."
@@ -356,7 +351,7 @@ class Errors:
 
 
 class HubReasons:
-    """Why the hub gave no checkpoint, in OM001 and OM200."""
+    """Why the hub gave no checkpoint, or not all of it, in OM001, OM013 and OM200."""
 
     OFFLINE = "the hub may not be asked; make sure that HF_HUB_OFFLINE is not set, or is 0"
     NO_ID = "this is not the id of a repository on the Hugging Face hub (OWNER/NAME)"
@@ -383,6 +378,10 @@ class HubReasons:
     NOT_WRITTEN = "files can't be written: {error}"
     NO_HUB = "what answers at {endpoint} is not a Hugging Face hub ({kind}); check HF_ENDPOINT"
     CUT = "the connection to {endpoint} failed or was cut ({kind}); check the network and try again"
+    LACKING = (
+        "it lacks {missing}; run `python -m spacy openmed download` again if it was downloaded "
+        "into this folder, which keeps the files that are complete"
+    )
 
 
 class Warnings:

@@ -65,7 +65,8 @@ def check_complete(folder: Path) -> None:
     if marker is not None:
         raise OSError(Errors.OM640.format(folder=folder, command=_command(marker, folder)))
     if missing := find_missing(folder):
-        raise OSError(Errors.OM641.format(folder=folder, missing=", ".join(missing)))
+        why = HubReasons.LACKING.format(missing=", ".join(missing))
+        raise OSError(Errors.OM013.format(name=folder, error=why))
 
 
 def download(id: str, folder: Path, revision: str | None, patterns: Sequence[str]) -> None:

@@ -235,7 +235,7 @@ def test_folder_without_a_part_of_the_weights(
     """As it was left before downloads left a mark, or as it was copied."""
     for name in {*files} - {SHARDS[1]}:
         (tmp_path / name).write_bytes(files[name])
-    with pytest.raises(OSError, match=f"OM641.*{SHARDS[1]} is missing"):
+    with pytest.raises(OSError, match=f"OM013.*lacks {SHARDS[1]}.*download` again"):
         find_folder(Source(str(tmp_path)))
     assert fetch(id, tmp_path) == "None"
     assert find_folder(Source(str(tmp_path))) == tmp_path
