@@ -18,6 +18,7 @@ import srsly
 from .decoding import split_tag
 from .engines import Engine, EngineSettings, make_engine, quiet_transformers
 from .errors import Errors
+from .hub import HubError, check_complete, download_to_cache, find_missing
 from .windows import Pieces, plan_batches, plan_windows
 
 WEIGHTS = "model.safetensors"
@@ -492,36 +493,35 @@ def find_folder(source: Source) -> Path:
 
     source (Source): Where it is from.
     RETURNS (Path): The folder.
-    RAISES (OSError): If it is not to be had.
+    RAISES (OSError): If it is not to be had, or incomplete.
     """
     if source.is_folder:
+        check_complete(Path(source.name))
         return Path(source.name)
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import HFValidationError
 
-    def fetch(local_files_only: bool) -> Path:
-        return Path(
+    try:
+        folder = Path(
             snapshot_download(
                 source.name,
                 revision=source.revision,
-                local_files_only=local_files_only,
+                local_files_only=True,
                 allow_patterns=[*CHECKPOINT_FILES],
                 ignore_patterns=["*/*"],
             )
         )
-
-    try:
-        folder = fetch(local_files_only=True)
-        if all(_has(folder, *part) for part in (["config.json"], ["*.safetensors"], VOCABULARIES)):
+        needed = (["config.json"], ["*.safetensors"], VOCABULARIES)
+        if all(_has(folder, *part) for part in needed) and not find_missing(folder):
             return folder
     except (OSError, HFValidationError):
         pass
     why = "model.local_files_only is set"
     if not source.local_files_only:
         try:
-            return fetch(local_files_only=False)
-        except (OSError, HFValidationError) as error:
-            why = f"downloading it failed ({type(error).__name__})"
+            return download_to_cache(source.name, source.revision, CHECKPOINT_FILES)
+        except HubError as error:
+            why = f"downloading it failed: {error}"
     revision = f" (revision {source.revision})" if source.revision else ""
     raise OSError(Errors.OM001.format(name=source.name, revision=revision, why=why))
 

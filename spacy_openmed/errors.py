@@ -9,8 +9,8 @@ from traceback import walk_tb
 class Errors:
     # Component, checkpoints and engines
     OM001 = (
-        "[OM001] Can't find the checkpoint '{name}'. It is neither a folder nor in the local "
-        "Hugging Face cache{revision}, and {why}. Fetch it with `python -m spacy openmed "
+        "[OM001] Can't find the checkpoint '{name}'. It is neither a folder nor complete in the "
+        "local Hugging Face cache{revision}, and {why}. Fetch it with `python -m spacy openmed "
         "download {name} FOLDER` and set model.name to the folder, or use the bundled model "
         '(size = "mini").'
     )
@@ -247,6 +247,13 @@ class Errors:
         "[OM548] The token (--token-file, or OPENMED_TOKEN) has to be of letters, digits and "
         "-._~+/= alone, and of {least} characters at least."
     )
+    OM650 = "[OM650] The service is shutting down. Try again later, or at another instance."
+    OM651 = (
+        "[OM651] The pipeline's worker has died ({error}), and no text can be answered. "
+        "Restart the service."
+    )
+    OM652 = "[OM652] The pipeline fails on a sample text, and can't be served: {error}"
+    OM653 = "[OM653] The body has keys that /openapi.json does not name."
 
     # Corpora
     OM040 = (
@@ -315,14 +322,11 @@ class Errors:
     )
 
     # Command line
-    OM200 = (
-        "[OM200] '{id}' could not be downloaded: {error}.{nearest} Check the id, that the Hugging "
-        "Face hub can be reached, and that HF_HUB_OFFLINE is not set."
-    )
+    OM200 = "[OM200] '{id}' could not be downloaded: {why}.{nearest}"
     OM201 = (
-        "[OM201] No safetensors weights came with '{id}': the hub could not be reached, or it has "
-        "only pickled ones at this revision, which are not read. Choose another checkpoint: "
-        "`python -m spacy openmed models`."
+        "[OM201] No safetensors weights came with '{id}': the hub has only pickled ones at this "
+        "revision, which are not read, or none. Choose another checkpoint: `python -m spacy "
+        "openmed models`."
     )
     OM202 = "[OM202] 'mini' comes with the package: there is nothing to download."
     OM203 = (
@@ -337,6 +341,19 @@ class Errors:
     OM206 = (
         "[OM206] The folder '{folder}' holds a checkpoint already. Choose another folder, or "
         "delete this one."
+    )
+    OM640 = (
+        "[OM640] The checkpoint in '{folder}' is incomplete: its download was interrupted, or is "
+        "still running. Run the command again, it keeps the files that are complete: `{command}`."
+    )
+    OM642 = (
+        "[OM642] '{folder}' holds a part of another download. Complete it with `{command}`, choose "
+        "another folder, or delete this one."
+    )
+    OM643 = (
+        "[OM643] The file '{file}' of '{id}' is damaged: its size or hash is not the one that the "
+        "hub gives. It was deleted. Try again; if it fails again, a proxy or mirror on the way "
+        "changes files."
     )
 
     # Clinical context
@@ -423,6 +440,40 @@ class Errors:
     OM350 = (
         "[OM350] No component of the pipeline sets the attribute '{name}'.{nearest}{add} The "
         "attributes that its components set: {known}."
+    )
+
+
+class HubReasons:
+    """Why the hub gave no checkpoint, or not all of it, in OM001, OM013 and OM200."""
+
+    OFFLINE = "the hub may not be asked; make sure that HF_HUB_OFFLINE is not set, or is 0"
+    NO_ID = "this is not the id of a repository on the Hugging Face hub (OWNER/NAME)"
+    NO_REVISION = "no such revision '{revision}' (name a branch, tag or commit, or leave it out)"
+    NO_REPOSITORY = (
+        "{status}: no such repository, or it needs a token (gated or private); log in with `hf "
+        "auth login` or set HF_TOKEN"
+    )
+    GATED = (
+        "it needs a token (gated or private): accept its terms at {url}, then log in with `hf auth "
+        "login` or set HF_TOKEN"
+    )
+    NO_ACCESS = (
+        "{status}: it needs a token (gated or private), and got none or one without access; log in "
+        "with `hf auth login` or set HF_TOKEN"
+    )
+    NO_FILE = "{status}: the hub does not have one of its files; try again later"
+    TOO_MANY = "{status}: too many requests; try again in some minutes"
+    FAILED = "{status}: the hub failed; try again later"
+    TIMEOUT = (
+        "{endpoint} did not answer within {seconds} seconds; check the network and try again, or "
+        "wait longer with HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT (seconds)"
+    )
+    NOT_WRITTEN = "files can't be written: {error}"
+    NO_HUB = "what answers at {endpoint} is not a Hugging Face hub ({kind}); check HF_ENDPOINT"
+    CUT = "the connection to {endpoint} failed or was cut ({kind}); check the network and try again"
+    LACKING = (
+        "it lacks {missing}; run `python -m spacy openmed download` again if it was downloaded "
+        "into this folder, which keeps the files that are complete"
     )
 
 

@@ -18,7 +18,7 @@ from spacy.language import Language
 from . import __version__, catalogue
 from .batch import find_keys, process, read_entities, read_result, using
 from .errors import Errors, missing_extra
-from .microbatch import MicroBatcher, QueueFull
+from .microbatch import MicroBatcher, QueueFull, Stopped
 from .pipeline import OpenMedNER
 from .process import fingerprint
 
@@ -29,12 +29,14 @@ try:
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse, PlainTextResponse
     from fastapi.security import HTTPBearer
-    from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+    from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
+    from pydantic_core import PydanticCustomError
 except ImportError as error:
     raise missing_extra("serve", error) from error
 
 WARM_UP = "Aspirin can cause gastric ulcers."
 GONE = 499  # the client hung up: nginx's number, for the counts alone
+HELD = 10  # requests of `Limits.max_body` bytes that may be in memory at a time
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class Limits:
     """What a service takes, and how it gathers texts.
 
     max_texts (int): Most texts of a request.
-    max_chars (int): Most characters of a text.
+    max_chars (int): Most characters of a text. A longer one gets an error instead of entities.
     max_body (int): Most bytes of a request's body.
     timeout (float): Seconds within which a request is read and answered.
     wait (float): Milliseconds that a text waits for others, to be answered together.
@@ -63,15 +65,30 @@ class Limits:
 
 def check_unicode(value: str) -> str:
     """RETURNS (str): The value, if it can be sent back.
-    RAISES (ValueError): If it holds half of a surrogate pair."""
-    value.encode("utf8")
+    RAISES (PydanticCustomError): If it holds half of a surrogate pair."""
+    try:
+        value.encode("utf8")
+    except UnicodeEncodeError:  # its message quotes the value
+        raise PydanticCustomError("unicode", "Input should be valid Unicode") from None
     return value
 
 
-class Text(BaseModel):
-    """A text, and what tells it from the others."""
+class Strict(BaseModel):
+    """A part of a request that takes no other keys than its own."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def check_keys(cls, value: Any) -> Any:
+        """Refuse too many keys at once: an error for each of a million would fill the memory."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields):
+            raise PydanticCustomError("extra_keys", Errors.OM653)
+        return value
+
+
+class Text(Strict):
+    """A text, and what tells it from the others."""
 
     text: str
     id: Annotated[str, AfterValidator(check_unicode)] | None = Field(
@@ -79,12 +96,10 @@ class Text(BaseModel):
     )
 
 
-class Texts(BaseModel):
+class Texts(Strict):
     """Texts to find entities in."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    texts: list[str | Text]
+    texts: Annotated[list[str | Text], FailFast()]
 
 
 class Entity(BaseModel):
@@ -204,13 +219,18 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
     token (str | None): What clients have to send as a bearer token, but for /health and
         /openapi.json. None: nothing.
     limits (Limits | None): What it takes. None: the defaults.
-    RETURNS (FastAPI): The application.
-    RAISES (ValueError): If the pipeline's checkpoints can't be used.
+    RETURNS (FastAPI): The application. It can be mounted into another one, which does not run its
+        lifespan; the lifespan's end is only needed to answer 503 to requests that still wait.
+    RAISES (ValueError): If the pipeline's checkpoints can't be used, or it fails on a sample text.
     """
     limits = limits or Limits()
     metrics = Metrics()
     pipeline = describe_pipeline(nlp)
     keys = find_keys(nlp)
+    # Engines make themselves ready when first used.
+    [(_, problem)] = _annotate(nlp, keys, [WARM_UP])
+    if problem is not None:
+        raise ValueError(Errors.OM652.format(error=problem))
     batcher = MicroBatcher(
         partial(annotate, nlp, keys, metrics),
         wait=limits.wait / 1000,
@@ -222,10 +242,6 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        # Engines make themselves ready when first used; a pipeline that fails is never ready.
-        [(_, error)] = await asyncio.to_thread(_annotate, nlp, keys, [WARM_UP])
-        if error is not None:
-            raise RuntimeError(error)
         async with batcher:
             yield
 
@@ -256,22 +272,28 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
     async def entities(query: Texts, request: Request) -> dict[str, Any]:
         """Find the entities of texts."""
         rows = [Text(text=row, id=None) if isinstance(row, str) else row for row in query.texts]
-        check_texts([row.text for row in rows], limits)
-        answer = asyncio.ensure_future(batcher.answer([row.text for row in rows]))
+        if len(rows) > limits.max_texts:
+            raise HTTPException(413, Errors.OM542.format(n=len(rows), limit=limits.max_texts))
+        found = refuse_long([row.text for row in rows], limits.max_chars)
+        metrics.errors.inc(len(found))
+        todo = [i for i in range(len(rows)) if i not in found]
+        answer = asyncio.ensure_future(batcher.answer([rows[i].text for i in todo]))
         gone = asyncio.ensure_future(wait_until_gone(request))
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
                 raise HTTPException(GONE)
-            found = answer.result()
+            found |= zip(todo, answer.result(), strict=True)
         except QueueFull:
             raise HTTPException(503, Errors.OM545, {"Retry-After": "1"}) from None
+        except Stopped as error:
+            raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
         finally:
             answer.cancel()
             gone.cancel()
         results = [
-            {"id": i if row.id is None else row.id, "entities": entities, "error": error}
-            for i, (row, (entities, error)) in enumerate(zip(rows, found, strict=True))
+            {"id": i if row.id is None else row.id, "entities": found[i][0], "error": found[i][1]}
+            for i, row in enumerate(rows)
         ]
         return {"results": results}
 
@@ -344,19 +366,18 @@ def _annotate(nlp: Language, keys: Sequence[str], texts: Sequence[str]) -> list[
         return [read_result(result, read) for result in process(nlp, texts)]
 
 
-def check_texts(texts: Sequence[str], limits: Limits) -> None:
-    """Refuse a request that is too much.
+def refuse_long(texts: Sequence[str], max_chars: int) -> dict[int, Found]:
+    """Refuse the texts of a request that are too long.
 
-    texts (Sequence[str]): Its texts.
-    limits (Limits): What a request may have.
-    RAISES (HTTPException): If there are too many texts, or one is too long.
+    texts (Sequence[str]): The texts.
+    max_chars (int): Most characters of a text.
+    RETURNS (dict[int, Found]): What is wrong with those that are, by their numbers.
     """
-    if len(texts) > limits.max_texts:
-        raise HTTPException(413, Errors.OM542.format(n=len(texts), limit=limits.max_texts))
-    for i, text in enumerate(texts):
-        if len(text) > limits.max_chars:
-            error = Errors.OM543.format(i=i, n=len(text), limit=limits.max_chars)
-            raise HTTPException(413, error)
+    return {
+        i: (None, Errors.OM543.format(i=i, n=len(text), limit=max_chars))
+        for i, text in enumerate(texts)
+        if len(text) > max_chars
+    }
 
 
 async def wait_until_gone(request: Request) -> None:
@@ -432,6 +453,7 @@ class Guard:
     metrics (Metrics): Where to count.
     """
 
+    # Where nothing is secret, relative to where the application is mounted.
     OPEN = ("/health", "/openapi.json")
 
     def __init__(self, app: Any, *, token: str | None, limits: Limits, metrics: Metrics) -> None:
@@ -439,12 +461,14 @@ class Guard:
         self.token = token and token.encode("ascii")
         self.limits = limits
         self.metrics = metrics
+        self.held = 0  # bytes of the requests that are being read or answered
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         start = time.perf_counter()
         status = None
+        declared = read = 0
 
         async def send_and_note(message: Scope) -> None:
             nonlocal status
@@ -456,10 +480,23 @@ class Guard:
             if status is None:
                 await response(scope, receive, send_and_note)
 
+        async def receive_and_count() -> Scope:
+            nonlocal read
+            message = {} if declared > self.limits.max_body else await receive()
+            size = len(message.get("body", b""))
+            read += size
+            self.held += size
+            if max(declared, read) > self.limits.max_body:
+                raise HTTPException(413, Errors.OM541.format(limit=self.limits.max_body))
+            if self.held > HELD * self.limits.max_body:
+                raise HTTPException(503, Errors.OM545, {"Retry-After": "1"})
+            return message
+
         try:
             if not self.may_pass(scope):
                 return await answer(refuse(401, Errors.OM544, {"WWW-Authenticate": "Bearer"}))
-            call = self.app(scope, self.limit(scope, receive), send_and_note)
+            declared = int(dict(scope["headers"]).get(b"content-length", 0))
+            call = self.app(scope, receive_and_count, send_and_note)
             await asyncio.wait_for(call, self.limits.timeout)
         except asyncio.TimeoutError:
             await answer(refuse(504, Errors.OM546.format(seconds=self.limits.timeout)))
@@ -468,31 +505,23 @@ class Guard:
             logger.error(problem)
             await answer(refuse(500, problem))
         finally:
+            self.held -= read
             path = getattr(scope.get("route"), "path", "other")
             self.metrics.requests.labels(path, status or "none").inc()
             self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
 
     def may_pass(self, scope: Scope) -> bool:
         """RETURNS (bool): Whether a request has the token, or needs none."""
-        if self.token is None or scope["path"] in self.OPEN:
+        if self.token is None or find_path(scope) in self.OPEN:
             return True
         kind, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
         return kind.lower() == b"bearer" and secrets.compare_digest(given.strip(), self.token)
 
-    def limit(self, scope: Scope, receive: Any) -> Any:
-        """RETURNS (Callable): What receives a request, and refuses a body that is too large."""
-        declared = int(dict(scope["headers"]).get(b"content-length", 0))
-        read = 0
 
-        async def receive_and_count() -> Scope:
-            nonlocal read
-            message = {} if declared > self.limits.max_body else await receive()
-            read += len(message.get("body", b""))
-            if max(declared, read) > self.limits.max_body:
-                raise HTTPException(413, Errors.OM541.format(limit=self.limits.max_body))
-            return message
-
-        return receive_and_count
+def find_path(scope: Scope) -> str:
+    """RETURNS (str): A request's path, relative to where the application is mounted."""
+    path, root = scope["path"], scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if path.startswith(f"{root}/") else path
 
 
 def refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

@@ -1,16 +1,14 @@
 """`python -m spacy openmed`: what the commands print, and how they fail."""
 
-import hashlib
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import spacy
+from hubs import Hub
 from typer.testing import CliRunner
 
 from spacy_openmed import catalogue
@@ -206,69 +204,17 @@ def test_info_of_an_unknown_name_is_an_error_with_what_there_is():
 # download
 
 
-COMMIT = "0" * 40
-
-
-def oid(content: bytes) -> str:
-    return hashlib.sha1(content).hexdigest()
-
-
-class Hub(BaseHTTPRequestHandler):
-    """The part of the hub's interface that a download needs."""
-
-    repositories: dict[str, dict[str, bytes]] = {}
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        for id, files in self.repositories.items():
-            if self.path.startswith(f"/api/models/{id}/revision/"):
-                siblings = [{"rfilename": name} for name in files]
-                return self.answer(json.dumps({"id": id, "sha": COMMIT, "siblings": siblings}))
-            if self.path.startswith(f"/api/models/{id}/tree/"):
-                tree = [
-                    {"type": "file", "path": name, "size": len(content), "oid": oid(content)}
-                    for name, content in files.items()
-                ]
-                return self.answer(json.dumps(tree))
-            if self.path.startswith(f"/{id}/resolve/"):
-                return self.answer(files[self.path.rpartition("/")[2]])
-        self.send_response(404)
-        self.send_header("X-Error-Code", "RepoNotFound")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def answer(self, content: bytes | str) -> None:
-        content = content.encode() if isinstance(content, str) else content
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("ETag", f'"{oid(content)}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def hub(multi_head_checkpoint: Path) -> Iterator[str]:
     """A hub on this machine with two checkpoints; one has pickled weights only."""
     files = {path.name: path.read_bytes() for path in multi_head_checkpoint.iterdir()}
     pickled = {"config.json": files["config.json"], "pytorch_model.bin": b"pickled"}
-    Hub.repositories = {
+    repositories = {
         PHARMA: {**files, "pytorch_model.bin": b"pickled", "modeling.py": b"import os"},
         "someone/pickled": pickled,
     }
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Hub(repositories) as hub:
+        yield hub.url
 
 
 DOWNLOAD = """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from spacy_openmed.microbatch import MicroBatcher, QueueFull
+from spacy_openmed.microbatch import MicroBatcher, QueueFull, Stopped
 
 
 def make(run: Callable[[Sequence[str]], Sequence[str]], **settings) -> MicroBatcher[str]:
@@ -106,6 +106,73 @@ def test_full_queue():
             assert await batcher.answer(["f"]) == ["F"]
 
     asyncio.run(main())
+
+
+def test_cancelled_requests_make_room():
+    run = Recorder()
+
+    async def main() -> list[str]:
+        async with make(run, max_queue=2) as batcher:
+            _, second = await start(batcher, ["a"], ["b", "c"])
+            second.cancel()
+            await asyncio.sleep(0)
+            assert len(batcher) == 0
+            (third,) = await start(batcher, ["d"])
+            run.may_go.set()
+            return await third
+
+    assert asyncio.run(main()) == ["D"]
+
+
+def test_at_the_end_those_that_wait_get_an_error():
+    run = Recorder()
+
+    async def main() -> list:
+        batcher = make(run)
+        async with batcher:
+            tasks = await start(batcher, ["a"], ["b", "c"])
+            asyncio.get_running_loop().call_later(0.1, run.may_go.set)
+        assert not batcher.is_working
+        tasks += await start(batcher, ["d"])
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, *others = asyncio.run(main())
+    assert first == ["A"]
+    assert [type(error) for error in others] == [Stopped, Stopped]
+    assert "OM650" in str(others[0])
+    assert run.batches == [["a"]]
+
+
+def test_it_may_be_entered_again():
+    run = Recorder()
+    run.may_go.set()
+    batcher = make(run)
+
+    async def main() -> list[str]:
+        async with batcher:
+            return await batcher.answer(["a"])
+
+    assert [asyncio.run(main()) for _ in range(2)] == [["A"]] * 2
+
+
+def test_a_worker_that_dies_leaves_no_one_waiting():
+    may_die = threading.Event()
+
+    def run(texts: Sequence[str]) -> Sequence[str]:
+        assert may_die.wait(10)
+        raise SystemExit
+
+    async def main() -> list:
+        batcher = make(run)
+        tasks = await start(batcher, ["a"], ["b"])
+        may_die.set()
+        errors = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not batcher.is_working
+        return errors + await asyncio.gather(batcher.answer(["c"]), return_exceptions=True)
+
+    for error in asyncio.run(main()):
+        assert isinstance(error, Stopped)
+        assert "OM651" in str(error)
 
 
 def test_after_a_failure_it_goes_on():

@@ -17,7 +17,8 @@ def download_cli(
     # fmt: on
 ) -> None:
     """
-    Download a checkpoint into a folder that `model.name` can be set to.
+    Download a checkpoint into a folder that `model.name` can be set to. After an interruption,
+    run it again: it keeps the files that are complete.
 
     EXAMPLE: python -m spacy openmed download OpenMed/OpenMed-NER-PharmaDetect-PubMed-v2-109M pharma
     """
@@ -31,44 +32,36 @@ def download_cli(
 
 
 def download(id: str, folder: Path, *, revision: str | None = None) -> None:
-    """Download a checkpoint's configuration, safetensors weights and tokenizer.
+    """Download a checkpoint's configuration, safetensors weights and tokenizer. Run again after an
+    interruption, it keeps the files that are complete.
 
     id (str): Hub id of a checkpoint, one of the catalogue's or any other.
     folder (Path): Folder to write to.
     revision (str | None): Branch, tag or commit.
     RAISES (CatalogueError): If it is no hub id.
-    RAISES (OSError): If the folder holds a checkpoint already, or the hub is not in reach,
-        does not have it, or has no safetensors weights for it.
+    RAISES (OSError): If the folder holds a checkpoint already, a file comes damaged, or the hub is
+        not in reach, does not have it, or has no safetensors weights for it.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import HFValidationError
-
+    from .. import hub
     from ..checkpoint import CHECKPOINT_FILES, Source, describe
 
     if id == catalogue.MINI:
         raise CatalogueError(Errors.OM202)
     if "/" not in id:
         catalogue.get(id)  # says which ids are near
-    if any(folder.glob("*.safetensors")):
+    is_part = hub.read_marker(folder) is not None or hub.find_missing(folder)
+    if not is_part and any(folder.glob("*.safetensors")):
         raise OSError(Errors.OM206.format(folder=folder))
     try:
-        snapshot_download(
-            id,
-            revision=revision,
-            local_dir=folder,
-            allow_patterns=[*CHECKPOINT_FILES],
-            ignore_patterns=["*/*"],
-        )
-    except (OSError, HFValidationError) as err:
+        hub.download(id, folder, revision, CHECKPOINT_FILES)
+    except hub.HubError as err:
         known = () if catalogue.lookup(id) else (c.id for c in catalogue.checkpoints())
-        reason = str(err).partition("\n")[0].rstrip(".")
         near = catalogue.nearest(id, known)
-        raise OSError(Errors.OM200.format(id=id, error=reason, nearest=near)) from err
-    if not any(folder.glob("*.safetensors")):
-        raise OSError(Errors.OM201.format(id=id))
+        raise OSError(Errors.OM200.format(id=id, why=err, nearest=near)) from None
     info = catalogue.lookup(id)
     if info is not None:  # the folder's name does not tell its dataset and threshold
         config = srsly.read_json(folder / "config.json")
         source = Source(id, dataset=info.dataset, threshold=info.recommended_confidence)
         config["openmed"] = describe(config, source)
         srsly.write_json(folder / "config.json", config)
+    hub.finish(folder)

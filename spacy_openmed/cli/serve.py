@@ -52,7 +52,7 @@ def serve_cli(
 
     EXAMPLE: python -m spacy openmed serve --domain disease --port 8000
 
-    It ends when it is told to (Ctrl-C, SIGTERM), after the requests that it has.
+    Shuts down gracefully on Ctrl-C or SIGTERM, after in-flight requests finish.
     """
     try:
         from ..batch import load_pipeline
