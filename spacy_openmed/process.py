@@ -29,7 +29,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
 from . import __version__
-from .batch import ENTITIES, ERROR, Annotator, count_pieces, using
+from .batch import ENTITIES, ERROR, Annotator, count_pieces, read_result, using
 from .checkpoint import Checkpoint
 from .engines import fingerprint as hash_weights
 from .errors import Errors
@@ -250,7 +250,7 @@ def _make_docs(
     docs = DocBin(store_user_data=True)
     ids = annotator.read_ids(table)
     with using(nlp):
-        for i, result in enumerate(annotator.process(table)):
+        for i, result in enumerate(map(_check_saving, annotator.process(table))):
             if isinstance(result, Doc):
                 counts.entities.update(ent.label_ for ent in result.ents)
             else:
@@ -262,6 +262,12 @@ def _make_docs(
             result.user_data |= {"id": id, annotator.id_column or "id": id, **columns}
             docs.add(result)
         return docs.to_bytes(), counts, placed
+
+
+def _check_saving(result: Doc | str) -> Doc | str:
+    """What `process` gave for a text; what is wrong if a document holds what can't be saved."""
+    _, error = read_result(result, lambda doc: DocBin(store_user_data=True, docs=[doc]))
+    return result if error is None else error
 
 
 @contextmanager

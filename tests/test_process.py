@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import spacy
-from spacy.tokens import DocBin
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
 from typer.testing import CliRunner
 
 pa = pytest.importorskip("pyarrow")
@@ -126,6 +127,23 @@ def test_output_as_documents(pipeline: Path, tmp_path: Path):
     docs = list(docs.get_docs(spacy.blank("en").vocab))
     assert [[ent.text for ent in doc.ents] for doc in docs] == FOUND
     assert [doc.user_data for doc in docs] == [{"id": i, "ward": i + 1} for i in range(4)]
+
+
+@Language.component("test_unsaved")
+def set_unsaved(doc: Doc) -> Doc:
+    if "Aspirin" in doc.text:
+        doc.user_data["rule"] = {1, 2}
+    return doc
+
+
+def test_documents_that_can_not_be_saved(keyword_checkpoint: Path, tmp_path: Path):
+    nlp = make_nlp(keyword_checkpoint)
+    nlp.add_pipe("test_unsaved")
+    nlp.to_disk(tmp_path / "pipeline")
+    path = write(tmp_path, "parquet", TEXTS)
+    printed = run(tmp_path / "pipeline", path, tmp_path / "out", "--to", "spacy", code=3)
+    assert "4 rows, 1 entities" in printed
+    assert "[OM502] The pipeline failed: TypeError." in printed
 
 
 def test_bundled_model_on_standard_input(tmp_path: Path):
