@@ -18,7 +18,7 @@ def test_nothing_is_lost_or_told(
     keyword_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     make_nlp(keyword_checkpoint).to_disk(tmp_path / "pipeline")
-    args = ["--documents", "300", "--long", "1", "--model", str(tmp_path / "pipeline")]
+    args = ["--documents", "200", "--long", "1", "--model", str(tmp_path / "pipeline")]
     code = fuzz.main(args)
     printed = capsys.readouterr().out
     assert code == 0, printed
