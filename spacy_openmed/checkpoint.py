@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from shutil import copymode
 from tempfile import TemporaryDirectory
@@ -16,7 +15,7 @@ import numpy as np
 import srsly
 
 from .decoding import split_tag
-from .engines import Engine, EngineSettings, make_engine, quiet_transformers
+from .engines import Engine, EngineSettings, first_position, make_engine, quiet_transformers
 from .errors import Errors
 from .windows import Pieces, plan_batches, plan_windows
 
@@ -102,6 +101,7 @@ class Checkpoint:
 
     settings: EngineSettings
     device: Any
+    _engine: Engine | None = None
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Checkpoint:
         self._encoder.no_padding()
         self.pad: int = tokenizer.pad_token_id or 0
         self.prefix, self.suffix = _special_pieces(self._encoder)
-        self.limit = _position_limit(module.config, tokenizer)
+        self.limit = _position_limit(module, tokenizer)
 
     def set_facts(self, facts: dict[str, Any]) -> None:
         """Say what the logits mean; see `describe`."""
@@ -273,11 +273,20 @@ class Checkpoint:
         self.module.to(self.device)
         self.forget_engine()
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
-        """RETURNS (Engine): What runs the module, made when it is first asked for."""
-        with _LOCK:
-            return make_engine(self)
+        """RETURNS (Engine): What runs the module, made once, when it is first asked for."""
+        engine = self._engine
+        if engine is None:
+            with _LOCK:
+                engine = self._engine  # another thread may have made it meanwhile
+                if engine is None:
+                    engine = self._engine = make_engine(self)
+        return engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._engine = engine
 
     def sample_batches(self) -> list[list[np.ndarray]]:
         """Make windows of sample texts, to see the ranges of what the layers read.
@@ -304,7 +313,7 @@ class Checkpoint:
 
     def forget_engine(self) -> None:
         """Make a new engine before the next prediction: the weights are others now."""
-        self.__dict__.pop("engine", None)
+        self._engine = None
 
     def _state(self) -> dict[str, Any]:
         """A copy of the weights in the format that they are stored in."""
@@ -422,12 +431,9 @@ def _special_pieces(encoder: Any) -> tuple[list[int], list[int]]:
     return encoding.ids[: normal[0]], encoding.ids[normal[-1] + 1 :]
 
 
-def _position_limit(config: Any, tokenizer: Any) -> int:
-    """Most pieces of a forward pass, special ones counted. Tokenizers may state 1e30, and
-    models of the RoBERTa family number their positions from the padding id up (spaCy#7381)."""
-    limit = int(getattr(config, "max_position_embeddings", 512))
-    if "roberta" in config.model_type or config.model_type in ("camembert", "longformer"):
-        limit -= config.pad_token_id + 1
+def _position_limit(module: Any, tokenizer: Any) -> int:
+    """Most pieces of a forward pass, special ones counted. Tokenizers may state 1e30."""
+    limit = int(getattr(module.config, "max_position_embeddings", 512)) - first_position(module)
     return min(limit, int(tokenizer.model_max_length))
 
 

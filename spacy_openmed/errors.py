@@ -123,6 +123,10 @@ class Errors:
         "[OM033] model.compile is for the engine torch in fp32, bf16 or fp16, not for '{engine}' "
         "in {precision}."
     )
+    OM670 = (
+        "[OM670] Out of memory: a forward pass of {n} windows of up to {longest} pieces does not "
+        "fit ({error}). Set model.max_batch_tokens or model.window lower."
+    )
 
     # Tables of texts
     OM500 = "[OM500] The text is of type {kind}, not a string."

@@ -2,17 +2,27 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
-from checkpoints import FAMILIES, LABELS, SENTENCES, edit_config, is_native
+from checkpoints import (
+    FAMILIES,
+    FAMILIES_LIKE_ROBERTA,
+    LABELS,
+    SENTENCES,
+    edit_config,
+    is_native,
+)
+from conftest import make_nlp
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from spacy_openmed.checkpoint import Checkpoint, Source, load_checkpoint
-from spacy_openmed.engines import EngineSettings
+from spacy_openmed.engines import Engine, EngineSettings, make_engine
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 OTHER_SHA = "89abcdef0123456789abcdef0123456789abcdef"
@@ -83,6 +93,17 @@ def test_limit_is_the_smaller_one(
     assert load(make_checkpoint(model_max_length=model_max_length)).limit == limit
 
 
+@pytest.mark.parametrize("family", FAMILIES_LIKE_ROBERTA)
+def test_long_texts_where_positions_are_numbered_from_the_padding_id(
+    family: str, make_checkpoint: Callable[..., Path]
+):
+    folder = make_checkpoint(family)
+    assert load(folder).limit == 128
+    nlp = make_nlp(folder, model={"window": 128})
+    logits = nlp.get_pipe("openmed_ner").model.predict([nlp.make_doc("aspirin " * 300)]).logits
+    assert len(logits) >= 600
+
+
 def test_baked_truncation_does_not_truncate(make_checkpoint: Callable[..., Path]):
     text = " ".join(SENTENCES)
     baked = load(make_checkpoint(truncation=8)).encode([text, "aspirin"])
@@ -111,6 +132,22 @@ def test_changed_weights_are_loaded_again(bert: Path):
     (bert / "new").replace(bert / "model.safetensors")
     bias = load(bert).module.classifier.bias
     assert torch.equal(bias, first.module.classifier.bias + 1)
+
+
+def test_the_engine_is_made_once_whatever_threads_ask(bert: Path, monkeypatch: pytest.MonkeyPatch):
+    made = []
+
+    def make_slowly(checkpoint: Checkpoint) -> Engine:
+        made.append(make_engine(checkpoint))
+        time.sleep(0.05)  # so that the others ask meanwhile
+        return made[-1]
+
+    monkeypatch.setattr("spacy_openmed.checkpoint.make_engine", make_slowly)
+    loaded = load(bert)
+    with ThreadPoolExecutor(4) as pool:
+        engines = list(pool.map(lambda _: loaded.engine, range(4)))
+    assert len(made) == 1
+    assert all(engine is made[0] for engine in engines)
 
 
 def test_heads_without_dataset_have_the_checkpoints_name(bert: Path):
