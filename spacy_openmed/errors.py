@@ -127,6 +127,24 @@ class Errors:
         "[OM670] Out of memory: a forward pass of {n} windows of up to {longest} pieces does not "
         "fit ({error}). Set model.max_batch_tokens or model.window lower."
     )
+    OM671 = (
+        "[OM671] The labels of '{name}' have no names (none, or LABEL_0, LABEL_1 ...). Set "
+        'id2label in its config.json, e.g. {{"0": "O", "1": "B-DISEASE", "2": "I-DISEASE"}}.'
+    )
+    OM672 = (
+        "[OM672] id2label in the config.json of '{name}' is not valid: {problem}. Give a name of "
+        'its own to each number from "0" to "{last}".'
+    )
+    OM673 = (
+        "[OM673] '{name}' names {n_labels} labels in its config.json, but its classifier has "
+        "{n_rows}. Correct id2label (or openmed.heads), or use the config.json that belongs to the "
+        "weights."
+    )
+    OM674 = (
+        "[OM674] The tokenizer of '{name}' takes {limit} pieces at most, {special} of them "
+        "special, which leaves no room for a text. Correct model_max_length in its "
+        "tokenizer_config.json (or max_position_embeddings in its config.json)."
+    )
 
     # Tables of texts
     OM500 = "[OM500] The text is of type {kind}, not a string."
