@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
 from .batch import ENTITIES, ERROR, SPANS_KEY
+from .blank import blank_pipeline
 from .errors import Errors
 from .tables import Source, find_source, read_tables
 
@@ -35,7 +35,7 @@ def read_annotated(
     if source.format == "spacy":
         yield from _read_docs(source, id_column or "id")
         return
-    nlp = spacy.blank("en")
+    nlp = blank_pipeline()
     try:
         tables = read_tables(
             source, ROWS, text_column=text_column, id_column=id_column, columns=[ENTITIES]

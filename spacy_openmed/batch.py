@@ -5,7 +5,6 @@ Workers import this module, so that what it keeps (the loaded pipeline) is kept 
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from .blank import blank_pipeline, lift_limit
 from .errors import Errors, missing_extra
 from .spans import DATASETS, SCORES
 
@@ -182,11 +182,10 @@ def load_pipeline(model: str, device: str | None = None, threads: int = 0) -> La
         config = {"annotate_spans_key": SPANS_KEY, **json.loads(model)}
         if device is not None:
             config["model"] = {**config.get("model", {}), "device": device}
-        nlp = spacy.blank(config.pop("language", "en"))
-        nlp.max_length = sys.maxsize  # the limit is for parsers
+        nlp = blank_pipeline(config.pop("language", "en"))
         nlp.add_pipe("openmed_ner", config=config)
     else:
-        nlp = spacy.load(model, config=_on_device(model, device))
+        nlp = lift_limit(spacy.load(model, config=_on_device(model, device)))
     for _, component in _openmed_ner(nlp):
         component.shim.load()  # or fail now, and not once a text
     return nlp

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from spacy.tokens import Doc
 
+from .catalogue import nearest
 from .concepts import Concept, choose_name, find_concepts
 from .errors import Errors, missing_extra
 from .labels import PERSONAL
@@ -76,7 +77,8 @@ class GraphBuilder:
         max_evidence: int = 5,
     ) -> None:
         if scope not in ("sentence", "document"):
-            raise ValueError(Errors.OM343.format(scope=scope))
+            near = nearest(scope, ("sentence", "document"))
+            raise ValueError(Errors.OM343.format(scope=scope, nearest=near))
         if max_evidence < 1:
             raise ValueError(Errors.OM348.format(max_evidence=max_evidence))
         self.span_keys = tuple(span_keys)

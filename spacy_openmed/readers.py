@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from .catalogue import nearest
 from .errors import Errors
 
 AUTO = "auto"
@@ -112,7 +113,9 @@ def find_inputs(path: Path, format: str = AUTO) -> tuple[list[tuple[Path, str]],
     RAISES (ValueError): If there is no such format, or nothing to read.
     """
     if format not in (AUTO, *READERS):
-        raise ValueError(Errors.OM060.format(format=format, known=", ".join((AUTO, *READERS))))
+        known = (AUTO, *READERS)
+        near = nearest(format, known)
+        raise ValueError(Errors.OM060.format(format=format, nearest=near, known=", ".join(known)))
     files = [path]
     folders: set[Path] = set()
     if path.is_dir():

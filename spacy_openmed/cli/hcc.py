@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacy.cli._util import Arg, Opt
-from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors
-from ._options import SIZES
+from ._options import SIZES, check_input, check_output, check_pipeline, decode, read_file
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -57,20 +56,15 @@ def hcc_cli(
 
     EXAMPLE: python -m spacy openmed hcc notes.jsonl --output reports.jsonl
     """
-    try:
-        lines = [
-            json.dumps(report)
-            for report in _report(
-                list(read_notes(notes)), _make_pipeline(pipeline, size, threshold), historical
-            )
-        ]
-        content = "".join(f"{line}\n" for line in lines)
-        if output is not None:
-            output.write_text(content, encoding="utf8")
-        else:
-            sys.stdout.write(content)
-    except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+    if output is not None:
+        check_output(output)
+    found = list(read_notes(notes))
+    reports = _report(found, _make_pipeline(pipeline, size, threshold), historical)
+    content = "".join(f"{json.dumps(report)}\n" for report in reports)
+    if output is not None:
+        output.write_text(content, encoding="utf8")
+    else:
+        sys.stdout.write(content)
 
 
 def read_notes(path: Path) -> Iterator[Note]:
@@ -84,6 +78,7 @@ def read_notes(path: Path) -> Iterator[Note]:
     if str(path) == "-":
         yield from _read_lines(path, sys.stdin.buffer.read())
         return
+    check_input(path, what="file or folder")
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     files = [file for file in files if file.suffix in (".txt", ".jsonl") and file.is_file()]
     if not files:
@@ -93,11 +88,11 @@ def read_notes(path: Path) -> Iterator[Note]:
             yield from _read_lines(file, file.read_bytes())
         else:
             name = file.relative_to(path).with_suffix("") if path.is_dir() else file.stem
-            yield {PATIENT: str(name), TEXT: _decode(file, file.read_bytes())}
+            yield {PATIENT: str(name), TEXT: read_file(file)}
 
 
 def _read_lines(path: Path, content: bytes) -> Iterator[Note]:
-    for number, line in enumerate(_decode(path, content).split("\n"), 1):
+    for number, line in enumerate(decode(content, path).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -110,23 +105,17 @@ def _read_lines(path: Path, content: bytes) -> Iterator[Note]:
         yield {**note, PATIENT: f"{path}:{number}" if patient is None else str(patient)}
 
 
-def _decode(path: Path, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(Errors.OM204.format(path=path)) from None
-
-
 def _make_pipeline(pipeline: str | None, size: str, threshold: float | None) -> "Language":
     import spacy
 
+    from ..blank import blank_pipeline, lift_limit
     from ..hcc import add_hcc_pipes
 
     if pipeline is None:
-        nlp = spacy.blank("en")
+        nlp = blank_pipeline()
         add_hcc_pipes(nlp, size=size)
     else:
-        nlp = spacy.load(pipeline)
+        nlp = lift_limit(spacy.load(check_pipeline(pipeline)))
     if threshold is not None:
         for name in nlp.pipe_names:
             if nlp.get_pipe_meta(name).factory == "openmed_hcc":

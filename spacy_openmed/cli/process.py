@@ -5,8 +5,9 @@ import typer
 from spacy.cli._util import Opt
 from wasabi import msg
 
+from .. import catalogue
 from ..errors import Errors
-from ._options import SIZES, choose_model
+from ._options import SIZES, choose_model, fail
 
 ROWS_WITH_ERRORS = 3  # exit code
 
@@ -59,7 +60,10 @@ def process_cli(
         from ..tables import count_rows, find_source
 
         if to not in FORMATS:
-            raise ValueError(Errors.OM519.format(format=to, formats=", ".join(FORMATS)))
+            near = catalogue.nearest(to, FORMATS)
+            raise ValueError(
+                Errors.OM519.format(format=to, nearest=near, formats=", ".join(FORMATS))
+            )
         if len(paths) not in (2, 3):
             raise ValueError(Errors.OM518)
         *model, given, output = paths
@@ -100,7 +104,7 @@ def process_cli(
 
             summary = run(job, force=force, tick=tick)
     except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+        fail(err)
     if as_json:
         print(json.dumps(summary.to_dict()))
     else:
