@@ -283,7 +283,7 @@ class Errors:
     )
     OM680 = "[OM680] There is no {what} '{path}'.{nearest}"
     OM681 = "[OM681] '{path}' is a {actual}. Expected a {expected}."
-    OM682 = "[OM682] Can't read or write '{path}': {reason}."
+    OM682 = "[OM682] Can't read or write {path}: {reason}."
     OM683 = "[OM683] Invalid settings: {problems}."
     OM684 = (
         "[OM684] {kind}: this is a bug in spacy-openmed. Please report it with the lines above. "

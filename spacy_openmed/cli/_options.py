@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -67,20 +67,29 @@ def describe_mistake(error: Exception) -> str | None:
 
     message = str(error)
     if isinstance(error, ConfigValidationError):  # its message is the whole config
-        problems = (
-            f"{'.'.join(str(part) for part in row.get('loc', ()))}: {row.get('msg', '')}"
-            for row in error.errors or ()
-        )
-        return Errors.OM683.format(problems="; ".join(problems) or error.desc)
+        problems = "; ".join(map(_describe_setting, error.errors or ()))
+        return Errors.OM683.format(problems=problems or error.desc)
     if re.match(r"\[(OM|E|W)\d+\]", message) or isinstance(error, ImportError):
         return message
     if isinstance(error, OSError):
-        if error.filename is None or error.strerror is None:
+        if error.strerror is None:
             return message
-        return Errors.OM682.format(path=error.filename, reason=error.strerror.lower())
+        path = "a file" if error.filename is None else f"'{error.filename}'"
+        return Errors.OM682.format(path=path, reason=error.strerror.lower())
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     is_of_paths = bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("fsspec.")
     return message if is_of_paths and isinstance(error, ValueError) else None
+
+
+def _describe_setting(row: Mapping[str, Any]) -> str:
+    """One of the errors of a config."""
+    place = ".".join(str(part) for part in row.get("loc", ()))
+    problem = str(row.get("msg", "")).removeprefix("at root: ")
+    choice = re.fullmatch(r"'([^']*)' is not (?:typing\.)?Literal\[(.*)\]", problem)
+    if choice is not None:
+        near = catalogue.nearest(choice[1], re.findall(r"'([^']*)'", choice[2]))
+        problem = f"'{choice[1]}' is not one of {choice[2]}.{near}"
+    return f"{place}: {problem.rstrip('.')}"
 
 
 def check_choice(what: str, name: str, known: Iterable[str]) -> str:
@@ -116,7 +125,7 @@ def check_input(path: Path, *, what: str = "file") -> Path:
     if what == "folder" and not path.is_dir():
         raise OSError(Errors.OM681.format(path=path, actual="file", expected="folder"))
     if not os.access(path, os.R_OK):
-        raise OSError(Errors.OM682.format(path=path, reason="permission denied"))
+        raise OSError(Errors.OM682.format(path=f"'{path}'", reason="permission denied"))
     return path
 
 
@@ -140,7 +149,7 @@ def check_output(path: Path, *, what: str = "file", parents: bool = False) -> Pa
             place = place.parent
         check_input(place, what="folder")
     if not os.access(place, os.W_OK):
-        raise OSError(Errors.OM682.format(path=path, reason="permission denied"))
+        raise OSError(Errors.OM682.format(path=f"'{path}'", reason="permission denied"))
     return path
 
 

@@ -8,7 +8,7 @@ from spacy.cli._util import Arg, Opt
 
 from .. import catalogue
 from ..errors import Errors
-from ._options import SIZES, check_output, check_pipeline, read_file
+from ._options import SIZES, check_choice, check_output, check_pipeline, read_file
 from .ner import read_text
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def _make_pipeline(
 
     if pipeline is not None:
         return lift_limit(spacy.load(check_pipeline(pipeline)))
+    check_choice("size", size, catalogue.SIZES)
     nlp = blank_pipeline()
     config: dict[str, Any] = {"domain": "privacy", "size": size, "model": {"name": model}}
     nlp.add_pipe("openmed_ner", config={**config, "annotate": "spans"})

@@ -8,7 +8,15 @@ from spacy.cli._util import Arg, Opt
 
 from .. import catalogue
 from ..errors import Errors
-from ._options import SIZES, check_input, check_output, check_pipeline, decode, read_file
+from ._options import (
+    SIZES,
+    check_choice,
+    check_input,
+    check_output,
+    check_pipeline,
+    decode,
+    read_file,
+)
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -112,6 +120,7 @@ def _make_pipeline(pipeline: str | None, size: str, threshold: float | None) -> 
     from ..hcc import add_hcc_pipes
 
     if pipeline is None:
+        check_choice("size", size, catalogue.SIZES)
         nlp = blank_pipeline()
         add_hcc_pipes(nlp, size=size)
     else:
