@@ -260,7 +260,7 @@ def test_missing_extra(run_python: Callable[..., str]):
         (["-d", "genomix"], "OM100"),
         (["-s", "best"], "OM104"),
         (["pipeline", "-d", "disease"], "OM518"),
-        (["no_such_pipeline"], "E050"),
+        (["no_such_pipeline"], "OM680"),
     ],
 )
 def test_a_bad_option_is_an_error(options: list[str], code: str):
