@@ -1,16 +1,15 @@
 """Read documents with their entities back, from what `python -m spacy openmed process` wrote."""
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
 from .batch import ENTITIES, ERROR, SPANS_KEY
+from .blank import blank_pipeline
 from .errors import Errors, NoColumnError
 from .extensions import register_extensions
 from .findings import COLUMNS, KB_ID, make_span
@@ -46,8 +45,7 @@ def read_annotated(
     if source.format == "spacy":
         yield from _read_docs(source, id_column)
         return
-    nlp = spacy.blank("en")
-    nlp.max_length = sys.maxsize  # the limit is for parsers
+    nlp = blank_pipeline()
     tables = read_tables(
         source,
         ROWS,

@@ -8,16 +8,14 @@ import html
 import io
 import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
-import spacy
 from spacy import displacy
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -25,12 +23,9 @@ from spacy.util import filter_spans
 
 from . import catalogue
 from .batch import find_keys, load_pipeline, process, read_entities, to_model, using
+from .blank import blank_pipeline
 from .errors import Errors, describe, missing_extra
 from .phi import OpenMedPHI
-
-# Gradio reports its use to its makers, and keeps what was entered in the browser's storage.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["GRADIO_RUN_HISTORY"] = "False"
 
 try:
     import gradio as gr
@@ -38,10 +33,13 @@ try:
 except ImportError as error:
     raise missing_extra("app", error) from error
 
+# Gradio reports its use to its makers, and keeps what was entered in the browser's storage.
+PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
 MAX_CHARS = 100_000  # a page with more is no pleasure to look at
 MAX_BYTES = 10_000_000  # of an upload; Gradio's own limit
 COLUMNS = ("text", "label", "score", "dataset", "start", "end")
 ACTIONS = ("redact", "mask", "generalise", "shift", "surrogate")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 FONT = "sans-serif"  # the browser's own: nothing to fetch
 
 MARK = (
@@ -74,29 +72,47 @@ def make_app(
     load_pipeline(pipeline or _to_settings(domains, size))  # or fail now
     # Gradio writes uploads to a file before it hands them over.
     folder = TemporaryDirectory(prefix="openmed-app-")
-    os.environ["GRADIO_TEMP_DIR"] = folder.name
+    running = ExitStack()  # Gradio reads the variable with each request
+    running.enter_context(_environment(GRADIO_TEMP_DIR=folder.name))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        running.close()
         folder.cleanup()
 
-    page = make_page(pipeline, domains, size)
-    # Of a mounted page, Gradio does not set it, and then takes any path for that of an upload.
-    page.has_launched = True
-    return gr.mount_gradio_app(
-        FastAPI(lifespan=lifespan, openapi_url=None),
-        page,
-        path="/",
-        footer_links=[],
-        max_file_size=MAX_BYTES,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        theme=gr.themes.Default(font=FONT, font_mono="monospace"),
-        css=CSS,
-    )
+    with _environment(**PRIVATE):
+        page = make_page(pipeline, domains, size)
+        # Of a mounted page, Gradio does not set it, and then takes any path for that of an upload.
+        page.has_launched = True
+        return gr.mount_gradio_app(
+            FastAPI(lifespan=lifespan, openapi_url=None),
+            page,
+            path="/",
+            footer_links=[],
+            max_file_size=MAX_BYTES,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            theme=gr.themes.Default(font=FONT, font_mono="monospace"),
+            css=CSS,
+        )
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Set environment variables for a while, and give the user's own back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blocks:
@@ -269,12 +285,19 @@ def to_cells(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """RETURNS (str): Entities as a table, comma-separated, with a header."""
+    """RETURNS (str): Entities as a table, comma-separated, with a header. An apostrophe stands
+    before what a spreadsheet would take for a formula (OWASP, "CSV Injection")."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
-    writer.writerows(map(to_cells, rows))
+    for row in rows:
+        cells = to_cells(row)
+        writer.writerow({name: _without_formula(value) for name, value in cells.items()})
     return out.getvalue()
+
+
+def _without_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def to_link(rows: Sequence[dict[str, Any]]) -> str:
@@ -358,8 +381,7 @@ def find_phi(pipeline: str | None) -> tuple[Language, str]:
 @lru_cache(maxsize=1)
 def load_phi() -> Language:
     """RETURNS (Language): A pipeline that finds identifiers with mini and rules."""
-    nlp = spacy.blank("en")
-    nlp.max_length = sys.maxsize  # the limit is for parsers
+    nlp = blank_pipeline()
     nlp.add_pipe("openmed_ner", config={"domain": "privacy", "annotate": "spans"})
     nlp.add_pipe("openmed_phi")
     return nlp

@@ -4,7 +4,6 @@ Workers import this module, so that what it keeps (the loaded pipeline) is kept 
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from .blank import blank_pipeline, lift_limit
 from .errors import Errors, NoColumnError, describe, missing_extra
 from .findings import COLUMNS, KB_ID, Findings, find_findings, read_config, read_findings
 from .spans import DATASETS, SCORES
@@ -266,11 +266,10 @@ def _load_pipeline(model: str, device: str | None, threads: int, stamp: str) -> 
         config = {"annotate_spans_key": SPANS_KEY, **json.loads(model)}
         if device is not None:
             config["model"] = {**config.get("model", {}), "device": device}
-        nlp = spacy.blank(config.pop("language", "en"))
-        nlp.max_length = sys.maxsize  # the limit is for parsers
+        nlp = blank_pipeline(config.pop("language", "en"))
         nlp.add_pipe("openmed_ner", config=config)
     else:
-        nlp = spacy.load(model, config=_on_device(model, device))
+        nlp = lift_limit(spacy.load(model, config=_on_device(model, device)))
     for shim in _find_shims(nlp):
         shim.load()  # fail fast rather than once per document
     return nlp

@@ -1,11 +1,11 @@
 """Checkpoints: Hugging Face folders with a token-classification head."""
 
 import copy
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from shutil import copymode
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ import numpy as np
 import srsly
 
 from .decoding import split_tag
-from .engines import Engine, EngineSettings, make_engine, quiet_transformers
+from .engines import Engine, EngineSettings, first_position, make_engine, quiet_transformers
 from .errors import Errors
 from .hub import HubError, check_complete, download_to_cache, find_missing
 from .windows import Pieces, plan_batches, plan_windows
@@ -103,6 +103,7 @@ class Checkpoint:
 
     settings: EngineSettings
     device: Any
+    _engine: Engine | None = None
 
     def __init__(
         self,
@@ -131,7 +132,11 @@ class Checkpoint:
         self._encoder.no_padding()
         self.pad: int = tokenizer.pad_token_id or 0
         self.prefix, self.suffix = _special_pieces(self._encoder)
-        self.limit = _position_limit(module.config, tokenizer)
+        self.limit = _position_limit(module, tokenizer)
+        special = len(self.prefix) + len(self.suffix)
+        if self.limit <= special:
+            limit = tokenizer.model_max_length
+            raise ValueError(Errors.OM674.format(name=self.name, limit=limit, special=special))
 
     def set_facts(self, facts: dict[str, Any]) -> None:
         """Say what the logits mean; see `describe`."""
@@ -275,16 +280,30 @@ class Checkpoint:
             return
         if dtype not in (torch.float32, self.stored_dtype):
             self._stored = self._state()
-        for weights in self.module.parameters():  # not the buffers: rotary frequencies stay fp32
-            weights.data = weights.data.to(dtype)
+        # On a CPU, safetensors maps tensors to the file: a copy, or whoever overwrites it changes
+        # what is loaded.
+        is_mapped = self.device.type == "cpu"
+        for weights in self.module.parameters():
+            weights.data = weights.data.to(dtype, copy=is_mapped)
+        for buffer in self.module.buffers():  # rotary frequencies stay fp32
+            buffer.data = buffer.data.to(buffer.dtype, copy=is_mapped)
         self.module.to(self.device)
         self.forget_engine()
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
-        """RETURNS (Engine): What runs the module, made when it is first asked for."""
-        with _LOCK:
-            return make_engine(self)
+        """RETURNS (Engine): What runs the module, made once, when it is first asked for."""
+        engine = self._engine
+        if engine is None:
+            with _LOCK:
+                engine = self._engine  # another thread may have made it meanwhile
+                if engine is None:
+                    engine = self._engine = make_engine(self)
+        return engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._engine = engine
 
     def sample_batches(self) -> list[list[np.ndarray]]:
         """Make windows of sample texts, to see the ranges of what the layers read.
@@ -311,7 +330,7 @@ class Checkpoint:
 
     def forget_engine(self) -> None:
         """Make a new engine before the next prediction: the weights are others now."""
-        self.__dict__.pop("engine", None)
+        self._engine = None
 
     def _state(self) -> dict[str, Any]:
         """A copy of the weights in the format that they are stored in."""
@@ -358,18 +377,51 @@ def describe(config: dict[str, Any], source: Source) -> dict[str, Any]:
     source (Source): Where the checkpoint is from.
     RETURNS (dict[str, Any]): "heads", and what is known of "aggregation_strategy" and "window"
         (the window that suits it best, where that is less than it takes).
+    RAISES (ValueError): If it has neither heads nor proper labels.
     """
     facts = config.get("openmed") or {}
     if "heads" in facts:
         return facts
-    labels = {int(i): label for i, label in config["id2label"].items()}
     head = {
         "dataset": source.dataset or Path(source.name).name,
         "start": 0,
-        "labels": [labels[i] for i in sorted(labels)],
+        "labels": read_labels(config, source.name),
         "recommended_confidence": source.threshold,
     }
     return {**facts, "heads": [head]}
+
+
+def read_labels(config: dict[str, Any], name: str) -> list[str]:
+    """Read the labels of a checkpoint that has one head.
+
+    config (dict[str, Any]): The config.json. transformers leaves labels out that nobody named.
+    name (str): The checkpoint's name, for errors.
+    RETURNS (list[str]): The labels, by the row of the classifier.
+    RAISES (ValueError): If there are none, or two for one row, or the other way round.
+    """
+    given = config.get("id2label") or {}
+    labels = list(given.values()) if isinstance(given, dict) else []
+    if all(re.fullmatch(r"LABEL_\d+", str(label)) for label in labels):
+        raise ValueError(Errors.OM671.format(name=name))
+    numbers = sorted(int(i) if str(i).isdecimal() else -1 for i in given)
+    repeated = sorted({str(label) for label in labels if labels.count(label) > 1})
+    problem = ""
+    if numbers != list(range(len(labels))):
+        problem = f"its keys are {', '.join(given)}"
+    elif not all(isinstance(label, str) and label for label in labels):
+        problem = "a label is not a string or is empty"
+    elif repeated:
+        problem = f"it has the label {', '.join(repeated)} more than once"
+    if problem:
+        raise ValueError(Errors.OM672.format(name=name, last=len(labels) - 1, problem=problem))
+    return [given[i] for i in sorted(given, key=int)]
+
+
+def _check_rows(facts: dict[str, Any], n_rows: int, name: str) -> None:
+    """RAISES (ValueError): If the heads are not those of a classifier with so many rows."""
+    n_labels = max((head["start"] + len(head["labels"]) for head in facts["heads"]), default=0)
+    if n_labels != n_rows:
+        raise ValueError(Errors.OM673.format(name=name, n_labels=n_labels, n_rows=n_rows))
 
 
 def read_heads(facts: dict[str, Any]) -> list[Head]:
@@ -429,13 +481,12 @@ def _special_pieces(encoder: Any) -> tuple[list[int], list[int]]:
     return encoding.ids[: normal[0]], encoding.ids[normal[-1] + 1 :]
 
 
-def _position_limit(config: Any, tokenizer: Any) -> int:
-    """Most pieces of a forward pass, special ones counted. Tokenizers may state 1e30, and
-    models of the RoBERTa family number their positions from the padding id up (spaCy#7381)."""
-    limit = int(getattr(config, "max_position_embeddings", 512))
-    if "roberta" in config.model_type or config.model_type in ("camembert", "longformer"):
-        limit -= config.pad_token_id + 1
-    return min(limit, int(tokenizer.model_max_length))
+def _position_limit(module: Any, tokenizer: Any) -> int:
+    """Most pieces of a forward pass, special ones counted. Tokenizers may state 1e30, and models
+    without a table of positions -1 (XLNet)."""
+    limit = int(getattr(module.config, "max_position_embeddings", 512)) - first_position(module)
+    stated = int(tokenizer.model_max_length)
+    return min(limit, stated) if limit > 0 else stated
 
 
 _LOADED: "WeakValueDictionary[tuple, Checkpoint]" = WeakValueDictionary()
@@ -538,13 +589,18 @@ def _load(source: Source, settings: EngineSettings) -> Checkpoint:
     if not has_weights and not (settings.name == "onnx" and _has(folder, *ONNX_FILES)):
         raise OSError(Errors.OM005.format(name=name))
     with _reading(name):
-        architecture = srsly.read_json(folder / "config.json").get("model_type")
+        config = srsly.read_json(folder / "config.json")
+        architecture = config.get("model_type")
     if architecture not in CONFIG_MAPPING:
         version = transformers.__version__
         raise ValueError(Errors.OM002.format(name=name, architecture=architecture, version=version))
+    with _reading(name):
+        n_rows = _count_rows(folder)
+    if n_rows is not None:  # Fail here: transformers' errors about labels are hard to understand.
+        _check_rows(describe(config, source), n_rows, name)
     tokenizer = _load_tokenizer(folder, name)
     load = _load_module if has_weights else _make_module
-    module, facts, stored_dtype = load(folder, source)
+    module, facts, stored_dtype = load(folder, source, config)
     return Checkpoint(
         module,
         tokenizer,
@@ -556,7 +612,9 @@ def _load(source: Source, settings: EngineSettings) -> Checkpoint:
     )
 
 
-def _load_module(folder: Path, source: Source) -> tuple[Any, dict[str, Any], Any]:
+def _load_module(
+    folder: Path, source: Source, config: dict[str, Any]
+) -> tuple[Any, dict[str, Any], Any]:
     """A folder's token classifier, what its logits mean, and the format that it is stored in."""
     import transformers
     from transformers import AutoModelForTokenClassification
@@ -574,18 +632,20 @@ def _load_module(folder: Path, source: Source) -> tuple[Any, dict[str, Any], Any
     missing = sorted(key for key in info["missing_keys"] if "position_ids" not in key)
     if any(key.startswith(f"{module.base_model_prefix}.") for key in missing):
         raise ValueError(Errors.OM003.format(name=source.name, missing=", ".join(missing)))
-    facts = {"heads": []} if missing else describe(module.config.to_dict(), source)
-    return module, facts, stored_dtype
+    return module, {"heads": []} if missing else describe(config, source), stored_dtype
 
 
-def _make_module(folder: Path, source: Source) -> tuple[Any, dict[str, Any], Any]:
+def _make_module(
+    folder: Path, source: Source, config: dict[str, Any]
+) -> tuple[Any, dict[str, Any], Any]:
     """The same of a folder that has only an ONNX file: the module has no weights."""
     import torch
     from transformers import AutoConfig, AutoModelForTokenClassification
 
+    facts = describe(config, source)
     with _reading(source.name), torch.device("meta"):
         module = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(folder))
-    return module, describe(module.config.to_dict(), source), torch.float32
+    return module, facts, torch.float32
 
 
 def _load_tokenizer(folder: Path, name: str) -> Any:
@@ -619,6 +679,17 @@ def _stored_dtype(folder: Path) -> Any:
     formats = {"F16": torch.float16, "BF16": torch.bfloat16}
     with safe_open(next(folder.glob("*.safetensors")), "pt") as file:
         return formats.get(file.get_slice(next(iter(file.keys()))).get_dtype(), torch.float32)
+
+
+def _count_rows(folder: Path) -> int | None:
+    """How many labels the stored classifier has; None if it is not stored under a usual name."""
+    from safetensors import safe_open
+
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            for key in {"classifier.weight", "score.weight"}.intersection(file.keys()):
+                return file.get_slice(key).get_shape()[0]
+    return None
 
 
 def _files_to_keep(folder: Path, tokenizer: Any) -> dict[str, bytes]:

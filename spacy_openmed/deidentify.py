@@ -17,9 +17,10 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.tokens.underscore import Underscore
 from spacy.util import filter_spans
 
+from .catalogue import nearest
 from .dates import shift_dates
 from .errors import Errors
-from .hipaa import generalise, identifier_of, tells_old_age
+from .hipaa import IDENTIFIERS, generalise, identifier_of, tells_old_age
 from .labels import canonical_label
 from .phi import RULES, Candidate, expand_to_tokens, resolve, source_of
 from .spans import OFFSETS, SCORES
@@ -170,7 +171,10 @@ def deidentify(
     """
     chosen = {action, *(actions or {}).values()}
     for unknown in sorted(chosen - set(ACTIONS)):
-        raise ValueError(Errors.OM304.format(action=unknown, known=", ".join(ACTIONS)))
+        near = nearest(unknown, ACTIONS)
+        raise ValueError(
+            Errors.OM304.format(action=unknown, nearest=near, known=", ".join(ACTIONS))
+        )
     if chosen & KEYED and key is None:
         raise ValueError(Errors.OM305.format(actions=", ".join(sorted(chosen & KEYED))))
     if spans_key not in doc.spans:
@@ -181,7 +185,8 @@ def deidentify(
     known = {canonical_label(span.label_) for span in doc.spans[spans_key]}
     for label in actions or {}:
         if identifier_of(canonical_label(label)) is None and canonical_label(label) not in known:
-            raise ValueError(Errors.OM315.format(label=label))
+            labels = [label for row in IDENTIFIERS.values() for label in row]
+            raise ValueError(Errors.OM315.format(label=label, nearest=nearest(label, labels)))
     operate = _Operators(key, patient)
     taken, operators = [], {}
     for number, c in enumerate(found):

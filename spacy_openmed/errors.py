@@ -128,6 +128,32 @@ class Errors:
         "[OM033] model.compile is for the engine torch in fp32, bf16 or fp16, not for '{engine}' "
         "in {precision}."
     )
+    OM670 = (
+        "[OM670] Out of memory: a forward pass of {n} windows of up to {longest} pieces does not "
+        "fit ({error}). Set model.max_batch_tokens or model.window lower."
+    )
+    OM671 = (
+        "[OM671] The labels of '{name}' have no names (none, or LABEL_0, LABEL_1 ...). Set "
+        'id2label in its config.json, e.g. {{"0": "O", "1": "B-DISEASE", "2": "I-DISEASE"}}.'
+    )
+    OM672 = (
+        "[OM672] id2label in the config.json of '{name}' is not valid: {problem}. Give a name of "
+        'its own to each number from "0" to "{last}".'
+    )
+    OM673 = (
+        "[OM673] '{name}' names {n_labels} labels in its config.json, but its classifier has "
+        "{n_rows}. Correct id2label (or openmed.heads), or use the config.json that belongs to the "
+        "weights."
+    )
+    OM674 = (
+        "[OM674] The tokenizer of '{name}' takes {limit} pieces at most, {special} of them "
+        "special, which leaves no room for a text. Correct model_max_length in its "
+        "tokenizer_config.json (or max_position_embeddings in its config.json)."
+    )
+    OM675 = (
+        "[OM675] spaCy has no language '{language}'.{nearest} Use a code that spacy.blank takes, "
+        "e.g. 'en', 'de', or 'xx' for any other."
+    )
 
     # Tables of texts
     OM500 = "[OM500] The text is of type {kind}, not a string."
@@ -174,7 +200,7 @@ class Errors:
     )
     OM516 = "[OM516] '{path}' holds other files than the output of such a run. Give another folder."
     OM517 = "[OM517] --strict stops at the first row with an error: {error}"
-    OM519 = "[OM519] Unknown format '{format}'.{nearest} There are: {formats}."
+    OM519 = "[OM519] '{format}' is not an output format.{nearest} There are: {formats}."
     OM520 = (
         "[OM520] '{path}' holds the output of another run, and standard input can't be read "
         "again. Give another folder, or --force to begin anew."
@@ -262,7 +288,7 @@ class Errors:
         "them, or put them into ./assets."
     )
     OM041 = "[OM041] Corpus '{corpus}' has no split '{split}': expected the file {path}."
-    OM060 = "[OM060] Unknown corpus format '{format}'.{nearest} There are: {known}."
+    OM060 = "[OM060] '{format}' is not a corpus format.{nearest} There are: {known}."
     OM061 = "[OM061] Nothing to read in '{path}': no file of a known format ({known})."
     OM063 = (
         "[OM063] {path}, line {number}: not a line of the format {format}. {reason}Expected "
@@ -335,8 +361,8 @@ class Errors:
     )
     OM204 = "[OM204] '{path}' can't be read as text: it is not encoded in UTF-8."
     OM205 = (
-        "[OM205] There is no text file '{path}', or it is a folder. Give the path of a text file, "
-        "the text itself, or '-' for standard input."
+        "[OM205] There is no text file '{path}', or it is a folder.{nearest} Give the path of a "
+        "text file, the text itself, or '-' for standard input."
     )
     OM206 = (
         "[OM206] The folder '{folder}' holds a checkpoint already. Choose another folder, or "
@@ -355,6 +381,15 @@ class Errors:
         "hub gives. It was deleted. Try again; if it fails again, a proxy or mirror on the way "
         "changes files."
     )
+    OM680 = "[OM680] There is no {what} '{path}'.{nearest}"
+    OM681 = "[OM681] '{path}' is a {actual}. Expected a {expected}."
+    OM682 = "[OM682] Can't read or write {path}: {reason}."
+    OM683 = "[OM683] Invalid settings: {problems}."
+    OM684 = (
+        "[OM684] {kind}: this is a bug in spacy-openmed. Please report it with the lines above. "
+        "They hold no text of a document; the error's own message may, and is not shown."
+    )
+    OM685 = "[OM685] '{path}' is not a pipeline: it has no config.cfg.{hint}"
 
     # Clinical context
     OM321 = "[OM321] termsets has no '{axis}'. There are: {known}."
@@ -395,7 +430,7 @@ class Errors:
         'found by a model before it. Add openmed_ner with domain = "privacy" and annotate = '
         '"spans" before it, or set spans_key to null to go by rules alone.'
     )
-    OM304 = "[OM304] There is no action '{action}'. There are: {known}."
+    OM304 = "[OM304] There is no action '{action}'.{nearest} There are: {known}."
     OM305 = "[OM305] These actions need a key: {actions}. Make one with secrets.token_hex()."
     OM306 = (
         '[OM306] The document has no doc.spans["{key}"]: nothing has looked for identifiers. Add '
@@ -413,16 +448,16 @@ class Errors:
     OM313 = "[OM313] --label takes LABEL=ACTION, not '{text}'."
     OM314 = "[OM314] --decrypt needs the audit that was written (--audit) and the key (--key-file)."
     OM315 = (
-        "[OM315] actions has '{label}', which is the label of no identifier: see "
-        "spacy_openmed.hipaa.IDENTIFIERS."
+        "[OM315] actions has '{label}', which is the label of no identifier.{nearest} "
+        "spacy_openmed.hipaa.IDENTIFIERS has all labels."
     )
 
     # Relations and graph
     OM340 = "[OM340] threshold has to be a number from 0 to 1, not {threshold}."
     OM341 = "[OM341] Can't read the weights of relations from '{path}'."
     OM342 = "[OM342] These are no weights of relations, as scripts/train_relation.py writes them."
-    OM343 = '[OM343] scope has to be "sentence" or "document", not \'{scope}\'.'
-    OM344 = "[OM344] '{format}' is none of the forms of a graph: {formats}."
+    OM343 = "[OM343] There is no scope '{scope}'.{nearest} There are: sentence, document."
+    OM344 = "[OM344] '{format}' is not a graph format.{nearest} There are: {formats}."
     OM345 = (
         "[OM345] '{path}' has no column '{column}': a graph needs the texts beside their entities. "
         "Keep them: `python -m spacy openmed process … --columns {column}`."

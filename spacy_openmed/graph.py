@@ -78,7 +78,8 @@ class GraphBuilder:
         max_evidence: int = 5,
     ) -> None:
         if scope not in ("sentence", "document"):
-            raise ValueError(Errors.OM343.format(scope=scope))
+            near = nearest(scope, ("sentence", "document"))
+            raise ValueError(Errors.OM343.format(scope=scope, nearest=near))
         if max_evidence < 1:
             raise ValueError(Errors.OM348.format(max_evidence=max_evidence))
         self.span_keys = tuple(span_keys)

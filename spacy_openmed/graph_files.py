@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from .catalogue import nearest
 from .concepts import TEXT_PREFIX
 from .errors import Errors, missing_extra
 from .graph import TOGETHER, to_json
@@ -97,7 +98,10 @@ def check_formats(formats: Iterable[str]) -> None:
     """
     for name in formats:
         if name not in FORMATS:
-            raise ValueError(Errors.OM344.format(format=name, formats=", ".join(FORMATS)))
+            near = nearest(name, FORMATS)
+            raise ValueError(
+                Errors.OM344.format(format=name, nearest=near, formats=", ".join(FORMATS))
+            )
 
 
 def category(label: str) -> str:

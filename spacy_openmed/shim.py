@@ -1,5 +1,6 @@
-"""thinc's hold on a checkpoint: loads it when it is needed, saves and copies it."""
+"""Thinc shim that loads, saves and copies a checkpoint."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ from .errors import Errors
 
 
 class CheckpointShim(PyTorchShim):
-    """thinc's hold on a checkpoint, which is loaded when it is first needed.
+    """Thinc shim of a checkpoint, which is loaded when it is first needed.
 
     source (Source | None): Where to load it from. None until the component has chosen.
     settings (EngineSettings): How it shall run.
@@ -219,10 +220,20 @@ class CheckpointShim(PyTorchShim):
     def __deepcopy__(self, memo: dict[int, Any]) -> "CheckpointShim":
         copied = CheckpointShim.__new__(CheckpointShim)
         copied.__dict__.update(self.__dict__)
+        copied._take_own_state()
         if self._owned and self._checkpoint is not None:  # what is trained is not shared
             copied._checkpoint = self._checkpoint.copy()
             copied._model = copied._checkpoint.module
         return copied
+
+    def _take_own_state(self) -> None:
+        """Share nothing of training with the shim that this is a copy of: the optimizer keeps its
+        moments by the id, and the scaler changes with each step."""
+        with CheckpointShim.global_id_lock:
+            CheckpointShim.global_id += 1
+            self.id = CheckpointShim.global_id
+        self._grad_scaler = copy.deepcopy(self._grad_scaler)
+        self.trained = None if self.trained is None else list(self.trained)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave weights out that can be loaded again where this is unpickled."""
@@ -238,6 +249,7 @@ class CheckpointShim(PyTorchShim):
     def __setstate__(self, state: dict[str, Any]) -> None:
         files = state.pop("_files", None)
         self.__dict__.update(state)
+        self._take_own_state()
         if files is not None:
             self.from_bytes(files)
 

@@ -455,9 +455,30 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def _numbered_from_padding(model_type: str, **config: Any) -> Family:
+    return Family(
+        model_type=model_type,
+        tokenizer=_roberta_tokenizer,
+        tokenizer_class="PreTrainedTokenizerFast",
+        special=_ROBERTA_SPECIAL,
+        config={**_SIZES, **config},
+        position_offset=2,
+    )
+
+
+# Architectures that number positions as RoBERTa does, and are not named after it.
+FAMILIES_LIKE_ROBERTA: dict[str, Family] = {
+    "data2vec-text": _numbered_from_padding("data2vec-text", type_vocab_size=1),
+    "esm": _numbered_from_padding("esm"),
+    "mpnet": _numbered_from_padding("mpnet"),
+    "xmod": _numbered_from_padding("xmod", type_vocab_size=1, default_language="en_XX"),
+}
+_ALL_FAMILIES = {**FAMILIES, **FAMILIES_LIKE_ROBERTA}
+
+
 def is_native(family: str) -> bool:
     """Whether the installed transformers has the family, without remote code."""
-    return FAMILIES[family].model_type in CONFIG_MAPPING_NAMES
+    return _ALL_FAMILIES[family].model_type in CONFIG_MAPPING_NAMES
 
 
 def make_checkpoint(
@@ -473,7 +494,7 @@ def make_checkpoint(
     """Write a checkpoint of a family, with random weights from a fixed seed.
 
     folder (Path): Where to write it.
-    family (str): A key of `FAMILIES`.
+    family (str): A key of `FAMILIES` or `FAMILIES_LIKE_ROBERTA`.
     labels (Sequence[str]): The labels, by id.
     max_length (int): How many pieces the model takes, special ones included. RoBERTa-like
         models get the two positions more that they need for it.
@@ -483,7 +504,7 @@ def make_checkpoint(
     seed (int): Seed of the weights.
     RETURNS (Path): The folder.
     """
-    spec = FAMILIES[family]
+    spec = _ALL_FAMILIES[family]
     tokenizer = spec.tokenizer()
     _write_tokenizer(folder, tokenizer, spec, model_max_length, truncation)
     ids = {f"{name}_id": tokenizer.token_to_id(token) for name, token in spec.special.items()}

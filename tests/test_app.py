@@ -260,7 +260,7 @@ def test_missing_extra(run_python: Callable[..., str]):
         (["-d", "genomix"], "OM100"),
         (["-s", "best"], "OM104"),
         (["pipeline", "-d", "disease"], "OM518"),
-        (["no_such_pipeline"], "E050"),
+        (["no_such_pipeline"], "OM680"),
     ],
 )
 def test_a_bad_option_is_an_error(options: list[str], code: str):
@@ -484,3 +484,27 @@ def test_command_prints_where_the_page_is_and_no_text(page: "Page", served: tupl
 def left_over(folder: Path) -> list[Path]:
     """Files that hold anything."""
     return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+# The host's environment
+
+
+def test_the_environment_stays_the_users(run_python: Callable[..., str], tmp_path: Path):
+    code = (
+        "import os\n"
+        "before = dict(os.environ)\n"
+        "from spacy_openmed.app import make_app\n"
+        "print({n for n in os.environ if os.environ[n] != before.get(n)} & {*before})\n"
+        "app = make_app()\n"
+        "print({n for n in os.environ if n.startswith('GRADIO')} - {*before})"
+    )
+    env = {"GRADIO_ANALYTICS_ENABLED": "True", "GRADIO_RUN_HISTORY": "True"}
+    assert run_python(code, env=env).splitlines()[-2:] == ["set()", "{'GRADIO_TEMP_DIR'}"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+ve", "-3", "@SUM(A1)", "\tx", "＝1"])
+def test_no_cell_is_a_formula(text: str):
+    row = {"text": text, "label": "GENE", "score": -0.5, "dataset": None, "start": 0, "end": 4}
+    (cells,) = csv.DictReader(io.StringIO(app.to_csv([row])))
+    assert cells["text"] == f"'{text}"
+    assert (cells["label"], cells["score"]) == ("GENE", "-0.5")

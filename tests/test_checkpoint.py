@@ -2,17 +2,28 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from checkpoints import FAMILIES, LABELS, SENTENCES, edit_config, is_native
+from checkpoints import (
+    FAMILIES,
+    FAMILIES_LIKE_ROBERTA,
+    LABELS,
+    SENTENCES,
+    edit_config,
+    is_native,
+)
+from conftest import make_nlp
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from spacy_openmed.checkpoint import Checkpoint, Source, load_checkpoint
-from spacy_openmed.engines import EngineSettings
+from spacy_openmed.engines import Engine, EngineSettings, make_engine
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 OTHER_SHA = "89abcdef0123456789abcdef0123456789abcdef"
@@ -83,6 +94,17 @@ def test_limit_is_the_smaller_one(
     assert load(make_checkpoint(model_max_length=model_max_length)).limit == limit
 
 
+@pytest.mark.parametrize("family", FAMILIES_LIKE_ROBERTA)
+def test_long_texts_where_positions_are_numbered_from_the_padding_id(
+    family: str, make_checkpoint: Callable[..., Path]
+):
+    folder = make_checkpoint(family)
+    assert load(folder).limit == 128
+    nlp = make_nlp(folder, model={"window": 128})
+    logits = nlp.get_pipe("openmed_ner").model.predict([nlp.make_doc("aspirin " * 300)]).logits
+    assert len(logits) >= 600
+
+
 def test_baked_truncation_does_not_truncate(make_checkpoint: Callable[..., Path]):
     text = " ".join(SENTENCES)
     baked = load(make_checkpoint(truncation=8)).encode([text, "aspirin"])
@@ -113,10 +135,90 @@ def test_changed_weights_are_loaded_again(bert: Path):
     assert torch.equal(bias, first.module.classifier.bias + 1)
 
 
+def test_the_engine_is_made_once_whatever_threads_ask(bert: Path, monkeypatch: pytest.MonkeyPatch):
+    made = []
+
+    def make_slowly(checkpoint: Checkpoint) -> Engine:
+        made.append(make_engine(checkpoint))
+        time.sleep(0.05)  # so that the others ask meanwhile
+        return made[-1]
+
+    monkeypatch.setattr("spacy_openmed.checkpoint.make_engine", make_slowly)
+    loaded = load(bert)
+    with ThreadPoolExecutor(4) as pool:
+        engines = list(pool.map(lambda _: loaded.engine, range(4)))
+    assert len(made) == 1
+    assert all(engine is made[0] for engine in engines)
+
+
 def test_heads_without_dataset_have_the_checkpoints_name(bert: Path):
     (head,) = load(bert).heads
     assert head.dataset == "bert"
     assert head.threshold is None
+
+
+def test_overwriting_the_file_changes_nothing_that_is_loaded(
+    make_checkpoint: Callable[..., Path], tmp_path: Path
+):
+    folder = shutil.copytree(make_checkpoint("deberta-v2"), tmp_path / "copy")
+    nlp = make_nlp(folder)
+    model, doc = nlp.get_pipe("openmed_ner").model, nlp.make_doc(SENTENCES[0])
+    before = model.predict([doc]).logits
+    size = (folder / "model.safetensors").stat().st_size
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(size // 4)
+        file.write(bytes(size - size // 4))
+    assert np.array_equal(model.predict([doc]).logits, before)
+
+
+@pytest.mark.parametrize(
+    ("id2label", "message"),
+    [
+        (None, r"OM671.*no names"),
+        ({0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}, r"OM671.*no names"),
+        (["O", "B-X", "I-X"], r"OM671.*no names"),
+        ({"O": 0, "B-X": 1, "I-X": 2}, r"OM672.*keys are O, B-X, I-X"),
+        ({0: "O", 1: "B-X", 3: "I-X"}, r'OM672.*keys are 0, 1, 3.*from "0" to "2"'),
+        ({1: "O", 2: "B-X", 3: "I-X"}, r"OM672.*keys are 1, 2, 3"),
+        ({0: "O", 1: "B-X", 2: None}, r"OM672.*not a string"),
+        ({0: "O", 1: "B-X", 2: "B-X"}, r"OM672.*B-X more than once"),
+        ({0: "O", 1: "B-X"}, r"OM673.* 2 labels.* has 3"),
+        ({0: "O", 1: "B-X", 2: "I-X", 3: "B-Y"}, r"OM673.* 4 labels.* has 3"),
+    ],
+)
+def test_labels_that_do_not_fit(bert: Path, id2label: object, message: str):
+    edit_config(bert, id2label=id2label, label2id=None)
+    with pytest.raises(ValueError, match=message):
+        load(bert)
+
+
+def test_labels_that_transformers_left_out(bert: Path):
+    model = AutoModelForTokenClassification.from_pretrained(bert)
+    model.config.num_labels = 2  # transformers' default
+    model.classifier = torch.nn.Linear(32, 2)
+    model.save_pretrained(bert)
+    assert "id2label" not in json.loads((bert / "config.json").read_text(encoding="utf8"))
+    with pytest.raises(ValueError, match="OM671"):
+        load(bert)
+    with pytest.raises(ValueError, match="OM671"):  # before it is loaded
+        _ = make_nlp(bert).get_pipe("openmed_ner").labels
+
+
+def test_heads_that_do_not_fit(multi_head_checkpoint: Path, tmp_path: Path):
+    folder = shutil.copytree(multi_head_checkpoint, tmp_path / "copy")
+    head = {"dataset": "ncbi_disease", "start": 4, "labels": ["O", "B-Disease", "I-Disease"]}
+    edit_config(folder, openmed={"heads": [head]})
+    with pytest.raises(ValueError, match=r"OM673.* 7 labels.* has 6"):
+        load(folder)
+
+
+@pytest.mark.parametrize("model_max_length", [2, 0])
+def test_a_limit_that_leaves_no_room(bert: Path, model_max_length: int):
+    path = bert / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf8"))
+    path.write_text(json.dumps({**settings, "model_max_length": model_max_length}))
+    with pytest.raises(ValueError, match=rf"OM674.* {model_max_length} pieces.*model_max_length"):
+        load(bert)
 
 
 def test_facts_of_the_source_describe_the_head(bert: Path):

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 import spacy
+import typer
+from click.testing import Result
+from conftest import make_nlp
 from hubs import Hub
 from typer.testing import CliRunner
 
 from spacy_openmed import catalogue
+from spacy_openmed.blank import blank_pipeline, lift_limit
 from spacy_openmed.cli import openmed_cli
+from spacy_openmed.cli._options import guard
 
 PHARMA = "OpenMed/OpenMed-NER-PharmaDetect-SuperClinical-434M"
 TEXT = "Aspirin and valproic acid, not for asthma."
@@ -377,3 +382,166 @@ def test_spacy_runs_the_command_on_a_file(tmp_path: Path):
     command = [sys.executable, "-m", "spacy", "openmed", "ner", str(path), "--json"]
     output = subprocess.run(command, capture_output=True, check=True, encoding="utf8").stdout
     assert {e["label"] for e in json.loads(output)} >= {"CHEMICAL", "DISEASE"}
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("models -d genomix", "[OM100] Unknown domain 'genomix'. Did you mean 'genomics'?"),
+        ("ner TEXT --language frr", "[OM675] spaCy has no language 'frr'. Did you mean 'fr'"),
+        ("convert IN out.spacy --format jsnol", "[OM060]"),
+        ("convert IN out.spacy --format bratt", "Did you mean 'brat'?"),
+        ("process IN OUT -d diseas", "[OM100] Unknown domain 'diseas'. Did you mean 'disease'?"),
+        ("process IN OUT -d disease --precision bfloat16", "Did you mean 'bf16'?"),
+        ("process IN OUT -s mni", "[OM100] Unknown size 'mni'. Did you mean 'mini'?"),
+        ("process IN OUT -D bc5cdr", "[OM100] Unknown dataset 'bc5cdr'. Did you mean 'bc5cdr_"),
+        (
+            "process PIPLINE IN OUT",
+            "[OM680] There is no pipeline 'PIPLINE'. Did you mean 'PIPELINE'",
+        ),
+        ("serve -d diseas", "Did you mean 'disease'?"),
+        ("serve PIPLINE", "Did you mean 'PIPELINE'?"),
+        (
+            "serve -d disease --token-file tokn",
+            "[OM680] There is no file 'tokn'. Did you mean 'token'",
+        ),
+        ("graph IN OUT --to htm", "[OM344] 'htm' is not a graph format. Did you mean 'html'?"),
+        ("graph IN OUT --scope sentense", "[OM343] There is no scope 'sentense'. Did you mean 'se"),
+        (
+            "hcc notes.jsnol",
+            "[OM680] There is no file or folder 'notes.jsnol'. Did you mean 'notes.js",
+        ),
+        ("hcc notes.jsonl -P PIPLINE", "Did you mean 'PIPELINE'?"),
+        ("hcc notes.jsonl --size compct", "Did you mean 'compact'?"),
+        (
+            "ner note.jsonl",
+            "[OM205] There is no text file 'note.jsonl', or it is a folder. Did you",
+        ),
+    ],
+)
+def test_what_is_misspelt_and_what_was_meant(command: str, message: str, folder_of_mistakes: Path):
+    assert message in fail(*command.split())
+
+
+@pytest.fixture
+def folder_of_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, multi_head_checkpoint: Path
+) -> Path:
+    """A folder to run commands in."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PIPELINE", "IN"):
+        (tmp_path / name).mkdir()
+    for name in ("token", "notes.jsonl", "IN/note.txt", "file"):
+        (tmp_path / name).write_text("", encoding="utf8")
+    (tmp_path / "CHECKPOINT").symlink_to(multi_head_checkpoint)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("ner TEXT --html none/page.html", "[OM680] There is no folder"),
+        ("ner TEXT --html file/page.html", "[OM681]"),
+        ("hcc notes.jsonl --output none/report.jsonl", "[OM680] There is no folder"),
+        ("hcc notes.jsonl --output IN", "[OM681] 'IN' is a folder. Expected a file."),
+        ("convert none out.spacy", "[OM680] There is no file or folder 'none'."),
+        ("convert IN file/out.spacy", "[OM681]"),
+        ("download OpenMed/X file/folder", "[OM681]"),
+        ("process file IN OUT", "[OM681] 'file' is a file. Expected a pipeline's folder."),
+        ("process IN IN OUT", "[OM685] 'IN' is not a pipeline: it has no config.cfg."),
+        ("process CHECKPOINT IN OUT", "It holds a checkpoint: set model.name to it"),
+    ],
+)
+def test_paths_are_checked_before_any_work(command: str, message: str, folder_of_mistakes: Path):
+    assert message in fail(*command.split())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is full")
+def test_a_full_disk_is_named(multi_head_checkpoint: Path):
+    output = fail("ner", TEXT, "-m", multi_head_checkpoint, "--html", "/dev/full")
+    assert "[OM682] Can't read or write a file: no space left" in output
+
+
+def test_a_pipeline_with_a_wrong_setting_prints_the_setting(
+    tmp_path: Path, keyword_checkpoint: Path
+):
+    nlp = make_nlp(keyword_checkpoint)
+    nlp.to_disk(tmp_path)
+    path = tmp_path / "config.cfg"
+    config = path.read_text(encoding="utf8")
+    path.write_text(config.replace('precision = "fp32"', 'precision = "float16"'), encoding="utf8")
+    (tmp_path / "note.jsonl").write_text('{"text": "x"}', encoding="utf8")
+    output = fail("hcc", tmp_path / "note.jsonl", "-P", tmp_path)
+    assert "[OM683] Invalid settings: " in output
+    assert "'float16' is not one of 'auto', 'fp32'" in output
+    assert len(output) < 400
+
+
+def run_guarded(error: BaseException) -> Result:
+    app = typer.Typer()
+
+    def command() -> None:
+        raise error
+
+    app.command()(guard(command))
+    return CliRunner().invoke(app, [])
+
+
+def test_interrupted():
+    result = run_guarded(KeyboardInterrupt())
+    assert result.exit_code == 130
+    assert result.output == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("[OM518] Name a pipeline."), "[OM518] Name a pipeline."),
+        (ValueError("[E088] Text of length 9."), "[E088] Text of length 9."),
+        (ImportError("Install s3fs."), "Install s3fs."),
+        (PermissionError(13, "Permission denied", "a.txt"), "'a.txt': permission denied."),
+    ],
+)
+def test_mistakes_have_no_traceback(error: Exception, message: str):
+    result = run_guarded(error)
+    assert result.exit_code == 1
+    assert message in " ".join(result.output.split())
+    assert "File " not in result.output
+
+
+@pytest.mark.parametrize("error", [KeyError("Amy Lund"), ValueError("no place for Amy Lund")])
+def test_bugs_have_a_traceback_without_the_text(error: Exception):
+    result = run_guarded(error)
+    assert result.exit_code == 1
+    assert f"[OM684] {type(error).__name__}" in result.output
+    assert "test_cli.py" in result.output
+    assert "Amy Lund" not in result.output
+
+
+# Texts
+
+
+def test_byte_order_marks_are_no_part_of_a_text(multi_head_checkpoint: Path, tmp_path: Path):
+    path = tmp_path / "note.txt"
+    path.write_text("aspirin", encoding="utf-8-sig")
+    for given in ((path,), ("-",)):
+        output = run("ner", *given, "-m", multi_head_checkpoint, "-j", input=path.read_bytes())
+        assert [e["start"] for e in json.loads(output)] == [0]
+
+
+def test_ner_takes_texts_of_any_length(multi_head_checkpoint: Path, tmp_path: Path):
+    path = tmp_path / "note.txt"
+    path.write_text("aspirin" + "\n" * 1_000_001, encoding="utf8")
+    (entity,) = json.loads(run("ner", path, "-m", multi_head_checkpoint, "-j"))
+    assert entity["text"] == "aspirin"
+
+
+def test_the_limit_of_length_stays_for_parsers():
+    nlp = blank_pipeline()
+    assert nlp.max_length == sys.maxsize
+    nlp = spacy.blank("en")
+    nlp.add_pipe("ner")
+    assert lift_limit(nlp).max_length == 1_000_000

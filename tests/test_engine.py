@@ -13,7 +13,7 @@ from conftest import found, make_nlp
 from torch import nn
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from spacy_openmed.engines import Engine
+from spacy_openmed.engines import Engine, is_out_of_memory
 from spacy_openmed.engines.torch import TorchEngine, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
@@ -92,16 +92,47 @@ def other_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fail", "error"),
+    ("fail", "error", "message"),
     [
-        (out_of_gpu_memory, MemoryError),
-        (out_of_memory, MemoryError),
-        (other_error, RuntimeError),
+        (out_of_gpu_memory, MemoryError, r"OM670.*CUDA out of memory"),
+        (out_of_memory, MemoryError, r"OM670.* 2 windows of up to 3 pieces.* \d{19} bytes"),
+        (other_error, RuntimeError, "^mat1 and mat2"),
     ],
 )
-def test_memory_errors_are_told_from_others(fail: Callable, error: type[Exception]):
-    with pytest.raises(error):
-        TorchEngine(Failing(fail), 0)([np.array([1, 2])])
+def test_memory_errors_are_told_from_others(fail: Callable, error: type[Exception], message: str):
+    with pytest.raises(error, match=message):
+        TorchEngine(Failing(fail), 0)([np.array([1, 2]), np.array([1, 2, 3])])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),  # of Python, numpy and pybind11
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 64 bytes."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 5.0 GB)"),
+        RuntimeError("could not create a memory object"),
+        RuntimeError("Exception from src/inference: std::bad_alloc"),
+        RuntimeError("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer"),
+        RuntimeError("bad allocation"),
+    ],
+)
+def test_libraries_say_in_their_own_words_that_they_get_no_memory(error: Exception):
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "view size is not compatible; the storage was not allocated contiguously",
+        "Expected AllocateFinalOutput to have been called before we read the OrtValue",
+        "Failed to allocate required number of vector registers",
+        "could not create a memory descriptor from blob",
+    ],
+)
+def test_other_words_about_memory_are_errors_of_their_own(message: str):
+    assert not is_out_of_memory(RuntimeError(message))
 
 
 TEXTS = ["aspirin for asthma", "renal failure and ibuprofen " * 30, "", "valproic acid"]

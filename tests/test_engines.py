@@ -155,6 +155,7 @@ def test_embeddings_narrower_than_the_layers(tmp_path: Path, make_checkpoint: Ca
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
+        id2label={0: "O", 1: "B-X"},
     )
     ElectraForTokenClassification(config).save_pretrained(folder)
     engine = load(folder).engine

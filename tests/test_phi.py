@@ -435,14 +435,50 @@ def test_the_module_of_the_factory_imports_no_presidio(run_python: Callable[...,
 # What of an identifier may stay
 
 
-@pytest.mark.parametrize("text", ["45", "89", "age 89", "89-year-old"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("45", "89", "age 89", "89-year-old", "45 y/o", "45M", "89 years 11 months", "4½"),
+        *("fifty", "eighty-nine", "in her eighties", "octogenarian", "newborn", "over 65"),
+        *(
+            "9 months",
+            "100 months",
+            "36-hour-old",
+            "two hundred weeks",
+            "39+2 weeks",
+            "9-12 MONTHS",
+        ),
+        "45 Jahre",
+    ],
+)
 def test_ages_up_to_89_may_stay(text: str):
     assert may_stay("AGE", text)
+    assert generalise("AGE", text, this_year=2026) == text
 
 
-@pytest.mark.parametrize("text", ["90", "117", "ninety-one", "1" * 5000])
-def test_ages_over_89_and_what_may_be_one_go(text: str):
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("90", "117", "103 y.o.", "95M", "93 years 2 months", "92-95 years", "at least 90", "90+"),
+        *("ninety-one", "a hundred", "one hundred and three", "in his nineties", "centenarian"),
+        *("1,200 months", "95 Jahre"),
+    ],
+)
+def test_ages_over_89_are_90_or_older(text: str):
     assert not may_stay("AGE", text)
+    assert generalise("AGE", text, this_year=2026) == "90+"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "elderly", "vierundneunzig", "1" * 5000, "1930", "01/02/45"),
+        *("95m", "93 W", "day 95 of life", "96-100 months", "85-95", "under 90", "about 95"),
+    ],
+)
+def test_an_age_that_is_not_sure_goes(text: str):
+    assert not may_stay("AGE", text)
+    assert generalise("AGE", text, this_year=2026) is None
 
 
 @pytest.mark.parametrize(
@@ -450,10 +486,21 @@ def test_ages_over_89_and_what_may_be_one_go(text: str):
     [
         ("ZIP_CODE", "02138", "021**"),
         ("ZIP_CODE", "03601-1234", "000**"),
-        ("AGE", "97", "90+"),
+        ("ZIP_CODE", "021384307", "021**"),
+        ("ZIP_CODE", "SW1A 1AA", None),
+        ("ZIP_CODE", "K1A 0B1", None),
+        ("ZIP_CODE", "1012 AB", None),
         ("DATE", "March 4, 2021", "2021"),
         ("DATE_OF_BIRTH", "3/14/1931", None),
         ("DATE", "March 4th", None),
+        ("DATE", "01/02/2024 - 03/04/2024", "2024"),
+        ("DATE", "2023-2024", None),
+        ("DATE", "the 1990s", None),
+        ("DATE", "admitted 1931", None),
+        ("DATE_OF_BIRTH", "4 May 1950", "1950"),
+        ("DATE_TIME", "2024-05-06T07:08:09Z", "2024"),
+        ("DATE_TIME", "05/06/24 1945", None),
+        ("DATE_TIME", "May 6 at 1945h", None),
         ("PERSON", "Lund 2021", None),
     ],
 )

@@ -636,7 +636,7 @@ def test_strict_stops_at_the_first_error(pipeline: Path, tmp_path: Path):
         (["PIPELINE", "IN", "OUT", "--text-column", "note"], "OM503"),
         (["PIPELINE", "IN", "OUT", "--columns", "ward"], "OM503"),
         (["IN", "OUT", "-d", "astrology"], "OM1"),
-        (["no_such_pipeline", "IN", "OUT"], "E050"),
+        (["no_such_pipeline", "IN", "OUT"], "OM680"),
     ],
 )
 def test_errors(pipeline: Path, tmp_path: Path, args: list[str], code: str):

@@ -649,7 +649,7 @@ def test_command_answers_what_it_has_before_it_ends(end: signal.Signals):
     [
         ([], "OM518"),
         (["some_pipeline", "-d", "disease"], "OM518"),
-        (["no_such_pipeline"], "E050"),
+        (["no_such_pipeline"], "OM680"),
         (["-d", "astrology"], "OM1"),
         (["-d", "disease", "--token-file", "SHORT"], "OM548"),
         (["-d", "disease", "--token-file", "ODD"], "OM548"),

@@ -210,6 +210,23 @@ def test_copies_are_trained_apart(trained, duplicate):
     assert np.abs(logits_of(copied) - before).max() > 1e-4
 
 
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda nlp: pickle.loads(pickle.dumps(nlp))])
+def test_copies_share_nothing_in_an_optimizer(make_checkpoint, duplicate):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")))
+    nlp.initialize(lambda: make_examples(nlp))
+    train(nlp, make_examples(nlp), steps=1)
+    alone, first, second = (duplicate(nlp) for _ in range(3))
+    train(alone, make_examples(alone), steps=3)
+    sgd = Adam(5e-3, L2=0.01, grad_clip=1.0)
+    for _ in range(3):
+        for copied in (first, second):
+            copied.update(make_examples(copied), sgd=sgd)
+    for copied in (first, second):
+        np.testing.assert_allclose(logits_of(copied), logits_of(alone), atol=1e-5)
+    scalers = [copied.get_pipe("openmed_ner").shim._grad_scaler for copied in (first, second)]
+    assert scalers[0] is not scalers[1]
+
+
 def test_resumes_from_a_saved_pipeline(make_checkpoint, tmp_path):
     nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")))
     examples = make_examples(nlp)

@@ -3,6 +3,7 @@
 import typer
 from spacy.cli._util import app as spacy_app
 
+from ._options import guard
 from .app import app_cli
 from .convert import convert_cli
 from .deid import deid_cli
@@ -18,15 +19,15 @@ from .serve import serve_cli
 HELP = "Find, inspect, download and try OpenMed's checkpoints for biomedical and clinical text."
 
 openmed_cli = typer.Typer(name="openmed", help=HELP, no_args_is_help=True)
-openmed_cli.command("models")(models_cli)
-openmed_cli.command("info")(info_cli)
-openmed_cli.command("download")(download_cli)
-openmed_cli.command("ner")(ner_cli)
-openmed_cli.command("convert")(convert_cli)
-openmed_cli.command("process")(process_cli)
-openmed_cli.command("serve")(serve_cli)
-openmed_cli.command("deid")(deid_cli)
-openmed_cli.command("graph")(graph_cli)
-openmed_cli.command("app")(app_cli)
+openmed_cli.command("models")(guard(models_cli))
+openmed_cli.command("info")(guard(info_cli))
+openmed_cli.command("download")(guard(download_cli))
+openmed_cli.command("ner")(guard(ner_cli))
+openmed_cli.command("convert")(guard(convert_cli))
+openmed_cli.command("process")(guard(process_cli))
+openmed_cli.command("serve")(guard(serve_cli))
+openmed_cli.command("deid")(guard(deid_cli))
+openmed_cli.command("graph")(guard(graph_cli))
+openmed_cli.command("app")(guard(app_cli))
 spacy_app.add_typer(openmed_cli)
-openmed_cli.command("hcc")(hcc_cli)
+openmed_cli.command("hcc")(guard(hcc_cli))

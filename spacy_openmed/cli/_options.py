@@ -1,12 +1,219 @@
 """What several commands share."""
 
-from collections.abc import Sequence
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors
+from ..texts import decode
 
 SIZES = ", ".join(catalogue.SIZES)
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # hosts that only this machine reaches
+INTERRUPTED = 130  # exit code, as of shells
+
+
+def guard(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command end with a message where the user made a mistake, and with a traceback only
+    where we did.
+
+    command (Callable): The command.
+    RETURNS (Callable): The command, with the same parameters.
+    """
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except (typer.Exit, typer.Abort, BrokenPipeError):  # typer's own
+            raise
+        except Exception as error:
+            fail(error)
+
+    return run
+
+
+def fail(error: Exception) -> NoReturn:
+    """Print what went wrong and exit.
+
+    error (Exception): The error. Where nobody foresaw it, its message may hold the text of a
+        document: only its type is printed, and where it was raised.
+    """
+    message = describe_mistake(error)
+    if message is None:
+        sys.stderr.writelines(traceback.format_tb(error.__traceback__))
+        message = Errors.OM684.format(kind=type(error).__name__)
+    msg.fail(message)
+    sys.exit(1)
+
+
+def describe_mistake(error: Exception) -> str | None:
+    """Say what the user did wrong.
+
+    error (Exception): The error.
+    RETURNS (str | None): The message; None if the error is no mistake of the user's.
+    """
+    from confection import ConfigValidationError
+
+    message = str(error)
+    if isinstance(error, ConfigValidationError):  # its message is the whole config
+        problems = "; ".join(map(_describe_setting, error.errors or ()))
+        return Errors.OM683.format(problems=problems or error.desc)
+    if re.match(r"\[(OM|E|W)\d+\]", message) or isinstance(error, ImportError):
+        return message
+    if isinstance(error, OSError):
+        if error.strerror is None:
+            return message
+        path = "a file" if error.filename is None else f"'{error.filename}'"
+        return Errors.OM682.format(path=path, reason=error.strerror.lower())
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    is_of_paths = bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("fsspec.")
+    return message if is_of_paths and isinstance(error, ValueError) else None
+
+
+def _describe_setting(row: Mapping[str, Any]) -> str:
+    """One of the errors of a config."""
+    place = ".".join(str(part) for part in row.get("loc", ()))
+    problem = str(row.get("msg", "")).removeprefix("at root: ")
+    choice = re.fullmatch(r"'([^']*)' is not (?:typing\.)?Literal\[(.*)\]", problem)
+    if choice is not None:
+        near = catalogue.nearest(choice[1], re.findall(r"'([^']*)'", choice[2]))
+        problem = f"'{choice[1]}' is not one of {choice[2]}.{near}"
+    return f"{place}: {problem.rstrip('.')}"
+
+
+def check_choice(what: str, name: str, known: Iterable[str]) -> str:
+    """Check the value of an option that takes a few.
+
+    what (str): What it is, for the error.
+    name (str): The value.
+    known (Iterable[str]): The values there are.
+    RETURNS (str): The value.
+    RAISES (ValueError): If it is not one of them.
+    """
+    known = tuple(known)
+    if name not in known:
+        near = catalogue.nearest(name, known)
+        raise ValueError(
+            Errors.OM100.format(what=what, name=name, nearest=near, known=", ".join(known))
+        )
+    return name
+
+
+def check_input(path: Path, *, what: str = "file") -> Path:
+    """Check that something can be read, before any work is done.
+
+    path (Path): The path.
+    what (str): "file", "folder", or "file or folder".
+    RETURNS (Path): The path.
+    RAISES (OSError): If it is not there, is something else, or may not be read.
+    """
+    if not path.exists():
+        raise OSError(Errors.OM680.format(what=what, path=path, nearest=near_path(path)))
+    if what == "file" and path.is_dir():
+        raise OSError(Errors.OM681.format(path=path, actual="folder", expected="file"))
+    if what == "folder" and not path.is_dir():
+        raise OSError(Errors.OM681.format(path=path, actual="file", expected="folder"))
+    if not os.access(path, os.R_OK):
+        raise OSError(Errors.OM682.format(path=f"'{path}'", reason="permission denied"))
+    return path
+
+
+def check_output(path: Path, *, what: str = "file", parents: bool = False) -> Path:
+    """Check that something can be written, before any work is done.
+
+    path (Path): The path.
+    what (str): "file" or "folder".
+    parents (bool): Whether folders that are missing on the way will be made.
+    RETURNS (Path): The path.
+    RAISES (OSError): If it is something else, its folder is missing, or may not be written to.
+    """
+    if path.exists():
+        if path.is_dir() != (what == "folder"):
+            actual = "file" if what == "folder" else "folder"
+            raise OSError(Errors.OM681.format(path=path, actual=actual, expected=what))
+        place = path
+    else:
+        place = path.absolute().parent
+        while parents and not place.exists():
+            place = place.parent
+        check_input(place, what="folder")
+    if not os.access(place, os.W_OK):
+        raise OSError(Errors.OM682.format(path=f"'{path}'", reason="permission denied"))
+    return path
+
+
+def check_pipeline(name: str) -> str:
+    """Check that a pipeline is there, before it is loaded.
+
+    name (str): Its path or the name of its package.
+    RETURNS (str): The name.
+    RAISES (OSError): If there is no such pipeline, or the folder holds something else.
+    """
+    import spacy
+
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.cfg").is_file():
+            is_checkpoint = (path / "config.json").is_file()
+            hint = ' It holds a checkpoint: set model.name to it, in a pipeline or with "ner -m".'
+            raise OSError(Errors.OM685.format(path=name, hint=hint if is_checkpoint else ""))
+    elif path.exists():
+        raise OSError(Errors.OM681.format(path=name, actual="file", expected="pipeline's folder"))
+    elif not spacy.util.is_package(name):
+        near = near_path(path, spacy.util.get_installed_models())
+        raise OSError(Errors.OM680.format(what="pipeline", path=name, nearest=near))
+    return name
+
+
+def near_path(path: Path, others: Sequence[str] = ()) -> str:
+    """Say which paths one that is not there may have meant.
+
+    path (Path): The path.
+    others (Sequence[str]): Names that would do too.
+    RETURNS (str): A sentence with a leading space, or "" if none is near.
+    """
+    try:
+        names = os.listdir(path.absolute().parent)
+    except OSError:
+        return ""
+    return catalogue.nearest(path.name, [*names, *others])
+
+
+def decode_utf8(content: bytes, name: object) -> str:
+    """Read text as it is, but for a byte-order mark.
+
+    content (bytes): The text in UTF-8, or what its byte-order mark says.
+    name (object): Where it is from, for the error.
+    RETURNS (str): The text.
+    RAISES (ValueError): If it is not encoded so.
+    """
+    try:
+        return decode(content)
+    except UnicodeDecodeError:
+        raise ValueError(Errors.OM204.format(path=name)) from None
+
+
+def read_file(path: Path) -> str:
+    """Read a text file.
+
+    path (Path): The file.
+    RETURNS (str): Its text. Line ends stay, a byte-order mark does not.
+    RAISES (OSError): If it can't be read.
+    RAISES (ValueError): If it is not encoded in UTF-8.
+    """
+    return decode_utf8(check_input(path).read_bytes(), path)
 
 
 def choose_model(
@@ -23,14 +230,17 @@ def choose_model(
     precision (str): That of `openmed_ner`.
     RETURNS (str): The pipeline.
     RAISES (ImportError): If the extra `batch` is not installed.
-    RAISES (ValueError): If it is neither named nor described, or both.
+    RAISES (OSError): If there is no such pipeline.
+    RAISES (ValueError): If it is neither named nor described, or both, or a setting is unknown.
     """
     from ..batch import to_model
 
+    check_choice("precision", precision, PRECISIONS)
     if bool(domain or dataset or size) == (model is not None):
         raise ValueError(Errors.OM518)
     if model is not None:
-        return to_model(model)
+        return to_model(check_pipeline(model))
+    catalogue.choose(domain=domain, dataset=dataset, size=size or catalogue.MINI)
     return to_model(
         {
             "domain": list(domain or ()) or None,

@@ -4,7 +4,7 @@ from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors
-from ._options import LOOPBACK, SIZES
+from ._options import LOOPBACK, SIZES, check_pipeline
 
 
 def app_cli(
@@ -26,14 +26,13 @@ def app_cli(
 
     EXAMPLE: python -m spacy openmed app --domain disease --domain pharmacology
     """
-    try:
-        if model is not None and (domain or size):
-            raise ValueError(Errors.OM518)
-        from ..app import make_app
+    if model is not None and (domain or size):
+        raise ValueError(Errors.OM518)
+    if model is not None:
+        check_pipeline(model)
+    from ..app import make_app
 
-        app = make_app(model, domains=domain or (), size=size or catalogue.MINI)
-    except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+    app = make_app(model, domains=domain or (), size=size or catalogue.MINI)
     import uvicorn
 
     if host not in LOOPBACK:

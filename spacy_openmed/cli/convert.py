@@ -1,21 +1,22 @@
-import sys
 from collections import Counter
 from pathlib import Path
 
-import spacy
 from spacy.cli._util import Arg, Opt
 from spacy.tokens import DocBin
 from wasabi import msg
 
+from ..blank import blank_pipeline
+from ..catalogue import nearest
 from ..convert import GOLD_KEY, to_doc
 from ..errors import Errors
 from ..readers import AUTO, READERS, find_inputs, read_documents
 from ..texts import UTF8
+from ._options import check_input, check_output, fail
 
 
 def convert_cli(
     # fmt: off
-    input_path: Path = Arg(..., help="Corpus: a file, or a folder of files", exists=True),
+    input_path: Path = Arg(..., help="Corpus: a file, or a folder of files"),
     output_path: Path = Arg(..., help="The .spacy file to write", dir_okay=False),
     format: str = Opt(AUTO, "--format", "-f", help=f"One of: {', '.join((AUTO, *READERS))}"),
     lang: str = Opt("en", "--lang", "-l", help="Language whose tokenizer to use"),
@@ -37,10 +38,11 @@ def convert_cli(
     try:
         if output_path.suffix != ".spacy":  # or a slip of the hand overwrites the corpus
             raise ValueError(Errors.OM068.format(path=output_path))
+        check_input(input_path, what="file or folder")
+        check_output(output_path, parents=True)
         labels = dict(_pair(text) for text in rename)
         inputs, passed_over = find_inputs(input_path, format, encoding=encoding)
-        nlp = spacy.blank(lang)
-        nlp.max_length = sys.maxsize  # the limit is for parsers
+        nlp = blank_pipeline(lang)
         docs = DocBin(store_user_data=True)
         counts: Counter[str] = Counter()
         entities: Counter[str] = Counter()
@@ -67,7 +69,7 @@ def convert_cli(
         output_path.parent.mkdir(parents=True, exist_ok=True)
         docs.to_disk(output_path)
     except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+        fail(err)
     msg.table([(name, f"{n:,}") for name, n in counts.items()], aligns=("l", "r"))
     msg.table([(name, f"{n:,}") for name, n in entities.most_common()], aligns=("l", "r"))
     if not counts["mentions"]:
@@ -78,7 +80,8 @@ def convert_cli(
         kind = "no known format" if format == AUTO else f"another format than {format}"
         msg.warn(f"Files passed over, of {kind}: {names}{more}")
     if absent := sorted({*labels, *types} - seen):
-        msg.warn(f"No mention is of the type {', '.join(absent)}")
+        near = "".join(nearest(name, seen) for name in absent)
+        msg.warn(f"No mention is of the type {', '.join(absent)}.{near}")
     for name, n in changes.items():
         msg.warn(f"{n:,} {name}")
     msg.good(f"Wrote {counts['documents']:,} documents to {output_path}")

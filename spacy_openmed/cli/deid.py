@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacy.cli._util import Arg, Opt
-from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors, hiding_text
-from ._options import SIZES
+from ._options import SIZES, check_choice, check_output, check_pipeline, read_file
 from .ner import read_text
 
 if TYPE_CHECKING:
@@ -73,34 +72,34 @@ def deid_cli(
 
     python -m spacy openmed deid note.txt --action surrogate --key-file secret.txt --patient 17
     """
-    try:
-        content = read_text(text)
-        key = _read_key(key_file)
-        chosen = _read_actions(actions or [])
-        if decrypt:
-            result = _decrypt(content, audit, key)
-        else:
-            from ..deidentify import deidentify
+    content = read_text(text)
+    key = _read_key(key_file)
+    chosen = _read_actions(actions or [])
+    for path in (output, None if decrypt else audit):
+        if path is not None:
+            check_output(path)
+    if decrypt:
+        result = _decrypt(content, audit, key)
+    else:
+        from ..deidentify import deidentify
 
-            nlp = _make_pipeline(pipeline, threshold, size, model)
-            with hiding_text():
-                done = deidentify(
-                    nlp(content),
-                    action,  # type: ignore[arg-type]
-                    actions=chosen,
-                    key=key,
-                    patient=patient,
-                )
-            result = done.text
-            if audit is not None:
-                audit.write_text(json.dumps(done.to_dict(), indent=1), encoding="utf8")
-        if output is not None:
-            output.write_bytes(result.encode("utf8"))
-        else:
-            sys.stdout.buffer.write(result.encode("utf8"))
-            sys.stdout.flush()
-    except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+        nlp = _make_pipeline(pipeline, threshold, size, model)
+        with hiding_text():
+            done = deidentify(
+                nlp(content),
+                action,  # type: ignore[arg-type]
+                actions=chosen,
+                key=key,
+                patient=patient,
+            )
+        result = done.text
+        if audit is not None:
+            audit.write_text(json.dumps(done.to_dict(), indent=1), encoding="utf8")
+    if output is not None:
+        output.write_bytes(result.encode("utf8"))
+    else:
+        sys.stdout.buffer.write(result.encode("utf8"))
+        sys.stdout.flush()
 
 
 def _make_pipeline(
@@ -108,9 +107,12 @@ def _make_pipeline(
 ) -> "Language":
     import spacy
 
+    from ..blank import blank_pipeline, lift_limit
+
     if pipeline is not None:
-        return spacy.load(pipeline)
-    nlp = spacy.blank("en")
+        return lift_limit(spacy.load(check_pipeline(pipeline)))
+    check_choice("size", size, catalogue.SIZES)
+    nlp = blank_pipeline()
     config: dict[str, Any] = {"domain": "privacy", "size": size, "model": {"name": model}}
     nlp.add_pipe("openmed_ner", config={**config, "annotate": "spans"})
     nlp.add_pipe("openmed_phi", config={"threshold": threshold})
@@ -121,7 +123,7 @@ def _read_key(path: Path | None) -> str | None:
     """A key is never an argument: those can be read by every user of a machine."""
     if path is None:
         return os.environ.get(KEY_VARIABLE) or None
-    return path.read_text(encoding="utf8").strip()
+    return read_file(path).strip()
 
 
 def _read_actions(actions: list[str]) -> dict[str, Any]:
@@ -138,7 +140,7 @@ def _decrypt(text: str, audit: Path | None, key: str | None) -> str:
     if audit is None or key is None:
         raise ValueError(Errors.OM314)
     try:
-        data = json.loads(audit.read_text(encoding="utf8"))
+        data = json.loads(read_file(audit))
     except json.JSONDecodeError as error:
         raise ValueError(Errors.OM312) from error
     return decrypt(Deidentified.from_dict(text, data), key)

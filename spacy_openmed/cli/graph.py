@@ -5,6 +5,7 @@ from spacy.cli._util import Opt
 from wasabi import msg
 
 from ..errors import Errors
+from ._options import check_output, fail
 
 FORMATS = "graphml, json, kgx, turtle, neo4j, html"
 
@@ -53,6 +54,7 @@ def graph_cli(
 
         formats = [name.strip() for name in to.split(",") if name.strip()]
         check_formats(formats)
+        check_output(output, what="folder", parents=True)
         wanted = [name.strip() for name in labels.split(",") if name.strip()]
         builder = GraphBuilder(
             span_keys=[SPANS_KEY, *(key.strip() for key in span_keys.split(",") if key.strip())],
@@ -71,7 +73,7 @@ def graph_cli(
         graph = builder.build(min_documents=min_documents, min_npmi=min_npmi, min_score=min_score)
         paths = write_graph(graph, output, formats)
     except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+        fail(err)
     if n_failed:
         msg.warn(Errors.OM347.format(n=f"{n_failed:,}"))
     for note in builder.explain(graph):

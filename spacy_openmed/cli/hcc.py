@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from spacy.cli._util import Arg, Opt
-from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors, describe
 from ..texts import BROKEN, UTF8, decode, find_encoding, is_unicode, open_lines
-from ._options import SIZES
+from ._options import SIZES, check_choice, check_input, check_output, check_pipeline
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -63,16 +62,15 @@ def hcc_cli(
 
     Exit codes: 0 all done; 1 failed; 3 done, but some patients have an error in place of a report.
     """
-    try:
-        found = list(read_notes(notes, encoding))
-        reports = list(_report(found, _make_pipeline(pipeline, size, threshold), historical))
-        content = "".join(f"{json.dumps(report)}\n" for report in reports)
-        if output is not None:
-            output.write_text(content, encoding="utf8")
-        else:
-            sys.stdout.write(content)
-    except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+    if output is not None:
+        check_output(output)
+    found = list(read_notes(notes, encoding))
+    reports = list(_report(found, _make_pipeline(pipeline, size, threshold), historical))
+    content = "".join(f"{json.dumps(report)}\n" for report in reports)
+    if output is not None:
+        output.write_text(content, encoding="utf8")
+    else:
+        sys.stdout.write(content)
     if any(ERROR in report for report in reports):
         raise typer.Exit(PATIENTS_WITH_ERRORS)
 
@@ -91,6 +89,7 @@ def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
     if str(path) == "-":
         yield from _read_lines(path, sys.stdin.buffer, encoding)
         return
+    check_input(path, what="file or folder")
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     files = [file for file in files if file.suffix in (".txt", ".jsonl") and file.is_file()]
     if not files:
@@ -135,13 +134,15 @@ def _read_lines(path: Path, stream: Any, encoding: str) -> Iterator[Note]:
 def _make_pipeline(pipeline: str | None, size: str, threshold: float | None) -> "Language":
     import spacy
 
+    from ..blank import blank_pipeline, lift_limit
     from ..hcc import add_hcc_pipes
 
     if pipeline is None:
-        nlp = spacy.blank("en")
+        check_choice("size", size, catalogue.SIZES)
+        nlp = blank_pipeline()
         add_hcc_pipes(nlp, size=size)
     else:
-        nlp = spacy.load(pipeline)
+        nlp = lift_limit(spacy.load(check_pipeline(pipeline)))
     if threshold is not None:
         for name in nlp.pipe_names:
             if nlp.get_pipe_meta(name).factory == "openmed_hcc":

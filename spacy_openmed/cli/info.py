@@ -1,7 +1,7 @@
 from collections.abc import Iterable, Mapping
 
 from spacy.cli._util import Arg, Opt
-from wasabi import msg, table
+from wasabi import table
 
 from .. import catalogue
 from ..catalogue import CatalogueError, CheckpointInfo, Dataset, Domain
@@ -20,15 +20,12 @@ def info_cli(
 
     EXAMPLE: python -m spacy openmed info genomics
     """
-    try:
-        if name in catalogue.domains():
-            _print_domain(catalogue.domains()[name], language)
-        elif name in catalogue.datasets():
-            _print_dataset(catalogue.datasets()[name])
-        else:
-            _print_checkpoint(_get(name))
-    except CatalogueError as err:
-        msg.fail(str(err), exits=1)
+    if name in catalogue.domains():
+        _print_domain(catalogue.domains()[name], language)
+    elif name in catalogue.datasets():
+        _print_dataset(catalogue.datasets()[name])
+    else:
+        _print_checkpoint(_get(name))
 
 
 def _get(name: str) -> CheckpointInfo:

@@ -5,10 +5,10 @@ from textwrap import fill
 from typing import Any
 
 from spacy.cli._util import Opt
-from wasabi import msg, table
+from wasabi import table
 
 from .. import catalogue
-from ..catalogue import CatalogueError, CheckpointInfo
+from ..catalogue import CheckpointInfo
 
 WIDTH = 80
 # Ids in full, with the columns still fitting.
@@ -32,19 +32,16 @@ def models_cli(
 
     EXAMPLE: python -m spacy openmed models --domain disease --max-params 150
     """
-    try:
-        found = catalogue.find(
-            kind=kind,
-            domain=domain,
-            dataset=dataset,
-            size=size,
-            architecture=architecture,
-            language=language,
-            max_params=None if max_params is None else max_params * 1_000_000,
-        )
-        heads = catalogue.bundled()
-    except CatalogueError as err:
-        msg.fail(str(err), exits=1)
+    found = catalogue.find(
+        kind=kind,
+        domain=domain,
+        dataset=dataset,
+        size=size,
+        architecture=architecture,
+        language=language,
+        max_params=None if max_params is None else max_params * 1_000_000,
+    )
+    heads = catalogue.bundled()
     if as_json:
         print(json.dumps([as_record(checkpoint) for checkpoint in found], indent=2))
         return

@@ -9,7 +9,7 @@ from wasabi import msg, table
 
 from .. import catalogue
 from ..errors import Errors
-from ._options import SIZES
+from ._options import SIZES, check_output, decode_utf8, near_path, read_file
 from .models import wrap_text
 
 if TYPE_CHECKING:
@@ -36,29 +36,30 @@ def ner_cli(
 
     EXAMPLE: python -m spacy openmed ner note.txt --domain disease --domain pharmacology
     """
-    import spacy
     from spacy import displacy
+
+    from ..blank import blank_pipeline
 
     config: dict[str, Any] = {
         "domain": domain or None,
         "dataset": dataset or None,
         "size": size,
         "model": {"name": model},
+        "threshold": _read_threshold(threshold),
         "annotate_spans_key": SPANS_KEY,
     }
+    content = read_text(text)
+    if html is not None:
+        check_output(html)
     note = ""
-    try:
-        config["threshold"] = _read_threshold(threshold)
-        if model is None:
-            chosen = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
-            note = chosen.note
-        nlp = spacy.blank(language)
-        nlp.add_pipe("openmed_ner", config=config)
-        doc = nlp(read_text(text))
-        if html is not None:
-            html.write_text(displacy.render(doc, style="ent", page=True, jupyter=False), "utf8")
-    except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+    if model is None:
+        chosen = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
+        note = chosen.note
+    nlp = blank_pipeline(language)
+    nlp.add_pipe("openmed_ner", config=config)
+    doc = nlp(content)
+    if html is not None:
+        html.write_text(displacy.render(doc, style="ent", page=True, jupyter=False), "utf8")
     entities = get_entities(doc)
     if as_json:
         print(json.dumps(entities, indent=2, ensure_ascii=False))
@@ -70,8 +71,16 @@ def ner_cli(
         msg.good(f"Wrote the page to {html}")
 
 
+# A text without spaces that ends so is the path of a file that is not there.
+ENDINGS = {
+    *(".txt", ".text", ".md", ".note", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".html"),
+    *(".rtf", ".doc", ".docx", ".pdf", ".log"),
+}
+
+
 def read_text(text: str) -> str:
-    """Read what a command was given, without changing line ends: offsets count them.
+    """Read what a command was given, without changing line ends: offsets count them. A byte-order
+    mark is left out.
 
     text (str): A text, the path of a text file, or "-" for standard input.
     RETURNS (str): The text.
@@ -79,17 +88,14 @@ def read_text(text: str) -> str:
     RAISES (ValueError): If the file is not encoded in UTF-8.
     """
     if text == "-":
-        content = sys.stdin.buffer.read()
-    elif os.path.isfile(text):  # False too for texts that can't be a path
-        content = Path(text).read_bytes()
-    elif os.path.isdir(text) or (text.endswith(".txt") and not any(map(str.isspace, text))):
-        raise OSError(Errors.OM205.format(path=text))
-    else:
-        return text
-    try:
-        return content.decode("utf8")
-    except UnicodeDecodeError:
-        raise ValueError(Errors.OM204.format(path=text)) from None
+        return decode_utf8(sys.stdin.buffer.read(), text)
+    if os.path.isfile(text):  # False too for texts that can't be a path
+        return read_file(Path(text))
+    ends_so = os.path.splitext(text)[1].lower() in ENDINGS and not any(map(str.isspace, text))
+    if ends_so or os.path.isdir(text):
+        near = "" if os.path.isdir(text) else near_path(Path(text))
+        raise OSError(Errors.OM205.format(path=text, nearest=near))
+    return text
 
 
 def get_entities(doc: "Doc") -> list[dict[str, Any]]:

@@ -5,9 +5,9 @@ import typer
 from spacy.cli._util import Opt
 from wasabi import msg
 
-from ..catalogue import nearest
+from .. import catalogue
 from ..errors import Errors
-from ._options import SIZES, choose_model
+from ._options import SIZES, choose_model, fail
 
 ROWS_WITH_ERRORS = 3  # exit codes
 INTERRUPTED = 130
@@ -76,7 +76,7 @@ def process_cli(
         from ..tables import count_rows, find_source
 
         if to not in FORMATS:
-            near = nearest(to, FORMATS)
+            near = catalogue.nearest(to, FORMATS)
             raise ValueError(
                 Errors.OM519.format(format=to, nearest=near, formats=", ".join(FORMATS))
             )
@@ -123,7 +123,7 @@ def process_cli(
         msg.fail(Errors.OM628)
         raise typer.Exit(INTERRUPTED) from None
     except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+        fail(err)
     if as_json:
         print(json.dumps({**summary.to_dict(), "files_left_out": job.source.n_left_out}))
     else:

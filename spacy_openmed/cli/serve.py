@@ -8,7 +8,7 @@ from spacy.cli._util import Arg, Opt
 from wasabi import msg
 
 from ..errors import Errors, Warnings
-from ._options import LOOPBACK, SIZES, choose_model
+from ._options import LOOPBACK, SIZES, choose_model, fail, read_file
 
 TOKEN = "OPENMED_TOKEN"  # environment variable
 LEAST = 16  # characters of a token
@@ -34,8 +34,6 @@ def serve_cli(
         None,
         "--token-file",
         help=f"File of the token that clients send; else {TOKEN} holds it",
-        exists=True,
-        dir_okay=False,
     ),
     max_texts: int = Opt(256, "--max-texts", min=1, help="Most texts of a request"),
     max_chars: int = Opt(100_000, "--max-chars", min=1, help="Most characters of a text"),
@@ -78,7 +76,7 @@ def serve_cli(
         signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again when it is done
         run(app, host, port, limits.timeout)
     except (ImportError, OSError, ValueError) as err:
-        msg.fail(str(err), exits=1)
+        fail(err)
 
 
 def read_token(path: Path | None) -> str | None:
@@ -88,7 +86,7 @@ def read_token(path: Path | None) -> str | None:
     RETURNS (str | None): The token.
     RAISES (ValueError): If it can't be sent in a header, or is too short to be secret.
     """
-    token = os.environ.get(TOKEN) if path is None else path.read_text("utf8").strip()
+    token = os.environ.get(TOKEN) if path is None else read_file(path).strip()
     if token is not None and not re.fullmatch(rf"[A-Za-z0-9._~+/=-]{{{LEAST},}}", token):
         raise ValueError(Errors.OM548.format(least=LEAST))
     return token

@@ -1,6 +1,7 @@
 """Engines run the forward pass. They are given batches and know no texts, tokens or labels."""
 
 import hashlib
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -133,10 +134,54 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+# What torch, CUDA and its libraries, oneDNN, OpenVINO and ONNX Runtime say when they get no memory.
+# Most of them have no error of its own for that.
+_NO_MEMORY = re.compile(
+    r"out.of.memory|not enough memory|bad.alloc|ALLOC_FAILED"
+    r"|(?:can't|cannot|could not|failed to|unable to) alloc(?:ate (?:\w+ )?memory\b(?! for inc)|\b)"
+    r"|could not create a memory\b(?! desc)",
+    re.IGNORECASE,
+)
+
+
 def is_out_of_memory(error: Exception) -> bool:
-    """RETURNS (bool): Whether a library failed as it got no memory: none of them has an error of
-    its own for that on a CPU, but all say that they could not allocate, or "bad_alloc"."""
-    return "alloc" in str(error).lower()
+    """RETURNS (bool): Whether a library failed because it got no memory."""
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
+
+
+@contextmanager
+def watch_memory(windows: Sequence[np.ndarray]) -> Iterator[None]:
+    """Raise the same error for every library that gets no memory.
+
+    windows (Sequence[Ints1d]): The batch.
+    RAISES (MemoryError): If a library fails because it gets no memory.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(
+            Errors.OM670.format(
+                n=len(windows),
+                longest=max(map(len, windows)),
+                error=" ".join(str(error).split())[:300] or type(error).__name__,
+            )
+        ) from error
+
+
+def first_position(module: Any) -> int:
+    """Get the number of the first position of a window. RoBERTa and its relatives number
+    positions from the padding id up (spaCy#7381), which shortens what they take.
+
+    module (PreTrainedModel): The token classifier.
+    RETURNS (int): 0, or one more than the padding id.
+    """
+    for name, part in module.base_model.named_modules():
+        if name.rpartition(".")[2] == "position_embeddings":
+            padding: int | None = getattr(part, "padding_idx", None)
+            return 0 if padding is None else padding + 1
+    return 0
 
 
 def made_of(checkpoint: "Checkpoint") -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import Errors, missing_extra
-from . import Engine, converting, is_out_of_memory
+from . import Engine, converting, watch_memory
 from .torch import pad_windows
 
 if TYPE_CHECKING:
@@ -129,12 +129,8 @@ class OnnxEngine(Engine):
         ids, mask = pad_windows(windows, self.pad)
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         given = {name: value for name, value in given.items() if name in self.inputs}
-        try:
+        with watch_memory(windows):
             logits = self.session.run(["logits"], given)[0].astype("float32", copy=False)
-        except Exception as error:  # ONNX Runtime's have no base but this
-            if is_out_of_memory(error):
-                raise MemoryError from error
-            raise
         return [logits[row, : len(window)] for row, window in enumerate(windows)]
 
     def save(self, folder: Path) -> None:

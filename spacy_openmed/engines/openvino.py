@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..errors import Errors, missing_extra
-from . import Engine, converting, is_out_of_memory, made_of, round_up
+from . import Engine, converting, made_of, round_up, watch_memory
 from .packed import HAS_AMX
 from .torch import pad_windows
 
@@ -164,15 +164,10 @@ class OpenVINOEngine(Engine):
 
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         inputs = list(pad_windows(windows, self.pad, self.shape(windows)))
-        with self.lock:
-            try:
-                logits = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0]
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise MemoryError from error
-                raise
+        with self.lock, watch_memory(windows):
+            logits = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0]
             if logits.shape[:2] != inputs[0].shape:  # out of memory, it may keep the answer before
-                raise MemoryError
+                raise MemoryError("OpenVINO gave no answer")
             return [logits[row, : len(window)].copy() for row, window in enumerate(windows)]
 
     def shape(self, windows: Sequence[np.ndarray]) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attention
 
-from . import Engine, round_up
+from . import Engine, first_position, round_up, watch_memory
 
 # Model types whose layers are those of BERT: a norm comes after each sum.
 ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
@@ -63,9 +63,7 @@ class PackedEngine(Engine):
         config = module.config
         encoder = module.base_model
         self.n_heads: int = config.num_attention_heads
-        # RoBERTa's family numbers positions from the padding id up.
-        is_roberta = config.model_type in ("camembert", "roberta", "xlm-roberta")
-        self.first_position = config.pad_token_id + 1 if is_roberta else 0
+        self.first_position = first_position(module)
         self.embeddings = encoder.embeddings
         widen = getattr(encoder, "embeddings_project", None)  # ELECTRA's
         self.widen = None if widen is None else OneDnnLinear(widen)
@@ -84,16 +82,11 @@ class PackedEngine(Engine):
             lengths.append(len(windows[-1]))
             n_filler -= longest
         runs = [(len(list(group)), length) for length, group in groupby(lengths)]
-        try:
-            with torch.inference_mode():
-                hidden = self.embed(windows)
-                for layer in self.layers:
-                    hidden = layer(hidden, runs, self.n_heads)
-                logits = self.classifier(hidden).float().numpy()
-        except RuntimeError as error:
-            if "can't allocate memory" not in str(error):
-                raise
-            raise MemoryError from error
+        with watch_memory(windows), torch.inference_mode():
+            hidden = self.embed(windows)
+            for layer in self.layers:
+                hidden = layer(hidden, runs, self.n_heads)
+            logits = self.classifier(hidden).float().numpy()
         return np.split(logits, np.cumsum(lengths)[:-1])[:n_windows]
 
     def embed(self, windows: Sequence[np.ndarray]) -> torch.Tensor:

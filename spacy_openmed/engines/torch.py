@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import Errors, Warnings
-from . import Engine, is_out_of_memory
+from . import Engine, watch_memory
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -40,15 +40,14 @@ class TorchEngine(Engine):
     def begin(self, windows: Sequence[np.ndarray]) -> Callable[[], list[np.ndarray]]:
         lengths = [len(window) for window in windows]
         try:
-            with torch.inference_mode():
+            with watch_memory(windows), torch.inference_mode():
                 logits = self.run(**_to_tensors(self.module, windows, self.pad)).logits
                 finish = _begin_copy(logits.float())
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise MemoryError from error
+        except MemoryError:
+            if self.is_async:
+                torch.cuda.empty_cache()
+            raise
         except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise MemoryError from error
             if self.run is not self.module and _is_of_compiler(error):
                 raise ValueError(Errors.OM032) from error
             raise
