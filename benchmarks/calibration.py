@@ -21,7 +21,8 @@ from util import GOLD, Text, make_pipeline, print_rows, read_gold_tokens
 
 from spacy_openmed.alignment import Buffer
 from spacy_openmed.checkpoint import Head
-from spacy_openmed.pipeline import OpenMedNER, _make_buffer
+from spacy_openmed.pipeline import OpenMedNER
+from spacy_openmed.training import get_tags
 from spacy_openmed.training import cross_entropy
 
 HEADER = ("dataset", "entities", "temperature", "ECE, %", "best temperature", "ECE with it, %")

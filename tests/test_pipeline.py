@@ -194,7 +194,8 @@ def test_only_head_of_an_unknown_dataset_is_used(keyword_checkpoint: Path):
         ({"domain": "farmacology"}, "OM100.*'farmacology'.*'pharmacology'"),
         ({"dataset": "ncbi-disease"}, "OM100.*'ncbi-disease'.*'ncbi_disease'"),
         ({"domain": "genomics", "dataset": "ncbi_disease"}, "OM102"),
-        ({"size": "huge"}, r"(?s)size.*'mini'.*'best'"),
+        ({"size": "huge"}, 'OM035.*size = .huge.*"mini".*"best"'),
+        ({"size": "small"}, "OM035.*'compact'"),
         ({"domain": 3}, "domain"),
     ],
 )
