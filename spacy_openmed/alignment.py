@@ -50,7 +50,9 @@ def align(offsets: np.ndarray, unit_starts: np.ndarray, unit_ends: np.ndarray) -
     units = first[pieces] + nth
     order = np.argsort(units, kind="stable")
     units, pieces, nth = units[order], pieces[order], nth[order]
-    heads = np.flatnonzero(np.diff(units, prepend=-1))
+    opens = np.ones(len(units), dtype=bool)
+    opens[1:] = units[1:] != units[:-1]
+    heads = np.flatnonzero(opens)
     return Alignment(units[heads], pieces, heads, nth[heads] > 0)
 
 
@@ -207,7 +209,7 @@ class Units:
         alignment = align(offsets, starts, ends)
         starts, ends = starts[alignment.units], ends[alignment.units]
         bounds = np.append(np.searchsorted(starts, first_chars), len(starts))
-        return cls(alignment, alignment.units, starts, ends, np.diff(bounds))
+        return cls(alignment, alignment.units, starts, ends, bounds[1:] - bounds[:-1])
 
 
 class Buffer:
@@ -250,13 +252,17 @@ class Buffer:
         return Units.align(self._offsets, self.token_starts, self.token_ends, self.first_chars)
 
     @cached_property
-    def words(self) -> Units:
-        """RETURNS (Units): The words of the tokenizer that have pieces."""
+    def _word_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n_words,) Start and end of the words; all of them have pieces."""
         # Words are numbered from 0 in every text; here each gets a number of its own.
         words = self.pieces.words
         words = words + self._text_of_piece * (words.max(initial=0) + 2)
-        starts, ends = find_words(self._offsets, words, char_table(self._text, str.isalnum))
-        return Units.align(self._offsets, starts, ends, self.first_chars)
+        return find_words(self._offsets, words, char_table(self._text, str.isalnum))
+
+    @cached_property
+    def words(self) -> Units:
+        """RETURNS (Units): The words of the tokenizer."""
+        return Units.align(self._offsets, *self._word_bounds, self.first_chars)
 
     def text_of(self, chars: np.ndarray) -> np.ndarray:
         """Find the texts that characters are in.
@@ -287,18 +293,18 @@ class Buffer:
         RETURNS (tuple[Ints1d, Ints1d]): (n_spans,) Character start and end.
         """
         starts, ends = self.token_starts[first], self.token_ends[stop - 1]
-        words = self.words
-        low = np.searchsorted(words.ends, starts, side="right")
-        high = np.searchsorted(words.starts, ends, side="left")
+        word_starts, word_ends = self._word_bounds
+        low = np.searchsorted(word_ends, starts, side="right")
+        high = np.searchsorted(word_starts, ends, side="left")
         # Most tokens are one word; only the others are looked at one by one.
-        after_first = np.searchsorted(words.starts, self.token_ends[first], side="left")
-        before_last = np.searchsorted(words.ends, self.token_starts[stop - 1], side="right")
+        after_first = np.searchsorted(word_starts, self.token_ends[first], side="left")
+        before_last = np.searchsorted(word_ends, self.token_starts[stop - 1], side="right")
         for i in np.flatnonzero((after_first - low > 1) | (high - before_last > 1)).tolist():
             typed = low[i] + np.flatnonzero(is_marked(i, low[i], high[i]))
             if len(typed) and typed[0] < after_first[i]:
-                starts[i] = max(starts[i], words.starts[typed[0]])
+                starts[i] = max(starts[i], word_starts[typed[0]])
             if len(typed) and typed[-1] >= before_last[i]:
-                ends[i] = min(ends[i], words.ends[typed[-1]])
+                ends[i] = min(ends[i], word_ends[typed[-1]])
         return starts, ends
 
 

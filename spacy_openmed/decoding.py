@@ -154,30 +154,37 @@ class LabelSchemes:
         best = np.maximum(probs[:, n_heads : n_heads + n], probs[:, n_heads + n :])
         found = np.maximum.reduceat(best, self.first_types, axis=1) > probs[:, :n_heads]
         heads = np.flatnonzero(found.any(axis=0))
-        types = np.full((len(heads), len(probs)), -1)
-        begun = np.zeros((len(heads), len(probs)), dtype=bool)
+        states = np.empty((len(heads), len(probs)), dtype="int64")
         for row, head in enumerate(heads.tolist()):
-            own = self.of_head(probs, head)
-            if decoding == "viterbi":
-                states = viterbi(own, lengths, self.schemes[head].begins)
-            else:
-                states = greedy(own)
-            types[row], begun[row] = split_states(states, self.n_types[head])
-            types[row][types[row] >= 0] += self.first_types[head]
-        return heads, types, begun
+            states[row] = greedy(self.of_head(probs, head))
+        n_types = self.n_types[heads, None]
+        if decoding == "viterbi":
+            # Where the likeliest states already make a valid sequence, it is the likeliest one.
+            types = np.maximum(states - 1 - n_types, 0) + self.first_types[heads, None]
+            broken = are_broken(states, lengths, n_types, self._begins[types])
+            for row in np.flatnonzero(broken.any(axis=1)).tolist():
+                head = int(heads[row])
+                own = self.of_head(probs, head)
+                states[row] = viterbi(own, lengths, self.schemes[head].begins)
+        types, begun = split_states(states, n_types)
+        return heads, np.where(types < 0, -1, types + self.first_types[heads, None]), begun
+
+    @cached_property
+    def _begins(self) -> np.ndarray:
+        """(n_types,) Types with a label that begins an entity."""
+        return np.concatenate([scheme.begins for scheme in self.schemes])
 
 
-def split_states(states: np.ndarray, n_types: int) -> tuple[np.ndarray, np.ndarray]:
-    """Say what states of one head mean.
+def split_states(states: np.ndarray, n_types: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """Say what states mean.
 
-    states (Ints1d): (n_units,) The states.
-    n_types (int): How many types the head has.
-    RETURNS (tuple[Ints1d, Bools1d]): (n_units,) Type of each unit, -1 for none, and whether it
-        begins an entity.
+    states (Ints): The states of one head, or of several in rows.
+    n_types (Ints | int): How many types the head has, or each of them.
+    RETURNS (tuple[Ints, Bools]): Type of each unit, -1 for none, and whether it begins an entity.
     """
-    inside = states > 0
-    types = np.where(inside, (states - 1) % max(n_types, 1), -1)
-    return types, inside & (states <= n_types)
+    begun = (states > 0) & (states <= n_types)
+    types = np.where(begun | (states == 0), states - 1, states - 1 - n_types)
+    return types, begun
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -247,12 +254,14 @@ def viterbi(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.nd
     begins (Bools1d): (n_types,) Types for which that rule holds.
     RETURNS (Ints1d): (n_units,) State of each unit.
     """
-    states = greedy(probs)
-    # Where the likeliest states already make a valid sequence, it is the likeliest sequence.
-    broken = _find_broken(states, lengths, begins)
+    states, n_types = greedy(probs), len(begins)
+    if not n_types:
+        return states
+    must_begin = begins[np.maximum(states - 1 - n_types, 0)]
+    broken = np.flatnonzero(are_broken(states, lengths, n_types, must_begin))
     if not len(broken):
         return states
-    lengths = _cut_apart(probs, lengths, begins)  # no valid entity is cut: these stay all there are
+    lengths = _cut_apart(probs, lengths, begins)  # cuts through no entity that has begun
     text = np.repeat(np.arange(len(lengths)), lengths)
     for rows in _alike(np.unique(text[broken]), lengths):
         size = lengths[rows]
@@ -264,18 +273,24 @@ def viterbi(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.nd
     return states
 
 
-def _find_broken(states: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.ndarray:
-    """The units that continue an entity which has not begun."""
-    n_types = len(begins)
-    at = np.flatnonzero(states > n_types)
-    at = at[begins[states[at] - 1 - n_types]]
-    if not len(at):
-        return at
-    ends = np.cumsum(lengths)
-    before = states[at - 1]
-    opens = (before != states[at]) & (before != states[at] - n_types)
-    opens |= np.isin(at, ends - lengths)  # the first of its text
-    return at[opens]
+def are_broken(
+    states: np.ndarray, lengths: np.ndarray, n_types: np.ndarray | int, must_begin: np.ndarray
+) -> np.ndarray:
+    """Find the units that continue an entity which has not begun. Where there are none, the
+    likeliest states are the likeliest valid sequence.
+
+    states (Ints): (n_units,) States of one head, or of several in rows.
+    lengths (Ints1d): (n_texts,) Number of units of each text.
+    n_types (Ints | int): How many types the head has, or each of them.
+    must_begin (Bools): As states: Whether an entity of the type that is continued has to begin.
+    RETURNS (Bools): As states.
+    """
+    is_first = np.zeros(states.shape[-1] + 1, dtype=bool)  # of its text
+    is_first[np.cumsum(lengths) - lengths] = True
+    before = np.zeros_like(states)
+    before[..., 1:] = states[..., :-1]
+    is_open = is_first[:-1] | ((before != states) & (before != states - n_types))
+    return (states > n_types) & must_begin & is_open
 
 
 def _cut_apart(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.ndarray:
@@ -368,7 +383,8 @@ def find_scores(
     RETURNS (Floats1d): (n_entities,) The scores.
     """
     begin, cont = _parts(probs, n_heads)
-    used, columns = np.unique(types, return_inverse=True)
+    used = np.flatnonzero(np.bincount(types))
+    columns = np.searchsorted(used, types)
     mass = probs[:, begin][:, used] + probs[:, cont][:, used]
     total = np.concatenate([np.zeros((1, len(used))), np.cumsum(mass, axis=0, dtype="float64")])
     return (total[ends, columns] - total[starts, columns]) / np.maximum(ends - starts, 1)

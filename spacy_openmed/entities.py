@@ -4,7 +4,7 @@ Pure numpy, over a whole buffer of texts at once.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Found:
     def rows(self) -> Iterator[tuple]:
         """YIELDS (tuple): The properties of one entity, in the order above, as Python's own
         numbers."""
-        columns = [getattr(self, field.name).tolist() for field in fields(self)]
+        columns = [getattr(self, name).tolist() for name in self.__dataclass_fields__]
         return zip(*columns, strict=True)
 
 
@@ -80,7 +80,8 @@ def find_entities(
     pooled = pool_units(units)
     heads, kinds, begun = schemes.decode(pooled, units.lengths, decoding=decoding)
     # The heads' answers one after the other, as if each had texts of its own.
-    starts, ends = find_spans(kinds.ravel(), begun.ravel(), np.tile(units.lengths, len(heads)))
+    lengths = np.concatenate([units.lengths[:0], *[units.lengths] * len(heads)])
+    starts, ends = find_spans(kinds.ravel(), begun.ravel(), lengths)
     types = kinds.ravel()[starts]
     shift = starts // max(len(pooled), 1) * len(pooled)
     starts, ends = starts - shift, ends - shift

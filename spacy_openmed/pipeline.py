@@ -259,20 +259,19 @@ class OpenMedNER(TrainablePipe):
             decoding=self.decoding,
             mode=self.alignment_mode,
         ).rows()
-        labels: dict[int, str | None] = {}
-        lowest = {head: self._lowest_score(head) for head in heads}
+        known: dict[int, tuple[str | None, float, str]] = {}  # of types that are found
         for text, start, end, fits, type_, score, char_start, char_end in rows:
-            head, kind = kinds[type_]
-            if type_ not in labels:
-                labels[type_] = self.label_of(kind)
-            label = labels[type_]
-            if label is None or score < lowest[head]:
+            if type_ not in known:
+                head, kind = kinds[type_]
+                known[type_] = (self.label_of(kind), self._lowest_score(head), head.dataset)
+            label, lowest, dataset = known[type_]
+            if label is None or score < lowest:
                 continue
             self._counts["predicted"] += 1
             if not fits:
                 self._counts["dropped"] += 1
                 continue
-            entity = Entity(start, end, label, score, (head.dataset,), char_start, char_end)
+            entity = Entity(start, end, label, score, (dataset,), char_start, char_end)
             twin = found[text].get(entity[:3])
             found[text][entity[:3]] = entity if twin is None else twin.join(entity)
         return [sorted(entities.values()) for entities in found]
