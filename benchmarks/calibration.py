@@ -19,10 +19,10 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from util import GOLD, Text, make_pipeline, print_rows, read_gold_tokens
 
-from spacy_openmed.alignment import Buffer
+from spacy_openmed.architectures import PieceLogits
 from spacy_openmed.checkpoint import Head
-from spacy_openmed.pipeline import OpenMedNER, _make_buffer
-from spacy_openmed.training import cross_entropy
+from spacy_openmed.pipeline import OpenMedNER
+from spacy_openmed.training import cross_entropy, get_tags
 
 HEADER = ("dataset", "entities", "temperature", "ECE, %", "best temperature", "ECE with it, %")
 DATASETS = [name for name, gold in GOLD.items() if not gold.heads]
@@ -60,37 +60,33 @@ def main(
 
 @dataclass(frozen=True)
 class Batch:
-    """Texts, and what a head says of them.
+    """Texts, and what the model says of them.
 
     texts (Sequence[Text]): The texts.
-    buffer (Buffer): Their tokens and pieces.
-    logits (Floats2d): (n_pieces, n_labels) The head's logits.
+    output (PieceLogits): The model's output.
     gold (Ints1d): (n_pieces,) State of each piece in its label scheme, -1 where none is asked for.
     """
 
     texts: Sequence[Text]
-    buffer: Buffer
-    logits: np.ndarray
+    output: PieceLogits
     gold: np.ndarray
 
 
 def predict(component: OpenMedNER, head: Head, texts: Sequence[Text]) -> list[Batch]:
-    """RETURNS (list[Batch]): The texts with the head's logits."""
+    """RETURNS (list[Batch]): The texts with the model's output."""
     batches = []
     for start in range(0, len(texts), 256):
         part = texts[start : start + 256]
-        docs = [text.doc for text in part]
-        output = component.model.predict(docs)
-        gold = component.gold_pieces([to_example(text) for text in part], output.pieces, head)
-        buffer = _make_buffer(docs, output.pieces)
-        batches.append(Batch(part, buffer, output.logits[:, head.columns], gold))
+        output = component.model.predict([text.doc for text in part])
+        tags = get_tags(to_example(text) for text in part)
+        batches.append(Batch(part, output, component.gold_pieces(tags, output.buffer, head)))
     return batches
 
 
 def fit_temperature(component: OpenMedNER, head: Head, batches: Sequence[Batch]) -> float:
     """RETURNS (float): What to divide the head's logits by."""
     scheme = component._scheme(head)
-    logits = np.concatenate([batch.logits for batch in batches])
+    logits = np.concatenate([batch.output.logits[:, head.columns] for batch in batches])
     gold = np.concatenate([batch.gold for batch in batches])
     losses = [cross_entropy(logits / t, gold, scheme)[0] for t in TEMPERATURES]
     return float(TEMPERATURES[int(np.argmin(losses))])
@@ -109,12 +105,12 @@ def entity_scores(
     """RETURNS (tuple[Floats1d, Bools1d]): Scores of all entities found, and which are right."""
     scores, right = [], []
     for batch in batches:
-        for index, entity in component._find_of_head(batch.buffer, batch.logits, head):
-            assert entity is not None  # they are whole tokens
-            text = batch.texts[index]
-            span = text.doc[entity.start : entity.end]
-            scores.append(entity.score)
-            right.append((span.start_char, span.end_char, entity.label) in text.gold)
+        found = component.find(batch.output, [head])
+        for text, entities in zip(batch.texts, found, strict=True):
+            for entity in entities:
+                span = text.doc[entity.start : entity.end]
+                scores.append(entity.score)
+                right.append((span.start_char, span.end_char, entity.label) in text.gold)
     return np.array(scores), np.array(right, dtype=bool)
 
 

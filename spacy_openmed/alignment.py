@@ -6,7 +6,7 @@ that a whole buffer is aligned at once.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -50,11 +50,15 @@ def align(offsets: np.ndarray, unit_starts: np.ndarray, unit_ends: np.ndarray) -
     units = first[pieces] + nth
     order = np.argsort(units, kind="stable")
     units, pieces, nth = units[order], pieces[order], nth[order]
-    heads = np.flatnonzero(np.diff(units, prepend=-1))
+    opens = np.ones(len(units), dtype=bool)
+    opens[1:] = units[1:] != units[:-1]
+    heads = np.flatnonzero(opens)
     return Alignment(units[heads], pieces, heads, nth[heads] > 0)
 
 
-def pool(probs: np.ndarray, alignment: Alignment, strategy: str) -> np.ndarray:
+def pool(
+    probs: np.ndarray, alignment: Alignment, strategy: str, heads: np.ndarray | None = None
+) -> np.ndarray:
     """Make one distribution a unit out of those of its pieces, as transformers'
     token-classification pipeline does for its words.
 
@@ -62,6 +66,7 @@ def pool(probs: np.ndarray, alignment: Alignment, strategy: str) -> np.ndarray:
     alignment (Alignment): The pieces of each unit.
     strategy (str): "first": that of the first piece. "average": the mean. "max": that of the
         piece with the highest single probability.
+    heads (Ints1d | None): (n_labels,) The head of each label, if several are side by side.
     RETURNS (Floats2d): (n_aligned, n_labels) Distribution of each unit.
     """
     if not len(alignment.units):
@@ -72,12 +77,12 @@ def pool(probs: np.ndarray, alignment: Alignment, strategy: str) -> np.ndarray:
     counts = np.diff(alignment.starts, append=len(alignment.pieces))
     if strategy == "average":
         return np.add.reduceat(pairs, alignment.starts, axis=0) / counts[:, None]
-    peaks = pairs.max(axis=1)
-    best = np.repeat(np.maximum.reduceat(peaks, alignment.starts), counts)
-    at = np.flatnonzero(peaks == best)
-    unit_of_pair = np.repeat(np.arange(len(counts)), counts)
-    _, winners = np.unique(unit_of_pair[at], return_index=True)
-    return pairs[at[winners]]
+    heads = np.zeros(probs.shape[1], dtype="int64") if heads is None else heads
+    peaks = np.stack([pairs[:, heads == head].max(axis=1) for head in range(heads.max() + 1)], 1)
+    best = np.repeat(np.maximum.reduceat(peaks, alignment.starts, axis=0), counts, axis=0)
+    positions = np.where(peaks == best, np.arange(len(pairs))[:, None], len(pairs))
+    winners = np.minimum.reduceat(positions, alignment.starts, axis=0)
+    return np.take_along_axis(pairs, winners[:, heads], axis=0)
 
 
 def char_table(text: str, test: Callable[[str], bool]) -> np.ndarray:
@@ -204,7 +209,7 @@ class Units:
         alignment = align(offsets, starts, ends)
         starts, ends = starts[alignment.units], ends[alignment.units]
         bounds = np.append(np.searchsorted(starts, first_chars), len(starts))
-        return cls(alignment, alignment.units, starts, ends, np.diff(bounds))
+        return cls(alignment, alignment.units, starts, ends, bounds[1:] - bounds[:-1])
 
 
 class Buffer:
@@ -223,7 +228,9 @@ class Buffer:
         token_ends: Sequence[np.ndarray],
         pieces: Pieces,
     ) -> None:
+        self.pieces = pieces
         self.n_pieces = len(pieces.ids)
+        self._text = "\n".join(texts)
         sizes = np.array([len(text) + 1 for text in texts], dtype="int64")
         n_tokens = np.array([len(starts) for starts in token_starts], dtype="int64")
         self.first_chars = np.cumsum(sizes) - sizes
@@ -231,16 +238,31 @@ class Buffer:
         shift = np.repeat(self.first_chars, n_tokens)
         self.token_starts = _concatenate(token_starts) + shift
         self.token_ends = _concatenate(token_ends) + shift
-        text = "\n".join(texts)
-        text_of_piece = np.repeat(np.arange(len(texts)), pieces.lengths)
-        offsets = trim(
-            pieces.offsets + self.first_chars[text_of_piece][:, None], char_table(text, str.isspace)
-        )
+        self._text_of_piece = np.repeat(np.arange(len(texts)), pieces.lengths)
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        """(n_pieces, 2) Characters of the pieces, without spaces."""
+        offsets = self.pieces.offsets + self.first_chars[self._text_of_piece][:, None]
+        return trim(offsets, char_table(self._text, str.isspace))
+
+    @cached_property
+    def tokens(self) -> Units:
+        """RETURNS (Units): The tokens that have pieces."""
+        return Units.align(self._offsets, self.token_starts, self.token_ends, self.first_chars)
+
+    @cached_property
+    def _word_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n_words,) Start and end of the words; all of them have pieces."""
         # Words are numbered from 0 in every text; here each gets a number of its own.
-        words = pieces.words + text_of_piece * (pieces.words.max(initial=0) + 2)
-        word_starts, word_ends = find_words(offsets, words, char_table(text, str.isalnum))
-        self.tokens = Units.align(offsets, self.token_starts, self.token_ends, self.first_chars)
-        self.words = Units.align(offsets, word_starts, word_ends, self.first_chars)
+        words = self.pieces.words
+        words = words + self._text_of_piece * (words.max(initial=0) + 2)
+        return find_words(self._offsets, words, char_table(self._text, str.isalnum))
+
+    @cached_property
+    def words(self) -> Units:
+        """RETURNS (Units): The words of the tokenizer."""
+        return Units.align(self._offsets, *self._word_bounds, self.first_chars)
 
     def text_of(self, chars: np.ndarray) -> np.ndarray:
         """Find the texts that characters are in.
@@ -257,29 +279,32 @@ class Buffer:
         return to_tokens(starts, ends, self.token_starts, self.token_ends, mode)
 
     def shrink(
-        self, first: np.ndarray, stop: np.ndarray, types: np.ndarray, word_types: np.ndarray
+        self,
+        first: np.ndarray,
+        stop: np.ndarray,
+        is_marked: Callable[[int, int, int], np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray]:
         """Make character spans of token spans, without the words of their first and last token
         that come before or after all words of the span's type.
 
         first, stop (Ints1d): (n_spans,) First token and the one after the last.
-        types (Ints1d): (n_spans,) Type of each span.
-        word_types (Ints1d): (n_words,) Type of each word, -1 for none.
+        is_marked (Callable[[int, int, int], Bools1d]): Says, of a span's number and its words
+            from one to another, which of these are of its type.
         RETURNS (tuple[Ints1d, Ints1d]): (n_spans,) Character start and end.
         """
         starts, ends = self.token_starts[first], self.token_ends[stop - 1]
-        words = self.words
-        low = np.searchsorted(words.ends, starts, side="right")
-        high = np.searchsorted(words.starts, ends, side="left")
+        word_starts, word_ends = self._word_bounds
+        low = np.searchsorted(word_ends, starts, side="right")
+        high = np.searchsorted(word_starts, ends, side="left")
         # Most tokens are one word; only the others are looked at one by one.
-        after_first = np.searchsorted(words.starts, self.token_ends[first], side="left")
-        before_last = np.searchsorted(words.ends, self.token_starts[stop - 1], side="right")
-        for i in np.flatnonzero((after_first - low > 1) | (high - before_last > 1)):
-            typed = low[i] + np.flatnonzero(word_types[low[i] : high[i]] == types[i])
+        after_first = np.searchsorted(word_starts, self.token_ends[first], side="left")
+        before_last = np.searchsorted(word_ends, self.token_starts[stop - 1], side="right")
+        for i in np.flatnonzero((after_first - low > 1) | (high - before_last > 1)).tolist():
+            typed = low[i] + np.flatnonzero(is_marked(i, low[i], high[i]))
             if len(typed) and typed[0] < after_first[i]:
-                starts[i] = max(starts[i], words.starts[typed[0]])
+                starts[i] = max(starts[i], word_starts[typed[0]])
             if len(typed) and typed[-1] >= before_last[i]:
-                ends[i] = min(ends[i], words.ends[typed[-1]])
+                ends[i] = min(ends[i], word_ends[typed[-1]])
         return starts, ends
 
 

@@ -4,16 +4,19 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
+from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc, Span
 from spacy.util import registry
 from thinc.api import Model
 
+from .alignment import Buffer
 from .checkpoint import Checkpoint, Source
 from .engines import EngineSettings
 from .errors import Errors, Warnings
+from .settings import ENGINES, PRECISIONS, check_choice
 from .shim import CheckpointShim
 from .windows import Pieces, plan_batches, plan_span_windows, plan_windows
 
@@ -22,11 +25,11 @@ from .windows import Pieces, plan_batches, plan_span_windows, plan_windows
 class PieceLogits:
     """What the model says of a buffer of documents.
 
-    pieces (Pieces): The pieces.
-    finish (Callable[[], Floats2d]): Waits for their logits: a GPU may be at work on them.
+    buffer (Buffer): The documents' texts, tokens and pieces.
+    finish (Callable[[], Floats2d]): Waits for the logits: a GPU may be at work on them.
     """
 
-    pieces: Pieces
+    buffer: Buffer
     finish: Callable[[], np.ndarray]
 
     @cached_property
@@ -34,6 +37,19 @@ class PieceLogits:
         """RETURNS (Floats2d): (n_pieces, n_labels) The logits, all heads side by side.
         RAISES (ValueError): If some are not finite."""
         return self.finish()
+
+    @property
+    def pieces(self) -> Pieces:
+        """RETURNS (Pieces): The pieces."""
+        return self.buffer.pieces
+
+
+def make_buffer(docs: Sequence[Doc], pieces: Pieces) -> Buffer:
+    """RETURNS (Buffer): The texts and tokens of documents, with their pieces."""
+    tokens = [doc.to_array([IDX, LENGTH]).astype("int64").reshape(-1, 2) for doc in docs]
+    starts = [array[:, 0] for array in tokens]
+    ends = [array[:, 0] + array[:, 1] for array in tokens]
+    return Buffer([doc.text for doc in docs], starts, ends, pieces)
 
 
 def check_finite(logits: np.ndarray, name: str) -> np.ndarray:
@@ -50,9 +66,9 @@ def TokenClassifier(
     name: str | None = None,
     revision: str | None = None,
     local_files_only: bool = False,
-    engine: Literal["torch", "openvino", "onnx"] = "torch",
-    device: str = "auto",
-    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto",
+    engine: str = "torch",
+    device: str | int = "auto",
+    precision: str = "auto",
     calibration: str | None = None,
     compile: bool = False,
     window: int | None = None,
@@ -83,7 +99,13 @@ def TokenClassifier(
     get_spans (Callable[[list[Doc]], list[list[Span]]] | None): Gives the windows as spans of
         tokens: a span getter of spacy-transformers. None: windows are cut by pieces.
     RETURNS (Model[list[Doc], PieceLogits]): The model.
+    RAISES (ValueError): If there is no such engine, precision or kind of device.
     """
+    check_choice("model.engine", engine, ENGINES)
+    check_choice("model.precision", precision, PRECISIONS)
+    if not isinstance(device, str):  # as transformers' pipelines take it
+        meant = f"cuda:{device}" if device >= 0 else "cpu"
+        raise ValueError(Errors.OM037.format(value=device, meant=meant))
     source = Source(name, revision, local_files_only) if name is not None else None
     return Model(
         "openmed_token_classifier",
@@ -117,7 +139,7 @@ def forward(
     if is_train:
         return _begin_update(plan, shim, model.attrs["dropout_rate"])
     shim.n_pieces += len(plan.pieces.ids)
-    return _begin_predict(plan, model), lambda d_output: docs
+    return _begin_predict(plan, model), lambda d_logits: docs
 
 
 class Plan:
@@ -132,6 +154,7 @@ class Plan:
         size, stride, self.max_tokens = resolve_sizes(model, checkpoint)
         special = len(checkpoint.prefix) + len(checkpoint.suffix)
         self.checkpoint = checkpoint
+        self.docs = docs
         self.pieces = checkpoint.encode([doc.text for doc in docs])
         self._check_ids()
         capacity = size - special
@@ -205,26 +228,33 @@ def _to_pieces(spans: list[list[Span]], pieces: Pieces) -> list[list[tuple[int, 
 
 def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
     """Start the batches of a buffer, and wait only for those of an engine that always does."""
-    engine, logits, max_tokens = plan.checkpoint.engine, plan.empty(), plan.max_tokens
+    engine, logits = plan.checkpoint.engine, plan.empty()
     begun: list[tuple[np.ndarray, Callable[[], list[np.ndarray]]]] = []
     queue = plan.batches[::-1]
-    while queue:
-        batch = queue.pop()
-        try:
-            wait = engine.begin(plan.rows(batch))
-        except MemoryError:
-            if len(batch) == 1:
-                raise
-            queue += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
-            tokens = len(batch) * int(plan.lengths[batch].max())
-            if model.attrs["max_batch_tokens"] is None or tokens // 2 < max_tokens:
-                max_tokens = model.attrs["max_batch_tokens"] = tokens // 2
-                warnings.warn(Warnings.OM902.format(tokens=tokens, less=max_tokens), stacklevel=2)
-        else:
-            if engine.is_async:
-                begun.append((batch, wait))
+    too_many = 0  # pieces of the first batch that did not fit
+    try:
+        while queue:
+            batch = queue.pop()
+            try:
+                wait = engine.begin(plan.rows(batch))
+            except MemoryError:
+                if len(batch) == 1:
+                    raise
+                tokens = len(batch) * int(plan.lengths[batch].max())
+                too_many = too_many or tokens
+                less = min(tokens // 2, model.attrs["max_batch_tokens"] or plan.max_tokens)
+                model.attrs["max_batch_tokens"] = less
+                left = np.concatenate([batch, *queue[::-1]])
+                queue = [left[i] for i in plan_batches(plan.lengths[left], less)][::-1]
             else:
-                plan.fill(logits, batch, wait())
+                if engine.is_async:
+                    begun.append((batch, wait))
+                else:
+                    plan.fill(logits, batch, wait())
+    finally:
+        if too_many:
+            less = model.attrs["max_batch_tokens"]
+            warnings.warn(Warnings.OM902.format(tokens=too_many, less=less), stacklevel=2)
 
     def finish() -> np.ndarray:
         for batch, wait in begun:
@@ -232,12 +262,12 @@ def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
         begun.clear()
         return check_finite(logits, plan.checkpoint.name)
 
-    return PieceLogits(plan.pieces, finish)
+    return PieceLogits(make_buffer(plan.docs, plan.pieces), finish)
 
 
 def _begin_update(
     plan: Plan, shim: CheckpointShim, drop: float
-) -> tuple[PieceLogits, Callable[[PieceLogits], list[Doc]]]:
+) -> tuple[PieceLogits, Callable[[np.ndarray], list[Doc]]]:
     """Training reads the same windows as prediction, so that every piece is learned from once,
     in the context in which it is predicted."""
     logits = plan.empty()
@@ -247,17 +277,17 @@ def _begin_update(
         steps.append((batch, [row.shape for row in rows], backprop))
         plan.fill(logits, batch, rows)
 
-    def backprop_all(d_output: PieceLogits) -> list[Doc]:
+    def backprop_all(d_logits: np.ndarray) -> list[Doc]:
         for batch, shapes, backprop in steps:
             gradients = [np.zeros(shape, dtype="float32") for shape in shapes]
             for i, gradient in zip(batch, gradients, strict=True):
                 in_buffer, in_row = plan.own(i)
-                gradient[in_row] = d_output.logits[in_buffer]
+                gradient[in_row] = d_logits[in_buffer]
             backprop(gradients)
         return []
 
     check_finite(logits, plan.checkpoint.name)
-    return PieceLogits(plan.pieces, lambda: logits), backprop_all
+    return PieceLogits(make_buffer(plan.docs, plan.pieces), lambda: logits), backprop_all
 
 
 def resolve_sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:

@@ -21,7 +21,7 @@ from spacy.tokens import Doc
 from .blank import blank_pipeline, lift_limit
 from .errors import Errors, NoColumnError, describe, missing_extra
 from .findings import COLUMNS, KB_ID, Findings, find_findings, read_config, read_findings
-from .spans import DATASETS, SCORES
+from .spans import read_spans
 
 try:
     import pyarrow as pa
@@ -516,13 +516,7 @@ def read_entities(
             by_id.setdefault(kb_id, row)
 
     for key in keys:
-        group = doc.spans.get(key, ())
-        attrs: list[Any] = [
-            getattr(group, "attrs", {}).get(name, ()) for name in (SCORES, DATASETS)
-        ]
-        # Another component may have added spans to the group since, or taken some away.
-        columns = [c if len(c) == len(group) else [None] * len(group) for c in attrs]
-        for span, score, datasets in zip(group, *columns, strict=True):
+        for span, score, datasets, _ in read_spans(doc, key):
             add(span, score, datasets)
     for ent in doc.ents:
         add(ent, None, None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Errors
-from .labels import strip_bio
+from .labels import split_tags
 from .records import (
     BEST,
     MINI,
@@ -53,6 +53,28 @@ MULTILINGUAL = (
     "intfloat/multilingual-e5-large-instruct",
     "microsoft/mdeberta-v3-base",
 )
+# What users of other libraries call things, and what they are called here.
+OTHER_NAMES = {
+    "tiny": "mini",
+    "small": "compact",
+    "base": "medium",
+    "float32": "fp32",
+    "float": "fp32",
+    "float16": "fp16",
+    "half": "fp16",
+    "bfloat16": "bf16",
+    "8bit": "int8",
+    "pytorch": "torch",
+    "onnxruntime": "onnx",
+    "none": "first",  # transformers' aggregation strategies, which label pieces
+    "simple": "first",
+    "drugs": "pharmacology",
+    "chemicals": "pharmacology",
+    "genes": "genomics",
+    "cancer": "oncology",
+    "phi": "privacy",
+    "pii": "privacy",
+}
 
 
 class CatalogueError(ValueError):
@@ -275,7 +297,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     RETURNS (str): A sentence with a leading space, or "" if none is near.
     """
     by_lower = {k.lower(): k for k in known}
-    matches = get_close_matches(name.lower(), by_lower, n=3)
+    meant = OTHER_NAMES.get(name.lower())
+    matches = [meant] if meant in by_lower else get_close_matches(name.lower(), by_lower, n=3)
     guesses = " or ".join(repr(by_lower[match]) for match in matches)
     return f" Did you mean {guesses}?" if matches else ""
 
@@ -388,6 +411,9 @@ def _check(what: str, name: str | None, known: Iterable[str]) -> None:
 
 def _not_bundled(key: str, name: str, language: str) -> str:
     heads = bundled()
+    if name == PRIVACY and language != "en":
+        theirs = choose(domain=PRIVACY, size=BEST, language=language).checkpoint
+        return Errors.OM660.format(language=language, best=theirs.id)
     own = [d for d in domains() if any(head in heads for head in _heads_of(d, language))]
     best = choose(**{key: name}, size=BEST, language=language)
     return Errors.OM103.format(
@@ -444,8 +470,8 @@ def _checkpoint(row: dict[str, Any]) -> CheckpointInfo:
     )
 
 
-def _entity_types(tags: Iterable[str]) -> tuple[str, ...]:
-    return unique(strip_bio(tag) for tag in tags if tag != "O")
+def _entity_types(tags: Sequence[str]) -> tuple[str, ...]:
+    return unique(kind for prefix, kind in split_tags(tags) if prefix != "O")
 
 
 def _as_tuple(names: str | Sequence[str] | None) -> tuple[str, ...]:

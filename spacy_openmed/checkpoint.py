@@ -15,10 +15,10 @@ from weakref import WeakValueDictionary
 import numpy as np
 import srsly
 
-from .decoding import split_tag
 from .engines import Engine, EngineSettings, first_position, make_engine, quiet_transformers
 from .errors import Errors
 from .hub import HubError, check_complete, download_to_cache, find_missing
+from .labels import make_tags, split_tags
 from .windows import Pieces, plan_batches, plan_windows
 
 WEIGHTS = "model.safetensors"
@@ -464,8 +464,8 @@ def add_types(
     if row is None:
         row = {"dataset": dataset, "labels": ["O"]}
         rows.append(row)
-    known = {split_tag(label)[1] for label in row["labels"]}
-    row["labels"] += [f"{bio}-{kind}" for kind in types if kind not in known for bio in "BI"]
+    known = {kind for _, kind in split_tags(row["labels"])}
+    row["labels"] += make_tags([kind for kind in types if kind not in known], row["labels"])
     start = 0
     for each in rows:
         each["start"] = start

@@ -56,7 +56,7 @@ def find_concepts(
     }
     spans = [
         span
-        for span in read_spans(doc, span_keys)
+        for span in read_mentions(doc, span_keys)
         if (labels is None or span.label_ in labels)
         and normalise(span.text)
         and private.isdisjoint(range(span.start, span.end))
@@ -72,7 +72,7 @@ def find_concepts(
     return [Concept(id, spans[0].label_, tuple(spans)) for id, spans in groups.items()]
 
 
-def read_spans(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:
+def read_mentions(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:
     """Read the entities of a document.
 
     doc (Doc): The document.

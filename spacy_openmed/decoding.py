@@ -1,31 +1,18 @@
 """Turn label distributions into entities. Pure numpy.
 
-Inside, labels are states: 0 is "O", 1..n begin an entity of each of the n types, n+1..2n
-continue one.
+Inside, labels are states. Of one head, 0 is "O", 1..n begin an entity of each of the n types, and
+n+1..2n continue one. Of several heads side by side, the "O" of each comes first, then the
+beginnings of all their types, then the continuations.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from .errors import Errors
-
-# Prefixes of the tagging schemes in use (IOB2, BILOU, IOBES), by what they say.
-BEGIN, CONTINUE = "BSU", "IEL"
-
-
-def split_tag(tag: str) -> tuple[str, str]:
-    """Split a tag into its prefix and its entity type, which may hold hyphens and slashes.
-
-    tag (str): E.g. "B-Cell-line-name", "O", or a bare type.
-    RETURNS (tuple[str, str]): E.g. ("B", "Cell-line-name"), ("O", ""), ("", type).
-    """
-    if tag == "O":
-        return "O", ""
-    if len(tag) > 2 and tag[1] in "-_" and tag[0] in BEGIN + CONTINUE:
-        return tag[0], tag[2:]
-    return "", tag
+from .labels import BEGIN, split_tags
 
 
 @dataclass(frozen=True)
@@ -44,28 +31,160 @@ class LabelScheme:
 
     @classmethod
     def from_labels(cls, labels: Sequence[str], *, name: str) -> "LabelScheme":
-        """Read the meaning of a head's labels.
+        """Read the meaning of a head's labels. The same labels are read once.
 
         labels (Sequence[str]): The labels by id; "O" may have any.
         name (str): The checkpoint's name, for the error.
         RETURNS (LabelScheme): Their meaning.
-        RAISES (ValueError): If there is no "O".
+        RAISES (ValueError): If there is no "O", or if tags and bare types are mixed.
         """
-        tags = [split_tag(label) for label in labels]
-        if ("O", "") not in tags:
-            raise ValueError(Errors.OM006.format(name=name, labels=list(labels)))
-        types = tuple(dict.fromkeys(kind for prefix, kind in tags if prefix != "O"))
-        fold = np.zeros((len(labels), 1 + 2 * len(types)), dtype="float32")
-        begins = np.zeros(len(types), dtype=bool)
-        for i, (prefix, kind) in enumerate(tags):
-            if prefix == "O":
-                fold[i, 0] = 1
-            elif prefix in BEGIN and prefix:
-                fold[i, 1 + types.index(kind)] = 1
-                begins[types.index(kind)] = True
-            else:
-                fold[i, 1 + len(types) + types.index(kind)] = 1
-        return cls(types, fold, begins)
+        return _read_labels(tuple(labels), name)
+
+
+@lru_cache(maxsize=256)
+def _read_labels(labels: tuple[str, ...], name: str) -> LabelScheme:
+    if "O" not in labels:
+        raise ValueError(Errors.OM006.format(name=name, labels=list(labels)))
+    tags = split_tags(labels, name=name)
+    types = tuple(dict.fromkeys(kind for prefix, kind in tags if prefix != "O"))
+    fold = np.zeros((len(labels), 1 + 2 * len(types)), dtype="float32")
+    begins = np.zeros(len(types), dtype=bool)
+    for i, (prefix, kind) in enumerate(tags):
+        if prefix == "O":
+            fold[i, 0] = 1
+        elif prefix in BEGIN and prefix:
+            fold[i, 1 + types.index(kind)] = 1
+            begins[types.index(kind)] = True
+        else:
+            fold[i, 1 + len(types) + types.index(kind)] = 1
+    return LabelScheme(types, fold, begins)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSchemes:
+    """The label schemes of several heads, read side by side.
+
+    schemes (tuple[LabelScheme, ...]): The scheme of each head; all have types.
+    columns (Ints1d): (n_labels,) The heads' columns among the checkpoint's logits.
+    temperatures (Floats1d): (n_labels,) What each of these columns is divided by.
+    """
+
+    schemes: tuple[LabelScheme, ...]
+    columns: np.ndarray
+    temperatures: np.ndarray
+
+    @cached_property
+    def n_types(self) -> np.ndarray:
+        """RETURNS (Ints1d): (n_heads,) How many types each head has."""
+        return np.array([len(scheme.types) for scheme in self.schemes])
+
+    @cached_property
+    def first_types(self) -> np.ndarray:
+        """RETURNS (Ints1d): (n_heads,) Where each head's types begin among those of all heads."""
+        return np.cumsum(self.n_types) - self.n_types
+
+    @cached_property
+    def head_of_type(self) -> np.ndarray:
+        """RETURNS (Ints1d): (n_types,) The head of each type."""
+        return np.repeat(np.arange(len(self.schemes)), self.n_types)
+
+    @cached_property
+    def head_of_state(self) -> np.ndarray:
+        """RETURNS (Ints1d): (n_states,) The head of each state."""
+        return np.concatenate([np.arange(len(self.schemes)), self.head_of_type, self.head_of_type])
+
+    @cached_property
+    def _fold(self) -> np.ndarray:
+        """(n_labels, n_states) One where a label of any head counts for a state."""
+        heads, types = len(self.schemes), int(self.n_types.sum())
+        fold = np.zeros((len(self.columns), heads + 2 * types), dtype="float32")
+        row = 0
+        for i, scheme in enumerate(self.schemes):
+            n, first = len(scheme.types), heads + self.first_types[i]
+            part = fold[row : row + len(scheme.fold)]
+            part[:, i] = scheme.fold[:, 0]
+            part[:, first : first + n] = scheme.fold[:, 1 : 1 + n]
+            part[:, types + first : types + first + n] = scheme.fold[:, 1 + n :]
+            row += len(scheme.fold)
+        return fold
+
+    @cached_property
+    def _state_of_label(self) -> np.ndarray | None:
+        """(n_labels,) The state of each label; None if labels share one."""
+        states = self._fold.argmax(axis=1)
+        return states if len(np.unique(states)) == len(states) else None
+
+    def to_probs(self, logits: np.ndarray) -> np.ndarray:
+        """Turn logits into each head's distribution over its states.
+
+        logits (Floats2d): (n, n_columns) Logits of the checkpoint.
+        RETURNS (Floats2d): (n, n_states) The distributions, side by side.
+        """
+        sizes = np.array([len(scheme.fold) for scheme in self.schemes])
+        firsts, head = np.cumsum(sizes) - sizes, np.repeat(np.arange(len(sizes)), sizes)
+        logits = logits[:, self.columns] / self.temperatures
+        exp = np.exp(logits - np.maximum.reduceat(logits, firsts, axis=1)[:, head])
+        probs = exp / np.add.reduceat(exp, firsts, axis=1)[:, head]
+        if self._state_of_label is None:
+            return probs @ self._fold
+        states = np.zeros((len(probs), self._fold.shape[1]), dtype=probs.dtype)
+        states[:, self._state_of_label] = probs
+        return states
+
+    def of_head(self, probs: np.ndarray, head: int) -> np.ndarray:
+        """RETURNS (Floats2d): (n, n_states) One head's distributions, out of those side by side."""
+        start = len(self.schemes) + self.first_types[head]
+        begin = slice(start, start + self.n_types[head])
+        n_all = len(self.head_of_type)
+        cont = slice(begin.start + n_all, begin.stop + n_all)
+        return np.concatenate([probs[:, head : head + 1], probs[:, begin], probs[:, cont]], axis=1)
+
+    def decode(
+        self, probs: np.ndarray, lengths: np.ndarray, *, decoding: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Decode the heads that find anything; most heads find nothing in most sentences.
+
+        probs (Floats2d): (n_units, n_states) Distributions of the heads, side by side.
+        lengths (Ints1d): (n_texts,) Number of units of each text.
+        decoding (str): "viterbi" or "greedy".
+        RETURNS (tuple[Ints1d, Ints2d, Bools2d]): Those heads, and for each of them a row: the type
+            of every unit, counted over all heads, -1 for none, and whether an entity begins there.
+        """
+        n, n_heads = len(self.head_of_type), len(self.schemes)
+        best = np.maximum(probs[:, n_heads : n_heads + n], probs[:, n_heads + n :])
+        found = np.maximum.reduceat(best, self.first_types, axis=1) > probs[:, :n_heads]
+        heads = np.flatnonzero(found.any(axis=0))
+        states = np.empty((len(heads), len(probs)), dtype="int64")
+        for row, head in enumerate(heads.tolist()):
+            states[row] = greedy(self.of_head(probs, head))
+        n_types = self.n_types[heads, None]
+        if decoding == "viterbi":
+            # Where the likeliest states already make a valid sequence, it is the likeliest one.
+            types = np.maximum(states - 1 - n_types, 0) + self.first_types[heads, None]
+            broken = are_broken(states, lengths, n_types, self._begins[types])
+            for row in np.flatnonzero(broken.any(axis=1)).tolist():
+                head = int(heads[row])
+                own = self.of_head(probs, head)
+                states[row] = viterbi(own, lengths, self.schemes[head].begins)
+        types, begun = split_states(states, n_types)
+        return heads, np.where(types < 0, -1, types + self.first_types[heads, None]), begun
+
+    @cached_property
+    def _begins(self) -> np.ndarray:
+        """(n_types,) Types with a label that begins an entity."""
+        return np.concatenate([scheme.begins for scheme in self.schemes])
+
+
+def split_states(states: np.ndarray, n_types: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """Say what states mean.
+
+    states (Ints): The states of one head, or of several in rows.
+    n_types (Ints | int): How many types the head has, or each of them.
+    RETURNS (tuple[Ints, Bools]): Type of each unit, -1 for none, and whether it begins an entity.
+    """
+    begun = (states > 0) & (states <= n_types)
+    types = np.where(begun | (states == 0), states - 1, states - 1 - n_types)
+    return types, begun
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -78,23 +197,30 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exp / exp.sum(axis=1, keepdims=True)
 
 
-def continue_inside(probs: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def continue_inside(probs: np.ndarray, inside: np.ndarray, n_heads: int = 1) -> np.ndarray:
     """Where a piece reaches into a second unit, that unit can only continue its entity.
 
     probs (Floats2d): (n_units, n_states) Distribution of each unit.
     inside (Bools1d): (n_units,) Whether the unit's first piece began before it.
+    n_heads (int): How many heads are side by side.
     RETURNS (Floats2d): (n_units, n_states) The same with no mass on beginning there.
     """
     if not inside.any():
         return probs
-    n_types = probs.shape[1] // 2
+    begin, cont = _parts(probs, n_heads)
     probs = probs.copy()
-    probs[inside, 1 + n_types :] += probs[inside, 1 : 1 + n_types]
-    probs[inside, 1 : 1 + n_types] = 0
+    probs[inside, cont] += probs[inside, begin]
+    probs[inside, begin] = 0
     return probs
 
 
-def begin_as_first(probs: np.ndarray, first: np.ndarray) -> np.ndarray:
+def _parts(probs: np.ndarray, n_heads: int) -> tuple[slice, slice]:
+    """The states that begin an entity, and those that continue one."""
+    middle = (probs.shape[1] + n_heads) // 2
+    return slice(n_heads, middle), slice(middle, None)
+
+
+def begin_as_first(probs: np.ndarray, first: np.ndarray, n_heads: int = 1) -> np.ndarray:
     """Share out each type's mass between beginning and continuing as the first piece does.
 
     A later piece of a word says "continue" even where the word begins an entity, so a mean
@@ -102,13 +228,13 @@ def begin_as_first(probs: np.ndarray, first: np.ndarray) -> np.ndarray:
 
     probs (Floats2d): (n_units, n_states) Pooled distribution of each unit.
     first (Floats2d): (n_units, n_states) Distribution of each unit's first piece.
+    n_heads (int): How many heads are side by side.
     RETURNS (Floats2d): (n_units, n_states) The distribution shared out anew.
     """
-    n_types = probs.shape[1] // 2
-    begin, cont = slice(1, 1 + n_types), slice(1 + n_types, None)
+    begin, cont = _parts(probs, n_heads)
     mass = probs[:, begin] + probs[:, cont]
     share = first[:, begin] / np.maximum(first[:, begin] + first[:, cont], 1e-30)
-    return np.concatenate([probs[:, :1], mass * share, mass * (1 - share)], axis=1)
+    return np.concatenate([probs[:, :n_heads], mass * share, mass * (1 - share)], axis=1)
 
 
 def greedy(probs: np.ndarray) -> np.ndarray:
@@ -128,17 +254,15 @@ def viterbi(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.nd
     begins (Bools1d): (n_types,) Types for which that rule holds.
     RETURNS (Ints1d): (n_units,) State of each unit.
     """
-    states = greedy(probs)
-    n_types = len(begins)
-    lengths = _cut_apart(probs, lengths, begins)
+    states, n_types = greedy(probs), len(begins)
+    if not n_types:
+        return states
+    must_begin = begins[np.maximum(states - 1 - n_types, 0)]
+    broken = np.flatnonzero(are_broken(states, lengths, n_types, must_begin))
+    if not len(broken):
+        return states
+    lengths = _cut_apart(probs, lengths, begins)  # cuts through no entity that has begun
     text = np.repeat(np.arange(len(lengths)), lengths)
-    # Where the likeliest states already make a valid sequence, it is the likeliest sequence.
-    kind = (states - 1) % max(n_types, 1)
-    continues = states > n_types
-    previous = np.roll(kind, 1)
-    opens = np.ones(len(states), dtype=bool)
-    opens[1:] = (text[1:] != text[:-1]) | (states[:-1] == 0) | (previous[1:] != kind[1:])
-    broken = np.flatnonzero(continues & opens & begins[kind] if n_types else continues)
     for rows in _alike(np.unique(text[broken]), lengths):
         size = lengths[rows]
         starts = (np.cumsum(lengths) - lengths)[rows]
@@ -147,6 +271,26 @@ def viterbi(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.nd
         used = np.arange(size.max()) < size[:, None]
         states[at[used]] = paths[used]
     return states
+
+
+def are_broken(
+    states: np.ndarray, lengths: np.ndarray, n_types: np.ndarray | int, must_begin: np.ndarray
+) -> np.ndarray:
+    """Find the units that continue an entity which has not begun. Where there are none, the
+    likeliest states are the likeliest valid sequence.
+
+    states (Ints): (n_units,) States of one head, or of several in rows.
+    lengths (Ints1d): (n_texts,) Number of units of each text.
+    n_types (Ints | int): How many types the head has, or each of them.
+    must_begin (Bools): As states: Whether an entity of the type that is continued has to begin.
+    RETURNS (Bools): As states.
+    """
+    is_first = np.zeros(states.shape[-1] + 1, dtype=bool)  # of its text
+    is_first[np.cumsum(lengths) - lengths] = True
+    before = np.zeros_like(states)
+    before[..., 1:] = states[..., :-1]
+    is_open = is_first[:-1] | ((before != states) & (before != states - n_types))
+    return (states > n_types) & must_begin & is_open
 
 
 def _cut_apart(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> np.ndarray:
@@ -206,31 +350,41 @@ def _best_paths(probs: np.ndarray, lengths: np.ndarray, begins: np.ndarray) -> n
 
 
 def find_spans(
-    states: np.ndarray, lengths: np.ndarray, probs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Read the entities off a sequence of states.
+    types: np.ndarray, begun: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read the entities off the types of units.
 
-    states (Ints1d): (n_units,) State of each unit.
+    types (Ints1d): (n_units,) Type of each unit, -1 for none.
+    begun (Bools1d): (n_units,) Whether an entity begins there, even after one of its type.
     lengths (Ints1d): (n_texts,) Number of units of each text; no entity crosses texts.
-    probs (Floats2d): (n_units, n_states) Distribution of each unit.
-    RETURNS (tuple[Ints1d, Ints1d, Ints1d, Floats1d]): First unit, the unit after the last,
-        index of the type, and score of each entity: the mean probability of its type over its
-        units, beginning and continuing taken together.
+    RETURNS (tuple[Ints1d, Ints1d]): First unit of each entity, and the unit after its last.
     """
-    n_types = probs.shape[1] // 2
-    inside = states > 0
-    kind = np.where(inside, (states - 1) % max(n_types, 1), -1)
-    ends_of_texts = np.zeros(len(states) + 1, dtype=bool)
+    ends_of_texts = np.zeros(len(types) + 1, dtype=bool)
     ends_of_texts[np.cumsum(lengths)] = True
-    changes = np.ones(len(states) + 1, dtype=bool)
-    changes[1:-1] = (kind[1:] != kind[:-1]) | ends_of_texts[1:-1]
-    opens = inside & (changes[:-1] | (states <= n_types))
+    changes = np.ones(len(types) + 1, dtype=bool)
+    changes[1:-1] = (types[1:] != types[:-1]) | ends_of_texts[1:-1]
+    opens = (types >= 0) & (changes[:-1] | begun)
     starts = np.flatnonzero(opens)
     # An entity ends where the next one begins, or where its run of units of one type does.
     breaks = np.flatnonzero(changes | np.append(opens, True))
-    ends = breaks[np.searchsorted(breaks, starts, side="right")]
-    types = kind[starts]
-    mass = probs[:, 1 : 1 + n_types] + probs[:, 1 + n_types :]
-    total = np.concatenate([np.zeros((1, n_types)), np.cumsum(mass, axis=0, dtype="float64")])
-    scores = (total[ends, types] - total[starts, types]) / np.maximum(ends - starts, 1)
-    return starts, ends, types, scores
+    return starts, breaks[np.searchsorted(breaks, starts, side="right")]
+
+
+def find_scores(
+    probs: np.ndarray, starts: np.ndarray, ends: np.ndarray, types: np.ndarray, n_heads: int = 1
+) -> np.ndarray:
+    """Score entities: the mean probability of the type over their units, beginning and continuing
+    taken together.
+
+    probs (Floats2d): (n_units, n_states) Distribution of each unit.
+    starts, ends (Ints1d): (n_entities,) First unit of each entity, and the unit after its last.
+    types (Ints1d): (n_entities,) Its type.
+    n_heads (int): How many heads are side by side.
+    RETURNS (Floats1d): (n_entities,) The scores.
+    """
+    begin, cont = _parts(probs, n_heads)
+    used = np.flatnonzero(np.bincount(types))
+    columns = np.searchsorted(used, types)
+    mass = probs[:, begin][:, used] + probs[:, cont][:, used]
+    total = np.concatenate([np.zeros((1, len(used))), np.cumsum(mass, axis=0, dtype="float64")])
+    return (total[ends, columns] - total[starts, columns]) / np.maximum(ends - starts, 1)

@@ -1,25 +1,33 @@
-"""From what a head says of pieces to entities: pooling, decoding and alignment put together.
+"""From what heads say of pieces to entities: pooling, decoding and alignment put together.
 
 Pure numpy, over a whole buffer of texts at once.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from .alignment import Buffer, Units, pool
-from .decoding import LabelScheme, begin_as_first, continue_inside, find_spans, greedy, viterbi
+from .decoding import (
+    LabelSchemes,
+    begin_as_first,
+    continue_inside,
+    find_scores,
+    find_spans,
+    greedy,
+    split_states,
+)
 
 
 @dataclass(frozen=True)
 class Found:
-    """The entities that a head finds in a buffer, a column for each of their properties.
+    """The entities that heads find in a buffer, a column for each of their properties.
 
     texts (Ints1d): (n_entities,) Number of the text.
     starts, ends (Ints1d): (n_entities,) First token in its text and the one after the last.
     fits (Bools1d): (n_entities,) Whether there are such tokens in the alignment mode.
-    types (Ints1d): (n_entities,) Index of the type in the label scheme.
+    types (Ints1d): (n_entities,) Index of the type, counted over all heads.
     scores (Floats1d): (n_entities,) Mean probability of the type.
     char_starts, char_ends (Ints1d): (n_entities,) Characters of its text that the model marked.
     """
@@ -36,47 +44,65 @@ class Found:
     def rows(self) -> Iterator[tuple]:
         """YIELDS (tuple): The properties of one entity, in the order above, as Python's own
         numbers."""
-        columns = [getattr(self, field.name).tolist() for field in fields(self)]
+        columns = [getattr(self, name).tolist() for name in self.__dataclass_fields__]
         return zip(*columns, strict=True)
 
 
 def find_entities(
     buffer: Buffer,
-    probs: np.ndarray,
-    scheme: LabelScheme,
+    logits: np.ndarray,
+    schemes: LabelSchemes,
     *,
     strategy: str,
     decoding: str,
     mode: str,
 ) -> Found:
-    """Find the entities of a buffer.
+    """Find the entities of a buffer, with all heads at once.
 
     buffer (Buffer): The texts with their tokens, words and pieces.
-    probs (Floats2d): (n_pieces, n_states) The pieces' distributions over the scheme's states.
-    scheme (LabelScheme): The head's label scheme.
+    logits (Floats2d): (n_pieces, n_columns) Logits of the checkpoint.
+    schemes (LabelSchemes): The label schemes of the heads.
     strategy (str): How pieces are pooled, see `alignment.pool`.
     decoding (str): "viterbi" or "greedy".
     mode (str): "token": tokens are labelled. "strict", "contract", "expand": words of the
         tokenizer are, and their character spans are turned into token spans.
-    RETURNS (Found): The entities, in the order of the texts.
+    RETURNS (Found): The entities, head by head in the order of the texts.
     """
-    by_tokens = mode == "token"
-    units = buffer.tokens if by_tokens else buffer.words
-    pooled = _pool(units, probs, strategy, decoding)
-    if decoding == "viterbi":
-        states = viterbi(pooled, units.lengths, scheme.begins)
-    else:
-        states = greedy(pooled)
-    starts, ends, types, scores = find_spans(states, units.lengths, pooled)
+    probs, n_heads = schemes.to_probs(logits), len(schemes.schemes)
+
+    def pool_units(units: Units) -> np.ndarray:
+        pooled = pool(probs, units.alignment, strategy, schemes.head_of_state)
+        if strategy != "first" and decoding == "viterbi":
+            pooled = begin_as_first(pooled, pool(probs, units.alignment, "first"), n_heads)
+        return continue_inside(pooled, units.alignment.inside, n_heads)
+
+    units = buffer.tokens if mode == "token" else buffer.words
+    pooled = pool_units(units)
+    heads, kinds, begun = schemes.decode(pooled, units.lengths, decoding=decoding)
+    # The heads' answers one after the other, as if each had texts of its own.
+    lengths = np.concatenate([units.lengths[:0], *[units.lengths] * len(heads)])
+    starts, ends = find_spans(kinds.ravel(), begun.ravel(), lengths)
+    types = kinds.ravel()[starts]
+    shift = starts // max(len(pooled), 1) * len(pooled)
+    starts, ends = starts - shift, ends - shift
+    scores = find_scores(pooled, starts, ends, types, n_heads)
     last = ends - 1
-    if by_tokens:
+    if mode == "token":
         first, stop = units.index[starts], units.index[last] + 1
         fits = np.ones(len(first), dtype=bool)
+        pooled_words: list[np.ndarray] = []  # few tokens need them
+
+        def is_marked(i: int, low: int, high: int) -> np.ndarray:
+            if not pooled_words:
+                pooled_words.append(pool_units(buffer.words))
+            head = int(schemes.head_of_type[types[i]])
+            states = greedy(schemes.of_head(pooled_words[0][low:high], head))
+            own, _ = split_states(states, schemes.n_types[head])
+            return own == types[i] - schemes.first_types[head]
+
         # Without the words at both ends that are not of the type: the "(R175H" of a token
         # "p53(R175H", the full stop of "kappaB.".
-        kinds = greedy(_pool(buffer.words, probs, strategy, decoding))
-        kinds = np.where(kinds > 0, (kinds - 1) % max(len(scheme.types), 1), -1)
-        char_starts, char_ends = buffer.shrink(first, stop, types, kinds)
+        char_starts, char_ends = buffer.shrink(first, stop, is_marked)
     else:
         char_starts, char_ends = units.starts[starts], units.ends[last]
         first, stop, fits = buffer.to_tokens(char_starts, char_ends, mode=mode)
@@ -92,10 +118,3 @@ def find_entities(
         char_starts - first_chars,
         char_ends - first_chars,
     )
-
-
-def _pool(units: Units, probs: np.ndarray, strategy: str, decoding: str) -> np.ndarray:
-    pooled = pool(probs, units.alignment, strategy)
-    if strategy != "first" and decoding == "viterbi":
-        pooled = begin_as_first(pooled, pool(probs, units.alignment, "first"))
-    return continue_inside(pooled, units.alignment.inside)

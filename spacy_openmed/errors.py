@@ -128,6 +128,18 @@ class Errors:
         "[OM033] model.compile is for the engine torch in fp32, bf16 or fp16, not for '{engine}' "
         "in {precision}."
     )
+    OM034 = (
+        "[OM034] The labels of '{name}' can't be read: some are tags with a prefix (B-, I-) or a "
+        "suffix (-B, -I), but not {labels}. Set id2label in its config.json to tags, or to bare "
+        "types, throughout."
+    )
+    OM035 = "[OM035] {setting} = {value} is not a valid setting.{nearest} Use one of: {known}."
+    OM036 = (
+        "[OM036] model = {value} is not a block of settings. To name a checkpoint, write "
+        'model = {{"name": {value}}}, or in a config file [components.{name}.model] and below it '
+        "name = {value}."
+    )
+    OM037 = '[OM037] model.device = {value} is not a string. Did you mean "{meant}"?'
     OM670 = (
         "[OM670] Out of memory: a forward pass of {n} windows of up to {longest} pieces does not "
         "fit ({error}). Set model.max_batch_tokens or model.window lower."
@@ -347,6 +359,11 @@ class Errors:
         "model.name."
     )
 
+    OM660 = (
+        "[OM660] The bundled model finds personal data in English only, and this pipeline is "
+        "for '{language}'. Set size = \"best\" to load {best} from the Hugging Face hub."
+    )
+
     # Command line
     OM200 = "[OM200] '{id}' could not be downloaded: {why}.{nearest}"
     OM201 = (
@@ -528,6 +545,10 @@ class Warnings:
     OM903 = (
         "[OM903] No head of '{name}' that learns knows these labels of the data: {labels}. Their "
         "tokens are learned as outside of entities. add_label adds them."
+    )
+    OM904 = (
+        "[OM904] Component '{name}': {setting} names '{label}', which is not a label of this "
+        "checkpoint, and has no effect.{nearest}"
     )
     OM549 = (
         "[OM549] The service can be reached at {host} by other machines, and asks for no token: "

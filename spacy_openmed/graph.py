@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from spacy.tokens import Doc
 
 from .catalogue import nearest
-from .concepts import Concept, choose_name, find_concepts, read_spans
+from .concepts import Concept, choose_name, find_concepts, read_mentions
 from .errors import Errors, missing_extra
 from .extensions import register_extensions
 from .labels import PERSONAL
@@ -104,7 +104,7 @@ class GraphBuilder:
         bounds = [[sent.start_char, sent.end_char] for sent in doc.sents]
         self.n_documents += 1
         self.n_sentences += len(bounds)
-        self.labels_read.update(span.label_ for span in read_spans(doc, self.span_keys))
+        self.labels_read.update(span.label_ for span in read_mentions(doc, self.span_keys))
         mentions: dict[str, dict[int, list[int]]] = {}
         for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
             if self.labels is None and concept.label in PERSONAL:

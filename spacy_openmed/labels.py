@@ -5,6 +5,10 @@ Checkpoints name the same type differently: chemicals are `CHEM`, cell lines `CL
 """
 
 import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from .errors import Errors
 
 # Canonical label -> its other native spellings. Case and separators do not matter.
 # Two types of one checkpoint never share a row, so that no distinction is lost.
@@ -132,6 +136,7 @@ _CANONICAL = {
 }
 
 
+@lru_cache(maxsize=4096)
 def canonical_label(native: str) -> str:
     """Get the canonical label of an entity type.
 
@@ -143,13 +148,67 @@ def canonical_label(native: str) -> str:
     return label if label is not None else re.sub(r"[\W_]+", "_", native.upper())
 
 
-def strip_bio(tag: str) -> str:
-    """Remove the prefix of a BIO tag: two characters, as types may hold hyphens.
+# Prefixes of the tagging schemes in use (IOB2, BILOU, IOBES), by what they say.
+BEGIN, CONTINUE = "BSU", "IEL"
+_PREFIXED = re.compile(f"([{BEGIN}{CONTINUE}])([-_])(.+)", re.DOTALL)
+_SUFFIXED = re.compile(f"(.+)([-_])([{BEGIN}{CONTINUE}])", re.DOTALL)
 
-    tag (str): The tag, e.g. "B-Cell-line-name". Types without a prefix stay as they are.
-    RETURNS (str): The entity type, e.g. "Cell-line-name".
+
+def split_tags(labels: Sequence[str], *, name: str = "") -> list[tuple[str, str]]:
+    """Split the labels of a head into prefixes and entity types, which may hold hyphens.
+
+    "B-CELL" may be a tag or a type, as "S-100" is: labels are tags only if all of them (but "O")
+    are, and make sense together. Then they may have their prefixes at the end, as in "CELL-B".
+
+    labels (Sequence[str]): All labels of the head.
+    name (str): The checkpoint's name, for the error.
+    RETURNS (list[tuple[str, str]]): Prefix and type of each: ("B", "CELL"), ("O", ""), or
+        ("", "S-100") of a type without prefix.
+    RAISES (ValueError): If tags and types are mixed.
     """
-    return tag[2:] if tag[:2] in ("B-", "I-") else tag
+    _, tags = _read_style(labels, name)
+    return [("O", "") if label == "O" else tags[label] for label in labels]
+
+
+def make_tags(types: Iterable[str], labels: Sequence[str]) -> list[str]:
+    """Make labels for new types, in the style of those that a head has.
+
+    types (Iterable[str]): The types.
+    labels (Sequence[str]): The head's labels; "B-" and "I-" are used where there are only "O".
+    RETURNS (list[str]): The new labels.
+    """
+    style, _ = _read_style(labels, "")
+    if not style:
+        return [*types]
+    return [style.format(prefix=prefix, kind=kind) for kind in types for prefix in "BI"]
+
+
+def _read_style(labels: Sequence[str], name: str) -> tuple[str, dict[str, tuple[str, str]]]:
+    """How tags are written ("" if they are bare types), and prefix and type of each label."""
+    others = {label for label in labels if label != "O"}
+    if not others:
+        return "{prefix}-{kind}", {}
+    prefixed = {label: m.group(1, 2, 3) for label in others if (m := _PREFIXED.fullmatch(label))}
+    suffixed = {label: m.group(3, 2, 1) for label in others if (m := _SUFFIXED.fullmatch(label))}
+    for style, parts in (("{prefix}%s{kind}", prefixed), ("{kind}%s{prefix}", suffixed)):
+        owned: dict[tuple[str, str], set[str]] = {}  # prefixes of each separator and type
+        for prefix, separator, kind in parts.values():
+            owned.setdefault((separator, kind), set()).add(prefix)
+        # Vitamins B and E are no pair.
+        pairs = [{"B", other} for other in ("IEL" if parts is prefixed else "I")]
+        has_pair = any(pair <= own for own in owned.values() for pair in pairs)
+        separators = {separator for separator, _ in owned}
+        fits = len(parts) == len(others) and len(separators) == 1
+        # An end needs a beginning, and so does a single token where nothing else shows a scheme.
+        alone = "BI" if not has_pair else "BISU"
+        fits &= all("B" in own or own <= set(alone) for own in owned.values())
+        if has_pair and not fits:
+            odd = sorted(others - {*parts}) or sorted(others)
+            raise ValueError(Errors.OM034.format(name=name, labels=", ".join(odd)))
+        if has_pair or (fits and parts is prefixed and separators == {"-"}):
+            tags = {label: (prefix, kind) for label, (prefix, _, kind) in parts.items()}
+            return style % separators.pop(), tags
+    return "", {label: ("", label) for label in others}
 
 
 # Light enough for black text; related types have related hues. The labels that spaCy

@@ -16,7 +16,8 @@ from thinc.api import Linear, Model
 from thinc.shims import Shim
 from thinc.types import Floats2d
 
-from .architectures import PieceLogits, check_finite
+from .alignment import Buffer
+from .architectures import PieceLogits, check_finite, make_buffer
 from .checkpoint import Head, add_types, read_heads
 from .errors import Errors
 from .windows import Pieces
@@ -130,35 +131,35 @@ def init(model: Model, X: list[Doc] | None = None, Y: Any = None) -> None:
 
 def forward(
     model: Model[list[Doc], PieceLogits], docs: list[Doc], is_train: bool
-) -> tuple[PieceLogits, Callable[[PieceLogits], list[Doc]]]:
+) -> tuple[PieceLogits, Callable[[Floats2d], list[Doc]]]:
     """Classify the tokens of documents."""
     shim = cast(TokenHeads, model.shims[0])
     n_labels = sum(len(head.labels) for head in shim.checkpoint.heads)
     tok2vec, classifier = model.layers
     if not any(map(len, docs)):
         none = np.empty((0, n_labels), dtype="float32")
-        return PieceLogits(_token_pieces(docs), lambda: none), _skip
+        return PieceLogits(_make_buffer(docs), lambda: none), _skip
     vectors, backprop_vectors = tok2vec(docs, is_train)
     lengths = [len(doc) for doc in docs]
     logits, backprop_logits = classifier(model.ops.flatten(vectors), is_train)
 
-    def backprop(d_output: PieceLogits) -> list[Doc]:
-        d_vectors = backprop_logits(model.ops.asarray2f(cast(Any, d_output.logits)))
+    def backprop(d_logits: Floats2d) -> list[Doc]:
+        d_vectors = backprop_logits(model.ops.asarray2f(d_logits))
         return backprop_vectors(model.ops.unflatten(d_vectors, model.ops.asarray1i(lengths)))
 
     found = check_finite(model.ops.to_numpy(logits), shim.name)
-    return PieceLogits(_token_pieces(docs), lambda: found), backprop
+    return PieceLogits(_make_buffer(docs), lambda: found), backprop
 
 
-def _skip(d_output: PieceLogits) -> list[Doc]:
+def _skip(d_logits: Floats2d) -> list[Doc]:
     return []
 
 
-def _token_pieces(docs: list[Doc]) -> Pieces:
-    """Pieces that are spaCy's tokens."""
+def _make_buffer(docs: list[Doc]) -> Buffer:
+    """A buffer whose pieces are spaCy's tokens."""
     rows = [doc.to_array([IDX, LENGTH]).astype("int64").reshape(-1, 2) for doc in docs]
     offsets = np.concatenate([np.empty((0, 2), dtype="int64"), *rows])
     offsets[:, 1] += offsets[:, 0]
     lengths = np.array([len(doc) for doc in docs], dtype="int64")
     words = np.concatenate([np.empty(0, dtype="int64"), *(np.arange(n) for n in lengths)])
-    return Pieces(np.zeros(len(offsets), dtype="int64"), offsets, words, lengths)
+    return make_buffer(docs, Pieces(np.zeros(len(offsets), dtype="int64"), offsets, words, lengths))

@@ -1,16 +1,18 @@
 """The component: OpenMed's token classifiers as part of a spaCy pipeline."""
 
+import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import srsly
 from spacy import util
-from spacy.attrs import IDX, LENGTH
+from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
@@ -22,14 +24,15 @@ from . import catalogue
 from .alignment import Buffer
 from .architectures import PieceLogits, resolve_sizes
 from .checkpoint import Checkpoint, Head, Source
-from .decoding import LabelScheme, softmax
+from .decoding import LabelScheme, LabelSchemes
 from .entities import find_entities
 from .errors import Errors, Warnings
 from .labels import canonical_label
+from .settings import CHOICES, check_choice, check_threshold, warn_of_labels
 from .shim import CheckpointShim
 from .spans import Entity, add_spans, set_ents
-from .training import cross_entropy, label_pieces, read_states
-from .windows import Pieces
+from .stream import Pending, begin, run_ahead
+from .training import cross_entropy, get_tags, label_pieces, read_states
 
 DEFAULT_MODEL = Config().from_str(
     """
@@ -50,140 +53,6 @@ frozen_layers = 0
 get_spans = null
 """
 )["model"]
-
-
-@Language.factory(
-    "openmed_ner",
-    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
-    default_config={
-        "model": DEFAULT_MODEL,
-        "domain": None,
-        "dataset": None,
-        "size": "mini",
-        "aggregation_strategy": "auto",
-        "decoding": "viterbi",
-        "alignment_mode": "token",
-        "threshold": 0.0,
-        "label_scheme": "canonical",
-        "label_map": {},
-        "labels_to_ignore": [],
-        "annotate": "both",
-        "annotate_spans_key": "openmed",
-        "ents_policy": "keep",
-        "scorer": {"@scorers": "spacy.ner_scorer.v1"},
-    },
-    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
-)
-def make_openmed_ner(
-    nlp: Language,
-    name: str,
-    model: Model,
-    domain: str | list[str] | None,
-    dataset: str | list[str] | None,
-    size: Literal["mini", "compact", "medium", "large", "xlarge", "giant", "best"],
-    aggregation_strategy: Literal["auto", "first", "average", "max"],
-    decoding: Literal["viterbi", "greedy"],
-    alignment_mode: Literal["token", "strict", "contract", "expand"],
-    threshold: float | Literal["recommended"],
-    label_scheme: Literal["canonical", "native"],
-    label_map: dict[str, str],
-    labels_to_ignore: list[str],
-    annotate: Literal["both", "ents", "spans"],
-    annotate_spans_key: str,
-    ents_policy: Literal["keep", "replace", "longest", "score"],
-    scorer: Callable | None,
-) -> "OpenMedNER":
-    """Make a component that finds biomedical entities with an OpenMed token classifier.
-
-    nlp (Language): The pipeline.
-    name (str): Name of the component.
-    model (Model[list[Doc], PieceLogits]): The model. If it names no checkpoint, the catalogue
-        chooses one by domain, dataset and size.
-    domain (str | list[str] | None): What to find: "pharmacology", "disease",
-        "genomics", "anatomy", "oncology", "clinical" or "privacy". None: everything that the
-        checkpoint finds.
-    dataset (str | list[str] | None): The same by dataset, e.g. "ncbi_disease".
-    size (str): "mini" is bundled; all others are on the Hugging Face hub.
-    aggregation_strategy (str): How a token's label comes from its pieces. "auto": as the
-        checkpoint was trained, "first" if it does not say.
-    decoding (str): "viterbi": the likeliest valid sequence of labels. "greedy": the likeliest
-        label of each token, as transformers' pipeline does.
-    alignment_mode (str): "token": entities are whole tokens from the start, none is lost.
-        Otherwise words of the checkpoint's tokenizer are labelled, and their character spans
-        become token spans as in `Doc.char_span`: "strict", "contract" or "expand".
-    threshold (float | str): Lowest score of an entity, or "recommended".
-    label_scheme (str): "canonical": the same label from every checkpoint. "native": its own.
-    label_map (dict[str, str]): Other names for labels, native or canonical ones.
-    labels_to_ignore (list[str]): Labels to leave out, by any of their names.
-    annotate (str): Write to doc.ents, doc.spans or both.
-    annotate_spans_key (str): Key in doc.spans. Components may share one.
-    ents_policy (str): What becomes of entities that are in doc.ents already and overlap:
-        "keep" them, "replace" them, or decide by length ("longest") or "score".
-    scorer (Callable | None): The scoring method.
-    RETURNS (OpenMedNER): The component.
-    """
-    shim = cast(CheckpointShim, model.shims[0])
-    info: catalogue.CheckpointInfo | None
-    datasets: Sequence[str]
-    if not isinstance(shim, CheckpointShim):  # heads on vectors of this pipeline
-        if domain is not None or size != catalogue.MINI:
-            raise ValueError(Errors.OM024.format(name=name))
-        datasets = [dataset] if isinstance(dataset, str) else dataset or []
-    elif model.attrs["name"] is None:
-        language = nlp.lang or "en"
-        choice = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
-        info = choice.checkpoint
-        if choice.note and size != catalogue.MINI:
-            util.logger.warning("%s takes %s. %s", name, info.id, choice.note)
-        checkpoint = str(catalogue.MINI_PATH) if info.id == catalogue.MINI else info.id
-        datasets = choice.datasets if domain or dataset else ()
-        shim.source = _source(model, checkpoint, info)
-    else:
-        shim.source = _source(model, model.attrs["name"], catalogue.lookup(model.attrs["name"]))
-        names = [dataset] if isinstance(dataset, str) else dataset or []
-        own = {head.dataset for head in shim.heads}
-        # A folder's heads are not known if it is a bare encoder's, or gone: in a saved pipeline.
-        is_open = not own and catalogue.lookup(shim.name) is None
-        if names and (own.issuperset(names) or (is_open and _are_new(shim.name, names))):
-            datasets = tuple(names)  # heads that the catalogue need not know
-        else:
-            datasets = catalogue.expand(domain=domain, dataset=dataset)
-    return OpenMedNER(
-        nlp.vocab,
-        model,
-        name,
-        datasets=datasets,
-        aggregation_strategy=aggregation_strategy,
-        decoding=decoding,
-        alignment_mode=alignment_mode,
-        threshold=threshold,
-        label_scheme=label_scheme,
-        label_map=label_map,
-        labels_to_ignore=labels_to_ignore,
-        annotate=annotate,
-        annotate_spans_key=annotate_spans_key,
-        ents_policy=ents_policy,
-        scorer=scorer,
-    )
-
-
-def _are_new(checkpoint: str, names: Sequence[str]) -> bool:
-    """Whether names of heads are not the catalogue's. Of a folder any may be; elsewhere what is
-    like a dataset's is taken for a slip of the pen."""
-    known = catalogue.datasets()
-    if Path(checkpoint).is_absolute() or Path(checkpoint).is_dir():
-        return True
-    return not any(name in known or catalogue.nearest(name, known) for name in names)
-
-
-def _source(model: Model, name: str, info: catalogue.CheckpointInfo | None) -> Source:
-    return Source(
-        name,
-        model.attrs["revision"],
-        model.attrs["local_files_only"],
-        info.dataset if info else None,
-        info.recommended_confidence if info else None,
-    )
 
 
 class OpenMedNER(TrainablePipe):
@@ -211,10 +80,6 @@ class OpenMedNER(TrainablePipe):
         ents_policy: str = "keep",
         scorer: Callable | None = None,
     ) -> None:
-        if threshold != "recommended" and not (
-            isinstance(threshold, (int, float)) and 0 <= threshold <= 1
-        ):
-            raise ValueError(Errors.OM012.format(threshold=threshold))
         self.vocab = vocab
         self.model = model
         self.name = name
@@ -232,6 +97,10 @@ class OpenMedNER(TrainablePipe):
         self.ents_policy = ents_policy
         self.scorer = scorer
         self._seen: set[str] = set()  # labels of the data, looked at before
+        self._told: set[str] = set()  # labels of the settings that were warned of
+        self._counts: Counter[str] = Counter()  # entities predicted, and those that fit no tokens
+        self._check_choices()
+        self._check_labels(guess=True)
 
     @property
     def shim(self) -> CheckpointShim:
@@ -290,14 +159,13 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#call
         """
-        counts: Counter[str] = Counter()
         try:
             self._check_settings()
         except Exception as error:
             self.get_error_handler()(self.name, self, [doc], error)
             return None  # type: ignore[return-value]
-        processed = self._begin([doc], counts)()
-        self._warn_of_dropped(counts)
+        processed = begin(self, [doc])()
+        self._warn_of_dropped()
         # None if the error handler was given the document and did not raise, as in spaCy.
         return processed[0] if processed else None  # type: ignore[return-value]
 
@@ -316,79 +184,21 @@ class OpenMedNER(TrainablePipe):
 
         DOCS: https://spacy.io/api/pipe#pipe
         """
-        counts: Counter[str] = Counter()
         try:
-            for finish in self._run_ahead(stream, batch_size, counts):
+            for finish in run_ahead(self, stream, batch_size, self._check_settings):
                 docs = finish()
                 del finish  # and the logits that it holds
                 yield from docs
         finally:
-            self._warn_of_dropped(counts)
+            self._warn_of_dropped()
 
-    def _run_ahead(
-        self, stream: Iterable[Doc], batch_size: int, counts: Counter[str]
-    ) -> Iterator[Callable[[], list[Doc]]]:
-        """Start on batches. A GPU is given the next batch before the last is asked for, and works
-        while the CPU makes documents and entities.
-
-        YIELDS (Callable[[], list[Doc]]): Finishes a batch.
-        """
-        waiting: list[Callable[[], list[Doc]]] = []
-        failed = None
-        try:
-            for docs in util.minibatch(stream, size=batch_size):
-                self._check_settings()
-                n_ahead = 1 if self.shim.is_async else 0
-                waiting.append(self._begin(docs, counts))
-                if len(waiting) > n_ahead:
-                    yield waiting.pop(0)
-        except Exception as error:  # of the stream: whole batches before it are not lost
-            failed = error
-        yield from waiting
-        if failed is not None:
-            raise failed
-
-    def _begin(self, docs: list[Doc], counts: Counter[str]) -> Callable[[], list[Doc]]:
-        """Start on a batch. RETURNS (Callable[[], list[Doc]]): Finishes it."""
-        try:
-            output = self.model.predict(docs)
-        except Exception as error:
-            return self._retry(docs, counts, error)
-
-        def finish() -> list[Doc]:
-            try:
-                entities, own_counts = self._find(docs, output)
-                self.set_annotations(docs, entities)
-                counts.update(own_counts)
-                return docs
-            except Exception as error:
-                retry = self._retry(docs, counts, error)
-            return retry()
-
-        return finish
-
-    def _retry(
-        self, docs: list[Doc], counts: Counter[str], error: Exception
-    ) -> Callable[[], list[Doc]]:
-        """Halve a batch that failed, until the documents that fail are alone. Only their errors
-        are kept: an error's frames hold memory of the device, which the halves need.
-
-        RETURNS (Callable[[], list[Doc]]): Does so.
-        """
-
-        def fail() -> list[Doc]:
-            self.get_error_handler()(self.name, self, docs, error)
-            return []
-
-        def halve() -> list[Doc]:
-            half = len(docs) // 2
-            return self._begin(docs[:half], counts)() + self._begin(docs[half:], counts)()
-
-        return fail if len(docs) == 1 else halve
-
-    def _check_settings(self) -> None:
+    def _check_settings(self) -> int:
         """Raise what would fail for every document: no checkpoint, or settings that it can't
-        follow."""
+        follow.
+
+        RETURNS (int): How many batches to begin before the last one is finished.
+        """
+        self._check_choices()
         checkpoint = self.shim.checkpoint
         if isinstance(checkpoint, Checkpoint):
             resolve_sizes(self.model, checkpoint)
@@ -396,71 +206,88 @@ class OpenMedNER(TrainablePipe):
         for head in self.heads:
             self._scheme(head)
             self._lowest_score(head)
+        self._check_labels(guess=False)
+        return int(self.shim.is_async)
 
-    def predict(self, docs: Iterable[Doc]) -> list[list[Entity]]:
+    def _check_choices(self) -> None:
+        for setting, known in CHOICES.items():
+            check_choice(setting, getattr(self, setting), known)
+        check_threshold(self.threshold)
+
+    def _check_labels(self, *, guess: bool) -> None:
+        """Warn once of names of labels that have no effect."""
+        given = {
+            "label_map": self.label_map.keys() - self._told,
+            "labels_to_ignore": {*self.labels_to_ignore} - self._told,
+        }
+        if any(given.values()) and (heads := self.shim.heads):
+            native = [kind for head in heads for kind in self._scheme(head).types]
+            known = {*native, *map(canonical_label, native), *self.cfg["labels"].values()}
+            known |= {*self.label_map.values()}
+            self._told |= warn_of_labels(self.name, given, known, guess=guess)
+            if not guess:
+                self._told |= {*given["label_map"], *given["labels_to_ignore"]}
+
+    def predict(self, docs: Iterable[Doc]) -> Sequence[list[Entity]]:
         """Find the entities of documents, without changing them.
 
+        Entities that fit no tokens (`alignment_mode`) are left out; `__call__` and `pipe` warn of
+        how many they were.
+
         docs (Iterable[Doc]): The documents.
-        RETURNS (list[list[Entity]]): The entities of each, in order. Those of different heads
-            may overlap.
+        RETURNS (Sequence[list[Entity]]): The entities of each, in order. Those of different heads
+            may overlap. Where a GPU is still at work on them, reading them waits for it.
 
         DOCS: https://spacy.io/api/pipe#predict
         """
-        docs = list(docs)
-        entities, counts = self._find(docs, self.model.predict(docs))
-        self._warn_of_dropped(counts)
-        return entities
+        output = self.model.predict(list(docs))
+        return Pending(lambda: self.find(output)) if self.shim.is_async else self.find(output)
 
-    def _find(
-        self, docs: list[Doc], output: PieceLogits
-    ) -> tuple[list[list[Entity]], Counter[str]]:
-        """The entities of documents, and how many of those predicted fit no tokens."""
-        buffer = _make_buffer(docs, output.pieces)
-        found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in docs]
-        counts: Counter[str] = Counter()
-        for head in self.heads:
-            for index, entity in self._find_of_head(buffer, output.logits[:, head.columns], head):
-                counts["predicted"] += 1
-                if entity is None:
-                    counts["dropped"] += 1
-                    continue
-                twin = found[index].get(entity[:3])
-                found[index][entity[:3]] = entity if twin is None else twin.join(entity)
-        return [sorted(entities.values()) for entities in found], counts
+    def find(self, output: PieceLogits, heads: Sequence[Head] | None = None) -> list[list[Entity]]:
+        """Find entities in what the model says of documents.
 
-    def _warn_of_dropped(self, counts: Counter[str]) -> None:
+        output (PieceLogits): The model's output.
+        heads (Sequence[Head] | None): The heads to read. None: those in use.
+        RETURNS (list[list[Entity]]): The entities of each document, in order.
+        """
+        heads = tuple(self.heads if heads is None else heads)
+        schemes, kinds = read_heads(heads, self.shim.name)
+        found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in output.pieces.lengths]
+        if not kinds:
+            return [[] for _ in found]
+        strategy = self.aggregation_strategy
+        rows = find_entities(
+            output.buffer,
+            output.logits,
+            schemes,
+            strategy=self.shim.checkpoint.strategy if strategy == "auto" else strategy,
+            decoding=self.decoding,
+            mode=self.alignment_mode,
+        ).rows()
+        known: dict[int, tuple[str | None, float, str]] = {}  # of types that are found
+        for text, start, end, fits, type_, score, char_start, char_end in rows:
+            if type_ not in known:
+                head, kind = kinds[type_]
+                known[type_] = (self.label_of(kind), self._lowest_score(head), head.dataset)
+            label, lowest, dataset = known[type_]
+            if label is None or score < lowest:
+                continue
+            self._counts["predicted"] += 1
+            if not fits:
+                self._counts["dropped"] += 1
+                continue
+            entity = Entity(start, end, label, score, (dataset,), char_start, char_end)
+            twin = found[text].get(entity[:3])
+            found[text][entity[:3]] = entity if twin is None else twin.join(entity)
+        return [sorted(entities.values()) for entities in found]
+
+    def _warn_of_dropped(self) -> None:
+        counts, self._counts = self._counts, Counter()
         if counts["dropped"]:
             message = Warnings.OM900.format(
                 dropped=counts["dropped"], total=counts["predicted"], mode=self.alignment_mode
             )
             warnings.warn(message, stacklevel=3)
-
-    def _find_of_head(
-        self, buffer: Buffer, logits: np.ndarray, head: Head
-    ) -> list[tuple[int, Entity | None]]:
-        """What a head finds: number of the document and entity, None if it fits no tokens."""
-        scheme = self._scheme(head)
-        labels = [self.label_of(kind) for kind in scheme.types]
-        strategy = self.aggregation_strategy
-        found = find_entities(
-            buffer,
-            softmax(logits / head.temperature) @ scheme.fold,
-            scheme,
-            strategy=self.shim.checkpoint.strategy if strategy == "auto" else strategy,
-            decoding=self.decoding,
-            mode=self.alignment_mode,
-        )
-        lowest = self._lowest_score(head)
-        return [
-            (
-                text,
-                Entity(start, end, label, score, (head.dataset,), char_start, char_end)
-                if fits
-                else None,
-            )
-            for text, start, end, fits, kind, score, char_start, char_end in found.rows()
-            if score >= lowest and (label := labels[kind]) is not None
-        ]
 
     def _scheme(self, head: Head) -> LabelScheme:
         return LabelScheme.from_labels(head.labels, name=self.shim.name)
@@ -472,7 +299,7 @@ class OpenMedNER(TrainablePipe):
             raise ValueError(Errors.OM016.format(name=self.shim.name, dataset=head.dataset))
         return head.threshold
 
-    def set_annotations(self, docs: Iterable[Doc], entities: list[list[Entity]]) -> None:
+    def set_annotations(self, docs: Iterable[Doc], entities: Sequence[list[Entity]]) -> None:
         """Write entities to documents.
 
         docs (Iterable[Doc]): The documents.
@@ -502,7 +329,8 @@ class OpenMedNER(TrainablePipe):
 
         get_examples (Callable[[], Iterable[Example]]): Gives the training examples.
         nlp (Language | None): The pipeline.
-        labels (Sequence[str] | None): The labels. None: those of the examples.
+        labels (Sequence[str] | None): The labels. None: those of the examples, and those that
+            `add_label` added.
         head (str | None): Name of the head that is to learn, or of a new one.
         RAISES (ValueError): If there is nothing to learn, or the head is not clear.
 
@@ -511,9 +339,11 @@ class OpenMedNER(TrainablePipe):
         DOCS: https://spacy.io/api/pipe#initialize
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
-        if labels is None:
-            labels = sorted({e.label_ for eg in get_examples() for e in eg.reference.ents})
         checkpoint = self.shim.load()
+        if labels is None:
+            own = [self.label_of(kind) or kind for kind in self._types(self._trained)]
+            given = sorted({e.label_ for eg in get_examples() for e in eg.reference.ents})
+            labels = [*dict.fromkeys([*own, *given])]
         if not labels and checkpoint.heads:
             return  # to predict with, as it is
         if not labels:
@@ -544,14 +374,20 @@ class OpenMedNER(TrainablePipe):
         heads = self.heads
         knowing = [h.dataset for h in heads if self._knows_any(h.dataset, labels)]
         if not knowing:
-            name = self.datasets[0] if len(self.datasets) == 1 else self.name
-            if name in {head.dataset for head in self.shim.heads}:
-                raise ValueError(Errors.OM023.format(name=self.name, head=name))
-            return [name]
+            return [self._name_head()]
+        if own := [name for name in knowing if name in self._trained]:
+            return own
         if len(knowing) > 1 and not self.datasets:
             names = ", ".join(knowing)
             raise ValueError(Errors.OM018.format(name=self.name, heads=names))
         return knowing
+
+    def _name_head(self) -> str:
+        """What a new head is called."""
+        name = self.datasets[0] if len(self.datasets) == 1 else self.name
+        if name in {head.dataset for head in self.shim.heads}:
+            raise ValueError(Errors.OM023.format(name=self.name, head=name))
+        return name
 
     def _knows_any(self, dataset: str, labels: Iterable[str]) -> bool:
         types = self._types([dataset])
@@ -591,22 +427,30 @@ class OpenMedNER(TrainablePipe):
         checkpoint.forget_confidence(heads, checkpoint.strategy if strategy == "auto" else strategy)
 
     def add_label(self, label: str) -> int:
-        """Add a label to the head that learns.
+        """Add a label to the head that learns. Where several heads are in use, and none of them
+        has the label, it goes to a new head, called as the component. The others stay in use
+        until `initialize`, which leaves only the heads that learn.
 
         label (str): The label.
         RETURNS (int): 0 if it was there, 1 if it was added.
-        RAISES (ValueError): If it is not clear which head that is.
+        RAISES (ValueError): If several heads learn, or if the label is not a string.
 
         DOCS: https://spacy.io/api/pipe#add_label
         """
-        trained = self._trained or [head.dataset for head in self.heads] or [self.name]
-        if len(trained) > 1:
-            raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(trained)))
+        if not isinstance(label, str):
+            raise ValueError(SpacyErrors.E187)
+        in_use = [head.dataset for head in self.heads]
+        trained = self._trained or in_use
         if self._is_name(label, self._types(trained)):
             return 0
+        if self._trained and len(trained) > 1:
+            raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(trained)))
+        if len(trained) != 1:
+            trained = [self._name_head()]
         self.shim.load()
         self._set_head(trained[0], [label])
         self._train(trained)
+        self.cfg["heads"] = [*dict.fromkeys([*in_use, *trained])]
         if self.label_of(label) not in (label, None):
             self.cfg["labels"][label] = label
         return 1
@@ -642,33 +486,34 @@ class OpenMedNER(TrainablePipe):
             self._train(heads)
         return super().update(examples, drop=drop, sgd=sgd, losses=losses)
 
-    def get_loss(
+    def get_loss(  # type: ignore[override]
         self, examples: Iterable[Example], scores: PieceLogits
-    ) -> tuple[float, PieceLogits]:
+    ) -> tuple[float, np.ndarray]:
         """Find the loss: the mean cross entropy of the labelled pieces of all heads that learn.
 
         Tokens of which nothing is known, and those that gold entities cut through, do not count.
 
         examples (Iterable[Example]): The examples.
         scores (PieceLogits): What the model says of them.
-        RETURNS (tuple[float, PieceLogits]): The loss and its gradient.
+        RETURNS (tuple[float, Floats2d]): The loss, and its gradient by the logits.
 
         DOCS: https://spacy.io/api/pipe#get_loss
         """
         examples = list(examples)
         self._warn_of_unknown(examples)
         gradient = np.zeros_like(scores.logits)
+        tags = get_tags(examples)
         loss, count = 0.0, 0
         for head in self.shim.heads:
             if head.dataset in self.cfg["trained"]:
                 part, gradient[:, head.columns], n = cross_entropy(
                     scores.logits[:, head.columns],
-                    self.gold_pieces(examples, scores.pieces, head),
+                    self.gold_pieces(tags, scores.buffer, head),
                     self._scheme(head),
                 )
                 loss, count = loss + part, count + n
         gradient /= max(count, 1)
-        return loss / max(count, 1), PieceLogits(scores.pieces, lambda: gradient)
+        return loss / max(count, 1), gradient
 
     def _warn_of_unknown(self, examples: Sequence[Example]) -> None:
         """Say once which labels of the data no head learns."""
@@ -681,23 +526,21 @@ class OpenMedNER(TrainablePipe):
                 Warnings.OM903.format(name=self.name, labels=", ".join(unknown)), stacklevel=4
             )
 
-    def gold_pieces(self, examples: Sequence[Example], pieces: Pieces, head: Head) -> np.ndarray:
+    def gold_pieces(self, tags: Sequence[str | None], buffer: Buffer, head: Head) -> np.ndarray:
         """Say what a head should answer.
 
-        examples (Sequence[Example]): The examples.
-        pieces (Pieces): The pieces of their predicted documents.
+        tags (Sequence[str | None]): Gold tags of the documents' tokens, see `training.get_tags`.
+        buffer (Buffer): The documents.
         head (Head): The head.
         RETURNS (Ints1d): (n_pieces,) State of each piece in its label scheme, -1 for those that
             are not asked for.
         """
         scheme = self._scheme(head)
-        tags = [tag for eg in examples for tag in eg.get_aligned_ner()]
         labels = {tag[2:] for tag in tags if tag and len(tag) > 2}
         kinds = {label: kind for label in labels if (kind := self._type_of(label, scheme.types))}
         types = {label: scheme.types.index(kind) for label, kind in kinds.items()}
         states = read_states(tags, types, len(scheme.types))
         by = "first" if self.shim.checkpoint.strategy == "first" else "all"
-        buffer = _make_buffer([eg.predicted for eg in examples], pieces)
         return label_pieces(buffer, states, scheme, by=by)
 
     @property
@@ -771,6 +614,146 @@ class OpenMedNER(TrainablePipe):
         return self
 
 
+@Language.factory(
+    "openmed_ner",
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    default_config={
+        "model": DEFAULT_MODEL,
+        "domain": None,
+        "dataset": None,
+        "size": "mini",
+        "aggregation_strategy": "auto",
+        "decoding": "viterbi",
+        "alignment_mode": "token",
+        "threshold": 0.0,
+        "label_scheme": "canonical",
+        "label_map": {},
+        "labels_to_ignore": [],
+        "annotate": "both",
+        "annotate_spans_key": "openmed",
+        "ents_policy": "keep",
+        "scorer": {"@scorers": "spacy.ner_scorer.v1"},
+    },
+    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+)
+def make_openmed_ner(
+    nlp: Language,
+    name: str,
+    model: Model | str,
+    domain: str | list[str] | None,
+    dataset: str | list[str] | None,
+    size: str,
+    aggregation_strategy: str,
+    decoding: str,
+    alignment_mode: str,
+    threshold: float | str,
+    label_scheme: str,
+    label_map: dict[str, str],
+    labels_to_ignore: str | list[str],
+    annotate: str,
+    annotate_spans_key: str,
+    ents_policy: str,
+    scorer: Callable | None,
+) -> OpenMedNER:
+    """Make a component that finds biomedical entities with an OpenMed token classifier.
+
+    nlp (Language): The pipeline.
+    name (str): Name of the component.
+    model (Model[list[Doc], PieceLogits]): The model. If it names no checkpoint, the catalogue
+        chooses one by domain, dataset and size.
+    domain (str | list[str] | None): What to find: "pharmacology", "disease",
+        "genomics", "anatomy", "oncology", "clinical" or "privacy". None: everything that the
+        checkpoint finds.
+    dataset (str | list[str] | None): The same by dataset, e.g. "ncbi_disease".
+    size (str): "mini" is bundled; all others are on the Hugging Face hub.
+    aggregation_strategy (str): How a token's label comes from its pieces. "auto": as the
+        checkpoint was trained, "first" if it does not say.
+    decoding (str): "viterbi": the likeliest valid sequence of labels. "greedy": the likeliest
+        label of each token, as transformers' pipeline does.
+    alignment_mode (str): "token": entities are whole tokens from the start, none is lost.
+        Otherwise words of the checkpoint's tokenizer are labelled, and their character spans
+        become token spans as in `Doc.char_span`: "strict", "contract" or "expand".
+    threshold (float | str): Lowest score of an entity, or "recommended".
+    label_scheme (str): "canonical": the same label from every checkpoint. "native": its own.
+    label_map (dict[str, str]): Other names for labels, native or canonical ones.
+    labels_to_ignore (str | list[str]): Labels to leave out, by any of their names.
+    annotate (str): Write to doc.ents, doc.spans or both.
+    annotate_spans_key (str): Key in doc.spans. Components may share one.
+    ents_policy (str): What becomes of entities that are in doc.ents already and overlap:
+        "keep" them, "replace" them, or decide by length ("longest") or "score".
+    scorer (Callable | None): The scoring method.
+    RETURNS (OpenMedNER): The component.
+    RAISES (ValueError): If a setting is not valid, or names what there is not.
+    """
+    if isinstance(model, str):
+        raise ValueError(Errors.OM036.format(name=name, value=json.dumps(model)))
+    check_choice("size", size, catalogue.SIZES)
+    shim = cast(CheckpointShim, model.shims[0])
+    info: catalogue.CheckpointInfo | None
+    datasets: Sequence[str]
+    if not isinstance(shim, CheckpointShim):  # heads on vectors of this pipeline
+        if domain is not None or size != catalogue.MINI:
+            raise ValueError(Errors.OM024.format(name=name))
+        datasets = [dataset] if isinstance(dataset, str) else dataset or []
+    elif model.attrs["name"] is None:
+        language = nlp.lang or "en"
+        choice = catalogue.choose(domain=domain, dataset=dataset, size=size, language=language)
+        info = choice.checkpoint
+        if choice.note and size != catalogue.MINI:
+            util.logger.warning("%s takes %s. %s", name, info.id, choice.note)
+        checkpoint = str(catalogue.MINI_PATH) if info.id == catalogue.MINI else info.id
+        datasets = choice.datasets if domain or dataset else ()
+        shim.source = _source(model, checkpoint, info)
+    else:
+        shim.source = _source(model, model.attrs["name"], catalogue.lookup(model.attrs["name"]))
+        names = [dataset] if isinstance(dataset, str) else dataset or []
+        own = {head.dataset for head in shim.heads}
+        # A folder's heads are not known if it is a bare encoder's, or gone: in a saved pipeline.
+        is_open = not own and catalogue.lookup(shim.name) is None
+        if names and (own.issuperset(names) or (is_open and _are_new(shim.name, names))):
+            datasets = tuple(names)  # heads that the catalogue need not know
+        else:
+            datasets = catalogue.expand(domain=domain, dataset=dataset)
+    return OpenMedNER(
+        nlp.vocab,
+        model,
+        name,
+        datasets=datasets,
+        aggregation_strategy=aggregation_strategy,
+        decoding=decoding,
+        alignment_mode=alignment_mode,
+        threshold=threshold,
+        label_scheme=label_scheme,
+        label_map=label_map,
+        labels_to_ignore=[labels_to_ignore]
+        if isinstance(labels_to_ignore, str)
+        else labels_to_ignore,
+        annotate=annotate,
+        annotate_spans_key=annotate_spans_key,
+        ents_policy=ents_policy,
+        scorer=scorer,
+    )
+
+
+def _are_new(checkpoint: str, names: Sequence[str]) -> bool:
+    """Whether names of heads are not the catalogue's. Of a folder any may be; elsewhere what is
+    like a dataset's is taken for a slip of the pen."""
+    known = catalogue.datasets()
+    if Path(checkpoint).is_absolute() or Path(checkpoint).is_dir():
+        return True
+    return not any(name in known or catalogue.nearest(name, known) for name in names)
+
+
+def _source(model: Model, name: str, info: catalogue.CheckpointInfo | None) -> Source:
+    return Source(
+        name,
+        model.attrs["revision"],
+        model.attrs["local_files_only"],
+        info.dataset if info else None,
+        info.recommended_confidence if info else None,
+    )
+
+
 def _empty_cfg() -> dict[str, Any]:
     """What training settles: "trained", the heads that learn; "heads", those in use since then,
     unless the settings ("chosen" is what they were) are changed; "labels", what the data calls
@@ -778,11 +761,23 @@ def _empty_cfg() -> dict[str, Any]:
     return {"trained": [], "heads": [], "chosen": [], "labels": {}}
 
 
-def _make_buffer(docs: Sequence[Doc], pieces: Pieces) -> Buffer:
-    tokens = [doc.to_array([IDX, LENGTH]).astype("int64").reshape(-1, 2) for doc in docs]
-    return Buffer(
-        [doc.text for doc in docs],
-        [array[:, 0] for array in tokens],
-        [array[:, 0] + array[:, 1] for array in tokens],
-        pieces,
+@lru_cache(maxsize=64)
+def read_heads(heads: tuple[Head, ...], name: str) -> tuple[LabelSchemes, list[tuple[Head, str]]]:
+    """Read what heads can say; the same heads are read once.
+
+    heads (tuple[Head, ...]): The heads.
+    name (str): The checkpoint's name, for the error.
+    RETURNS (tuple[LabelSchemes, list[tuple[Head, str]]]): Their label schemes side by side, and
+        head and native name of each of their types.
+    """
+    schemes = {head: LabelScheme.from_labels(head.labels, name=name) for head in heads}
+    schemes = {head: scheme for head, scheme in schemes.items() if scheme.types}
+    labels = [(head, head.start + i) for head in schemes for i in range(len(head.labels))]
+    return (
+        LabelSchemes(
+            tuple(schemes.values()),
+            np.array([column for _, column in labels], dtype="int64"),
+            np.array([head.temperature for head, _ in labels], dtype="float32"),
+        ),
+        [(head, kind) for head, scheme in schemes.items() for kind in scheme.types],
     )

@@ -1,23 +1,29 @@
 """From gold annotation to gradients: labels of pieces, and how far a head is from them.
 
-Pure numpy, over a whole buffer of texts at once.
+Over a whole buffer of texts at once; pure numpy but for the tags.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from spacy.training import Example
 
 from .alignment import Buffer
-from .decoding import LabelScheme, softmax, split_tag
+from .decoding import LabelScheme, softmax
 
 MISSING = -1
+
+
+def get_tags(examples: Iterable[Example]) -> list[str | None]:
+    """RETURNS (list[str | None]): Gold tag of each token of the examples, in BILUO; None where
+    nothing is known of it."""
+    return [tag for eg in examples for tag in eg.get_aligned_ner()]
 
 
 def read_states(tags: Sequence[str | None], types: Mapping[str, int], n_types: int) -> np.ndarray:
     """Turn gold tags into states.
 
-    tags (Sequence[str | None]): Tag of each token as `Example.get_aligned_ner` gives it: BILUO,
-        None where nothing is known of the token.
+    tags (Sequence[str | None]): Tag of each token, see `get_tags`.
     types (Mapping[str, int]): Index of the type that each gold label means. Entities of other
         labels are no entities to this head.
     n_types (int): How many types the head has.
@@ -25,7 +31,7 @@ def read_states(tags: Sequence[str | None], types: Mapping[str, int], n_types: i
     """
     states = np.zeros(len(tags), dtype="int64")
     for i, tag in enumerate(tags):
-        prefix, label = split_tag(tag) if tag not in (None, "", "-") else ("", "")
+        prefix, _, label = (tag or "").partition("-")
         if not prefix:
             states[i] = MISSING
         elif label in types:

@@ -325,7 +325,9 @@ def test_shrink_leaves_out_words_of_other_types(
     buffer = make_buffer([("before", [], []), (text, pieces, [0, 1, 1, 1, 2])])
     assert len(buffer.token_starts) == 4
     starts, ends = buffer.shrink(
-        np.array([first + 1]), np.array([stop + 1]), np.array([0]), np.array(types)
+        np.array([first + 1]),
+        np.array([stop + 1]),
+        lambda i, low, high: np.array(types)[low:high] == i,
     )
     at = buffer.first_chars[1]
     assert text[starts[0] - at : ends[0] - at] == expected

@@ -224,7 +224,8 @@ def test_by_default_every_head_of_mini():
 
 def test_mini_finds_personal_data_if_asked_to():
     assert catalogue.choose(domain="privacy").datasets == ("privacy",)
-    with pytest.raises(catalogue.CatalogueError, match="OM103"):
+    expected = r"OM660.*English only.*'de'.*best.*OpenMed-PII-German"
+    with pytest.raises(catalogue.CatalogueError, match=expected):
         catalogue.choose(domain="privacy", language="de")
 
 
@@ -298,10 +299,6 @@ def test_heads_of_mini_have_their_own_score_and_threshold():
         ({"domain": "anatomy"}, f"{PREFIX}AnatomyDetect-ElectraMed-560M"),
         ({"domain": ["disease", "oncology"]}, f"{PREFIX}OncologyDetect-SuperMedical-355M"),
         ({"dataset": "jnlpba"}, f"{PREFIX}DNADetect-SuperClinical-434M"),
-        (
-            {"domain": "privacy", "language": "de"},
-            "OpenMed/OpenMed-PII-German-ClinicalBGE-Large-568M-v1",
-        ),
     ],
 )
 def test_what_is_not_bundled_says_what_is_and_what_to_do(names: dict, best: str):
@@ -311,6 +308,15 @@ def test_what_is_not_bundled_says_what_is_and_what_to_do(names: dict, best: str)
     assert message.startswith("[OM103]")
     assert "domains disease, genomics (datasets gellus, ncbi_disease)" in message
     assert f'size = "best" to load {best} from' in message
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "meant"),
+    [("size", "small", "compact"), ("domain", "PII", "privacy"), ("domain", "diseases", "disease")],
+)
+def test_other_names_say_what_they_are_called_here(what: str, name: str, meant: str):
+    with pytest.raises(CatalogueError, match=f"OM100.*'{name}'. Did you mean '{meant}'"):
+        catalogue.choose(**{what: name})
 
 
 def test_no_bundled_model_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

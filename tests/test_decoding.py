@@ -10,38 +10,16 @@ from hypothesis import strategies as st
 from spacy_openmed import decoding
 from spacy_openmed.decoding import (
     LabelScheme,
+    LabelSchemes,
     begin_as_first,
     continue_inside,
+    find_scores,
     find_spans,
     greedy,
     softmax,
-    split_tag,
+    split_states,
     viterbi,
 )
-
-
-@pytest.mark.parametrize(
-    ("tag", "expected"),
-    [
-        ("O", ("O", "")),
-        ("B-Disease", ("B", "Disease")),
-        ("I-Cell-line-name", ("I", "Cell-line-name")),
-        ("B-GENE/PROTEIN", ("B", "GENE/PROTEIN")),
-        ("B_CHEM", ("B", "CHEM")),
-        ("S-CHEM", ("S", "CHEM")),
-        ("E-CHEM", ("E", "CHEM")),
-        ("L-CHEM", ("L", "CHEM")),
-        ("U-CHEM", ("U", "CHEM")),
-        ("I-O", ("I", "O")),
-        ("CHEM", ("", "CHEM")),
-        ("Cell-line-name", ("", "Cell-line-name")),
-        ("B-", ("", "B-")),
-        ("DNA", ("", "DNA")),
-        ("OTHER", ("", "OTHER")),
-    ],
-)
-def test_split_tag(tag: str, expected: tuple[str, str]):
-    assert split_tag(tag) == expected
 
 
 def states_of(scheme: LabelScheme) -> list[int]:
@@ -68,6 +46,8 @@ def states_of(scheme: LabelScheme) -> list[int]:
             [0, 1, 3, 2, 4],
             [True, True],
         ),
+        (["O", "A-B", "A-I", "B-B", "B-I"], ("A", "B"), [0, 1, 3, 2, 4], [True, True]),
+        (["O", "B_CELL", "E-coli", "S-100"], ("B_CELL", "E-coli", "S-100"), [0, 4, 5, 6], [0] * 3),
         (["O"], (), [0], []),
     ],
 )
@@ -183,13 +163,20 @@ def find_slowly(states: np.ndarray, lengths: list[int], probs: np.ndarray) -> li
     ]
 
 
+def spans_of(states: np.ndarray, lengths: list[int], probs: np.ndarray) -> tuple:
+    """First and last unit, type and score of each entity."""
+    types, begun = split_states(states, probs.shape[1] // 2)
+    starts, ends = find_spans(types, begun, np.array(lengths, dtype="int64"))
+    return starts, ends, types[starts], find_scores(probs, starts, ends, types[starts])
+
+
 @given(decodings(), st.data())
 def test_find_spans(case, data: st.DataObject):
     probs, lengths, _ = case
     state = st.integers(0, probs.shape[1] - 1)
     states = data.draw(st.lists(state, min_size=len(probs), max_size=len(probs)))
     states = np.array(states, dtype="int64")
-    found = find_spans(states, np.array(lengths, dtype="int64"), probs)
+    found = spans_of(states, lengths, probs)
     expected = find_slowly(states, lengths, probs)
     assert [column.tolist() for column in found[:3]] == [
         [row[i] for row in expected] for i in range(3)
@@ -212,16 +199,14 @@ def test_find_spans(case, data: st.DataObject):
 )
 def test_find_spans_of_states(states: list[int], lengths: list[int], expected: list):
     probs = np.full((len(states), 5), 0.2)
-    starts, ends, types, scores = find_spans(
-        np.array(states, dtype="int64"), np.array(lengths), probs
-    )
+    starts, ends, types, scores = spans_of(np.array(states, dtype="int64"), lengths, probs)
     assert list(zip(starts.tolist(), ends.tolist(), types.tolist(), strict=True)) == expected
     np.testing.assert_allclose(scores, 0.4)
 
 
 def test_scores_are_means_over_the_units():
     probs = np.array([[0.1, 0.7, 0.2], [0.4, 0.1, 0.5]])
-    *_, scores = find_spans(np.array([1, 2]), np.array([2]), probs)
+    *_, scores = spans_of(np.array([1, 2]), [2], probs)
     assert scores.tolist() == pytest.approx([0.75])
 
 
@@ -288,3 +273,44 @@ def test_texts_decoded_in_parts_are_what_they_are_whole(begins: list[bool]):
         for text in (probs[:1500], probs[1500:])
     ]
     np.testing.assert_array_equal(viterbi(probs, lengths, rule), np.concatenate(whole))
+
+
+@pytest.fixture
+def heads() -> list[LabelScheme]:
+    """Heads of several styles; two labels of the last one mean the same."""
+    labels = (["O", "B-A", "I-A", "B-B", "I-B"], ["C", "O"], ["I-D", "E-D", "B-D", "S-D", "O"])
+    return [LabelScheme.from_labels(each, name="x") for each in labels]
+
+
+@pytest.mark.parametrize("decoding", ["viterbi", "greedy"])
+def test_heads_side_by_side_are_decoded_as_each_alone(heads: list[LabelScheme], decoding: str):
+    rng = np.random.default_rng(0)
+    columns = np.array([*range(3, 8), 0, 1, *range(9, 14)])
+    temperatures = np.repeat([1.0, 0.5, 2.0], [5, 2, 5])
+    logits = rng.normal(scale=2.0, size=(300, 14))
+    lengths = np.array([100, 0, 200])
+    schemes = LabelSchemes(tuple(heads), columns, temperatures)
+    probs = schemes.to_probs(logits)
+    rows, types, begun = schemes.decode(probs, lengths, decoding=decoding)
+    assert rows.tolist() == [0, 1, 2]
+    first = 0
+    for i, (scheme, own) in enumerate(
+        zip(heads, (slice(3, 8), slice(0, 2), slice(9, 14)), strict=True)
+    ):
+        alone = softmax(logits[:, own] / (1.0, 0.5, 2.0)[i]) @ scheme.fold
+        np.testing.assert_allclose(schemes.of_head(probs, i), alone, atol=1e-6)
+        states = viterbi(alone, lengths, scheme.begins) if decoding == "viterbi" else greedy(alone)
+        kinds, begins = split_states(states, len(scheme.types))
+        np.testing.assert_array_equal(types[i], np.where(kinds < 0, -1, kinds + first))
+        np.testing.assert_array_equal(begun[i], begins)
+        first += len(scheme.types)
+
+
+def test_heads_that_find_nothing_are_left_out(heads: list[LabelScheme]):
+    schemes = LabelSchemes(tuple(heads), np.arange(12), np.ones(12))
+    logits = np.zeros((4, 12))
+    logits[:, [0, 6, 11]] = 9.0  # "O" of each head
+    logits[2, 10] = 20.0
+    rows, types, begun = schemes.decode(schemes.to_probs(logits), np.array([4]), decoding="viterbi")
+    assert (rows.tolist(), types.tolist()) == ([2], [[-1, -1, 3, -1]])
+    assert begun.tolist() == [[False, False, True, False]]

@@ -7,7 +7,7 @@ from spacy.displacy.render import DEFAULT_LABEL_COLORS
 from spacy.util import registry
 
 from spacy_openmed import catalogue
-from spacy_openmed.labels import DISPLACY_COLORS, LABELS, canonical_label, strip_bio
+from spacy_openmed.labels import DISPLACY_COLORS, LABELS, canonical_label, make_tags, split_tags
 
 # What OpenMed's checkpoints and the heads of mini call their types, by dataset.
 NATIVE = {
@@ -101,17 +101,59 @@ def test_unknown_labels_keep_their_name():
 
 
 @pytest.mark.parametrize(
-    ("tag", "kind"),
+    ("labels", "tags"),
     [
-        ("B-Cell-line-name", "Cell-line-name"),
-        ("I-GENE/PROTEIN", "GENE/PROTEIN"),
-        ("B-B-cell", "B-cell"),
-        ("CHEM", "CHEM"),
-        ("DNA-I", "DNA-I"),
+        (["B-Cell-line-name", "I-Cell-line-name"], ["B Cell-line-name", "I Cell-line-name"]),
+        (["B-GENE/PROTEIN", "O"], ["B GENE/PROTEIN", "O "]),
+        (["O", "B-B-cell", "I-O"], ["O ", "B B-cell", "I O"]),
+        (["O", "B_CHEM", "I_CHEM"], ["O ", "B CHEM", "I CHEM"]),
+        (["B-A", "I-A", "E-A", "S-A", "S-B"], ["B A", "I A", "E A", "S A", "S B"]),
+        (["B-A", "I-A", "L-A", "U-A"], ["B A", "I A", "L A", "U A"]),
+        (["O", "Cell-line-B", "Cell-line-I"], ["O ", "B Cell-line", "I Cell-line"]),
+        (["A_I", "A_B", "B_B"], ["I A", "B A", "B B"]),
     ],
 )
-def test_only_the_prefix_of_a_tag_is_removed(tag: str, kind: str):
-    assert strip_bio(tag) == kind
+def test_tags_are_split(labels: list[str], tags: list[str]):
+    assert [f"{prefix} {kind}" for prefix, kind in split_tags(labels)] == tags
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["CHEM", "DNA-I", "B-"],
+        ["B-cell", "T-cell"],
+        ["B_CELL"],
+        ["B_CELL", "E-coli", "S-100"],
+        ["E-coli", "S-100"],
+        ["B-cell", "S-100"],
+        ["VITAMIN_B", "VITAMIN_E"],
+        ["GROUP_B"],
+    ],
+)
+def test_types_that_look_like_tags_stay_types(labels: list[str]):
+    assert split_tags(["O", *labels]) == [("O", ""), *(("", label) for label in labels)]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["B-A", "I-A", "C"], ["A-B", "A-I", "C"], ["B-A", "I-A", "E-coli"], ["B-A", "I_A", "I-A"]],
+)
+def test_tags_among_types_are_refused(labels: list[str]):
+    with pytest.raises(ValueError, match="OM034.*some/model"):
+        split_tags(["O", *labels], name="some/model")
+
+
+@pytest.mark.parametrize(
+    ("labels", "new"),
+    [
+        (["O"], ["B-NEW", "I-NEW"]),
+        (["O", "B_A", "I_A"], ["B_NEW", "I_NEW"]),
+        (["O", "A-B", "A-I"], ["NEW-B", "NEW-I"]),
+        (["O", "S-100"], ["NEW"]),
+    ],
+)
+def test_new_labels_have_the_style_of_the_others(labels: list[str], new: list[str]):
+    assert make_tags(["NEW"], labels) == new
 
 
 def test_every_label_has_a_colour_of_its_own():

@@ -1,0 +1,76 @@
+"""Check the settings of a component, and say what a misspelt one may have meant."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .catalogue import nearest
+from .errors import Errors, Warnings
+from .labels import LABELS
+
+ENGINES = ("torch", "openvino", "onnx")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+# What each setting of the component may be.
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "aggregation_strategy": ("auto", "first", "average", "max"),
+    "decoding": ("viterbi", "greedy"),
+    "alignment_mode": ("token", "strict", "contract", "expand"),
+    "label_scheme": ("canonical", "native"),
+    "annotate": ("both", "ents", "spans"),
+    "ents_policy": ("keep", "replace", "longest", "score"),
+}
+_KNOWN = {*LABELS, *(native for natives in LABELS.values() for native in natives)}
+
+
+def check_choice(setting: str, value: Any, known: Iterable[str]) -> None:
+    """Check a setting that takes one of a few values.
+
+    setting (str): Its name.
+    value (Any): Its value.
+    known (Iterable[str]): The values there are.
+    RAISES (ValueError): If the value is none of them.
+    """
+    known = [*known]
+    if value not in known:
+        near = nearest(value, known) if isinstance(value, str) else ""
+        expected = ", ".join(f'"{name}"' for name in known)
+        raise ValueError(
+            Errors.OM035.format(setting=setting, value=repr(value), nearest=near, known=expected)
+        )
+
+
+def check_threshold(value: Any) -> None:
+    """Check a threshold.
+
+    value (Any): Its value.
+    RAISES (ValueError): If it is neither a number from 0 to 1 nor "recommended".
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value != "recommended" and not (is_number and 0 <= value <= 1):
+        raise ValueError(Errors.OM012.format(threshold=repr(value)))
+
+
+def warn_of_labels(
+    name: str, given: Mapping[str, Iterable[str]], known: Iterable[str], *, guess: bool
+) -> set[str]:
+    """Warn of names of labels that have no effect, as nothing is called so.
+
+    name (str): Name of the component.
+    given (Mapping[str, Iterable[str]]): The names, by setting.
+    known (Iterable[str]): The checkpoint's labels, by all their names. Labels of other
+        checkpoints, as far as `labels.LABELS` has them, are not warned of.
+    guess (bool): Only warn of names that are like a known one: training may add others.
+    RETURNS (set[str]): The names that were warned of.
+    """
+    own = {*known}
+    told = set()
+    for setting, names in given.items():
+        for label in sorted({*names} - own - _KNOWN):
+            near = nearest(label, sorted(own | _KNOWN, reverse=True))  # DISEASE, not Disease
+            if near or not guess:
+                told.add(label)
+                warnings.warn(
+                    Warnings.OM904.format(name=name, setting=setting, label=label, nearest=near),
+                    stacklevel=3,
+                )
+    return told
