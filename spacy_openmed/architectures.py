@@ -112,12 +112,15 @@ def forward(
     model: Model[list[Doc], PieceLogits], docs: list[Doc], is_train: bool
 ) -> tuple[PieceLogits, Callable]:
     """Predict the pieces of a buffer of documents: each of them once, whatever the lengths."""
+    from .engines.parallel import within_quota
+
     shim = cast(CheckpointShim, model.shims[0])
     plan = Plan(model, shim.own() if is_train else shim.checkpoint, docs)
     if is_train:
         return _begin_update(plan, shim, model.attrs["dropout_rate"])
     shim.n_pieces += len(plan.pieces.ids)
-    return _begin_predict(plan, model), lambda d_output: docs
+    with within_quota():
+        return _begin_predict(plan, model), lambda d_output: docs
 
 
 class Plan:
@@ -207,7 +210,7 @@ def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
     """Start the batches of a buffer, and wait only for those of an engine that always does."""
     engine, logits, max_tokens = plan.checkpoint.engine, plan.empty(), plan.max_tokens
     begun: list[tuple[np.ndarray, Callable[[], list[np.ndarray]]]] = []
-    queue = plan.batches[::-1]
+    queue = _predict_side_by_side(plan, logits) if engine.is_parallel else plan.batches[::-1]
     while queue:
         batch = queue.pop()
         try:
@@ -233,6 +236,28 @@ def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
         return check_finite(logits, plan.checkpoint.name)
 
     return PieceLogits(plan.pieces, finish)
+
+
+def _predict_side_by_side(plan: Plan, logits: np.ndarray) -> list[np.ndarray]:
+    """Predict a buffer's batches in threads of their own, if it has several.
+
+    RETURNS (list[Ints1d]): Batches that are still to do, the next one last.
+    """
+    from .engines.parallel import count_workers, predict_side_by_side, share_pieces
+
+    engine = plan.checkpoint.engine
+    n_workers = count_workers()
+    if n_workers == 1:
+        return plan.batches[::-1]
+    tokens = share_pieces(int(plan.lengths.sum()), plan.max_tokens, n_workers)
+    batches = plan_batches(plan.lengths, tokens)
+    if len(batches) == 1:
+        return batches
+
+    def fill(batch: np.ndarray, rows: list[np.ndarray]) -> None:
+        plan.fill(logits, batch, rows)
+
+    return predict_side_by_side(engine, batches, plan.rows, fill, n_workers)[::-1]
 
 
 def _begin_update(

@@ -232,6 +232,9 @@ class Checkpoint:
         texts (list[str]): The texts.
         RETURNS (Pieces): Their pieces.
         """
+        from .engines.torch import use_one_thread_after_fork
+
+        use_one_thread_after_fork()
         encodings = self._encoder.encode_batch(texts, add_special_tokens=False)
         lengths = np.array([len(encoding) for encoding in encodings], dtype="int64")
         ids: list[int] = []
@@ -444,6 +447,9 @@ def load_checkpoint(source: Source, settings: EngineSettings | None = None) -> C
     RAISES (OSError): If it is not there.
     RAISES (ValueError): If it is there but can't be used.
     """
+    from .engines.torch import use_one_thread_after_fork
+
+    use_one_thread_after_fork()
     settings = resolve_settings(settings or EngineSettings())
     folder = Path(source.name).resolve() if source.is_folder else None
     stamp = (folder / WEIGHTS).stat().st_mtime_ns if folder and (folder / WEIGHTS).is_file() else 0

@@ -24,6 +24,11 @@ class Engine(Protocol):
         """RETURNS (bool): Whether `begin` comes back before the device is done."""
         return False
 
+    @property
+    def is_parallel(self) -> bool:
+        """RETURNS (bool): Whether several threads may call it, each to compute its own batch."""
+        return False
+
     def begin(self, windows: Sequence[np.ndarray]) -> Callable[[], list[np.ndarray]]:
         """Start to predict a batch of windows.
 

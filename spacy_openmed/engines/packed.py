@@ -73,6 +73,10 @@ class PackedEngine(Engine):
         self.layers = [Layer(layer) for layer in stack.layer]
         self.classifier = OneDnnLinear(module.classifier)
 
+    @property
+    def is_parallel(self) -> bool:
+        return True
+
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         n_windows = len(windows)
         lengths = [len(window) for window in windows]
