@@ -50,7 +50,7 @@ def TokenClassifier(
     name: str | None = None,
     revision: str | None = None,
     local_files_only: bool = False,
-    engine: Literal["torch", "openvino", "onnx"] = "torch",
+    engine: Literal["auto", "torch", "openvino", "onnx"] = "auto",
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto",
     calibration: str | None = None,
@@ -66,7 +66,8 @@ def TokenClassifier(
     name (str | None): A folder or an id on the Hugging Face hub. None: the component's choice.
     revision (str | None): Branch, tag or commit on the hub.
     local_files_only (bool): Never download, only take what is in the local cache.
-    engine (str): What predicts: "torch", or "openvino" or "onnx" on a CPU.
+    engine (str): What predicts: "torch", "openvino" or "onnx" (on a CPU), or "auto": the fastest
+        that is installed and gives torch's logits to 1e-4.
     device (str): "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision (str): "fp32", "bf16", "fp16", "int8" (on a CPU), or "auto": fp32, on CUDA bf16
         (fp16 without it).

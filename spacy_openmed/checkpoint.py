@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,10 +18,11 @@ import srsly
 
 from .decoding import split_tag
 from .engines import Engine, EngineSettings, make_engine, quiet_transformers
-from .errors import Errors
+from .errors import Errors, Warnings
 from .windows import Pieces, plan_batches, plan_windows
 
 WEIGHTS = "model.safetensors"
+TORCH = ("auto", "torch")  # engines that take weights in torch's number formats, on any device
 DATA_PATH = Path(__file__).parent / "data"
 # Files that make up a tokenizer, and those that say whose the weights are. Saved as they are.
 TOKENIZER_FILES = (
@@ -149,7 +151,7 @@ class Checkpoint:
         """RETURNS (bool): Whether its engine is saved with it. No ONNX file is beside weights: it
         does not say which weights it was made of."""
         engine, precision = self.settings.name, self.settings.precision
-        is_made = engine == "openvino" or (engine, precision) == ("torch", "int8")
+        is_made = engine == "openvino" or (engine in TORCH and precision == "int8")
         return is_made or self.has_no_weights
 
     @property
@@ -265,7 +267,7 @@ class Checkpoint:
         self.settings = settings
         self.device = resolve_device(settings.device)
         # The other engines make their own formats of fp32.
-        is_torch = settings.name == "torch"
+        is_torch = settings.name in TORCH
         dtype = resolve_precision(settings.precision, self.device) if is_torch else torch.float32
         if self.has_no_weights:
             return
@@ -470,9 +472,9 @@ def resolve_settings(settings: EngineSettings) -> EngineSettings:
     RETURNS (EngineSettings): The same without "auto".
     RAISES (ValueError): If there is no such device, or the engine does not run on it or so.
     """
-    from .engines.torch import DTYPES, resolve_device, resolve_precision
+    from .engines.torch import DTYPES, has_vnni, resolve_device, resolve_precision
 
-    is_torch = settings.name == "torch"
+    is_torch = settings.name in TORCH
     device = resolve_device(
         "cpu" if settings.device == "auto" and not is_torch else settings.device
     )
@@ -483,6 +485,9 @@ def resolve_settings(settings: EngineSettings) -> EngineSettings:
     dtype, precision = resolve_precision(settings.precision, device), settings.precision
     if precision == "auto":
         precision = next(name for name, known in DTYPES.items() if known == dtype)
+    if settings.name == "auto" and precision == "int8" and not has_vnni():
+        warnings.warn(Warnings.OM912, stacklevel=2)
+        precision = "fp32"
     return replace(settings, device=str(device), precision=precision)
 
 

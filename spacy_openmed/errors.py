@@ -123,6 +123,10 @@ class Errors:
         "[OM033] model.compile is for the engine torch in fp32, bf16 or fp16, not for '{engine}' "
         "in {precision}."
     )
+    OM690 = (
+        "[OM690] The engine 'torch' can't run in int8 on this processor, which has no AVX512-VNNI. "
+        'Use model.precision = "fp32", which is the fastest here.'
+    )
 
     # Tables of texts
     OM500 = "[OM500] The text is of type {kind}, not a string."
@@ -349,6 +353,18 @@ class Warnings:
     OM903 = (
         "[OM903] No head of '{name}' that learns knows these labels of the data: {labels}. Their "
         "tokens are learned as outside of entities. add_label adds them."
+    )
+    OM910 = (
+        "[OM910] The fast path for {precision} does not work with PyTorch {version} ({why}). The "
+        "plain module runs instead: the answers are right, but they take longer."
+    )
+    OM911 = (
+        "[OM911] This processor has no AVX512-VNNI, so int8 is usually slower than fp32 on it. Use "
+        'model.precision = "fp32".'
+    )
+    OM912 = (
+        "[OM912] This processor has no AVX512-VNNI, so int8 would be slower than fp32 on it: "
+        'model.engine = "auto" runs in fp32.'
     )
     OM549 = (
         "[OM549] The service can be reached at {host} by other machines, and asks for no token: "

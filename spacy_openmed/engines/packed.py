@@ -13,10 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attention
 
-from . import Engine, round_up
-
-# Model types whose layers are those of BERT: a norm comes after each sum.
-ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
+from . import ARCHITECTURES, Engine, round_up
 
 # Whether PyTorch's own attention in bf16 runs on the processor's matrix unit.
 HAS_AMX = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
@@ -50,7 +47,7 @@ def _is_fast(dtype: torch.dtype) -> bool:
     if dtype == torch.float32:
         return True
     name = "bf16" if dtype == torch.bfloat16 else "fp16"
-    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{name}_supported")()
+    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{name}_supported", lambda: False)()
 
 
 class PackedEngine(Engine):

@@ -90,13 +90,18 @@ def _make_pool(pid: int, n_workers: int) -> ThreadPoolExecutor:
     RETURNS (ThreadPoolExecutor): The threads, all of them started.
     """
     n_threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(n_workers, "openmed", torch.set_num_threads, (1,))
+    pool = ThreadPoolExecutor(n_workers, "openmed", _use_one_thread)
     barrier = Barrier(n_workers)
     for future in [pool.submit(barrier.wait) for _ in range(n_workers)]:
         future.result()
     # The setting is a thread's own, but new threads begin with what was set last.
     torch.set_num_threads(n_threads)
     return pool
+
+
+def _use_one_thread() -> None:
+    torch.get_num_threads()  # Otherwise the first operator sets what was set last in any thread.
+    torch.set_num_threads(1)
 
 
 @cache
