@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _without_telemetry() -> Iterator[None]:
+def without_telemetry() -> Iterator[None]:
     """Import openvino and nncf as if openvino_telemetry was not installed: they use stubs then.
     Otherwise they report each use to their maker, and texts here are patients'. What the process
     imports afterwards is not affected."""
@@ -42,7 +42,7 @@ def _without_telemetry() -> Iterator[None]:
 
 
 try:
-    with _without_telemetry():
+    with without_telemetry():
         import openvino
         import openvino.tools.ovc
 except ImportError as error:
@@ -140,7 +140,7 @@ def quantize(model: Any, batches: Iterable[Sequence[np.ndarray]], pad: int) -> A
     RETURNS (openvino.Model): The quantised model.
     """
     try:
-        with _without_telemetry():
+        with without_telemetry():
             import nncf
     except ImportError as error:
         raise missing_extra("openvino", error) from error
