@@ -132,7 +132,7 @@ def main(
             waste = find_waste(first, texts)
             msg.info(
                 f"{name}: {len(texts)} texts ({len(set(texts))} different, {n_pieces} pieces), "
-                f"{rounds} rounds, {torch.get_num_threads()} threads, {busy} busy processes beside. "
+                f"{rounds} rounds, {torch.get_num_threads()} threads, {busy} busy processes. "
                 f"Forward passes of padded engines hold {waste:.0f} % padding and overlap."
             )
             rows += summarize(name, seconds, len(texts), n_pieces, math.prod(LIMITS[device]))

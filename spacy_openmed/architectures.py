@@ -77,8 +77,9 @@ def TokenClassifier(
         checkpoint recommends, else as many as it takes, up to 512.
     stride (int | None): Pieces that neighbouring windows share. None: a quarter of the
         window, up to 32.
-    max_batch_tokens (int | None): Pieces of a forward pass, padding counted (OpenVINO
-        pads by up to a third more). None: 1,024 on a CPU, 16,384 on a GPU.
+    max_batch_tokens (int | None): Most pieces of a forward pass, padding counted (OpenVINO
+        pads by up to a third more). None: 1,024 on a CPU, 16,384 on a GPU. Batches that run side
+        by side on a CPU have at most 512.
     frozen_layers (int): How many of the encoder's layers training leaves as they are, from the
         embeddings up; -1: the whole encoder.
     get_spans (Callable[[list[Doc]], list[list[Span]]] | None): Gives the windows as spans of

@@ -446,6 +446,13 @@ def test_processor_without_int8(keyword_checkpoint: Path, monkeypatch: pytest.Mo
         list(nlp.pipe(["aspirin"]))
 
 
+@needs_vnni
+def test_auto_uses_what_torch_saved_for_int8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    load(MINI_PATH, "torch", "int8").save(tmp_path)
+    monkeypatch.setattr(int8, "find_ranges", None)
+    assert isinstance(load(tmp_path, "auto", "int8").engine, int8.Int8Engine)
+
+
 def test_auto_runs_int8_in_fp32_where_that_is_faster(
     keyword_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -40,7 +40,11 @@ def choose_engine(checkpoint: "Checkpoint") -> Engine:
     from . import make_torch_engine
 
     settings = checkpoint.settings
-    if settings.precision == "int8" and is_openvino_installed("int8"):
+    if (
+        settings.precision == "int8"
+        and is_openvino_installed("int8")
+        and not was_saved_by_torch(checkpoint)
+    ):
         from .openvino import make_openvino_engine
 
         return make_openvino_engine(checkpoint)
@@ -57,6 +61,19 @@ def choose_engine(checkpoint: "Checkpoint") -> Engine:
     windows = sample_windows(checkpoint, 20)
     pairs = zip(other(windows), engine(windows), strict=True)
     return other if all(np.abs(a - b).max() <= SAME for a, b in pairs) else engine
+
+
+def was_saved_by_torch(checkpoint: "Checkpoint") -> bool:
+    """RETURNS (bool): Whether the checkpoint's folder holds what torch needs for int8, so that no
+    sample texts are needed again.
+
+    checkpoint (Checkpoint): The checkpoint.
+    """
+    from .int8 import RANGES
+
+    folder = checkpoint.folder
+    is_there = folder is not None and (folder / RANGES).is_file()
+    return is_there and not any(folder.glob("openvino.xml"))
 
 
 def is_openvino_faster(checkpoint: "Checkpoint") -> bool:
