@@ -149,6 +149,14 @@ def test_after_an_interrupt_no_more_batches_begin():
     assert engine.n_batches < 50
 
 
+def test_batches_stay_to_be_done_where_no_thread_starts():
+    parallel._make_pool(os.getpid(), 3).shutdown()
+    batches = [np.arange(1)] * 4
+    left = parallel.predict_side_by_side(Counting(), batches, list, lambda batch, rows: None, 3)
+    assert left == batches
+    parallel._make_pool.cache_clear()
+
+
 @pytest.mark.usefixtures("two_workers")
 def test_threads_may_share_a_pipeline(keyword_checkpoint: Path):
     nlp = make_nlp(keyword_checkpoint)

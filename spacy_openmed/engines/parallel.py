@@ -8,7 +8,7 @@ times in a forward pass. Batches need not wait for each other.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -63,13 +63,18 @@ def predict_side_by_side(
     rows (Callable[[Ints1d], list[Ints1d]]): Gives the windows of a batch.
     fill (Callable[[Ints1d, list[Floats2d]], None]): Takes a batch and its logits.
     n_workers (int): How many at once.
-    RETURNS (list[Ints1d]): Batches that ran out of memory beside others and are still to do.
+    RETURNS (list[Ints1d]): Batches that are still to do, since they ran out of memory beside others
+        or no thread could start.
     """
-    pool = _make_pool(os.getpid(), n_workers)
-    left = []
-    futures = []
+    left: list[np.ndarray] = []
+    futures: list[Future[list[np.ndarray]]] = []
     try:
-        futures += [pool.submit(lambda batch=batch: engine(rows(batch))) for batch in batches]
+        try:
+            pool = _make_pool(os.getpid(), n_workers)
+            for batch in batches:
+                futures.append(pool.submit(lambda batch=batch: engine(rows(batch))))
+        except RuntimeError:  # No thread can start: too many, or the interpreter shuts down.
+            return list(batches)
         for batch, future in zip(batches, futures, strict=True):
             try:
                 fill(batch, future.result())
@@ -92,8 +97,13 @@ def _make_pool(pid: int, n_workers: int) -> ThreadPoolExecutor:
     n_threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(n_workers, "openmed", _use_one_thread)
     barrier = Barrier(n_workers)
-    for future in [pool.submit(barrier.wait) for _ in range(n_workers)]:
-        future.result()
+    try:
+        for future in [pool.submit(barrier.wait) for _ in range(n_workers)]:
+            future.result()
+    except BaseException:
+        barrier.abort()  # or those that have started wait for ever
+        pool.shutdown(wait=False)
+        raise
     # The setting is a thread's own, but new threads begin with what was set last.
     torch.set_num_threads(n_threads)
     return pool
