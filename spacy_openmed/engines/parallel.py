@@ -66,13 +66,17 @@ def predict_side_by_side(
     RETURNS (list[Ints1d]): Batches that are still to do, since they ran out of memory beside others
         or no thread could start.
     """
+
+    def predict(batch: np.ndarray) -> list[np.ndarray]:
+        return engine(rows(batch))
+
     left: list[np.ndarray] = []
     futures: list[Future[list[np.ndarray]]] = []
     try:
         try:
             pool = _make_pool(os.getpid(), n_workers)
             for batch in batches:
-                futures.append(pool.submit(lambda batch=batch: engine(rows(batch))))
+                futures.append(pool.submit(predict, batch))
         except RuntimeError:  # No thread can start: too many, or the interpreter shuts down.
             return list(batches)
         for batch, future in zip(batches, futures, strict=True):

@@ -72,8 +72,9 @@ def was_saved_by_torch(checkpoint: "Checkpoint") -> bool:
     from .int8 import RANGES
 
     folder = checkpoint.folder
-    is_there = folder is not None and (folder / RANGES).is_file()
-    return is_there and not any(folder.glob("openvino.xml"))
+    if folder is None or (folder / "openvino.xml").is_file():
+        return False
+    return (folder / RANGES).is_file()
 
 
 def is_openvino_faster(checkpoint: "Checkpoint") -> bool:
