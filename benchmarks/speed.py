@@ -1,6 +1,6 @@
 """Speed of our engines and of other components on the same checkpoint.
 
-    python benchmarks/speed.py [--set sentences] [--engine torch-int8 --engine ...]
+    python benchmarks/speed.py [--set sentences] [--engine torch-int8 --engine ...] [--busy 2]
     python benchmarks/speed.py --device cuda [--batch-size 1000] [--pieces 300000]
 
 All run in one process, in interleaved rounds: what else the machine does meets all of
@@ -11,9 +11,12 @@ many pieces a second the checkpoint's linear layers alone could take, measured i
 import copy
 import math
 import os
+import subprocess
+import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import cycle, islice, zip_longest
 from pathlib import Path
@@ -32,7 +35,9 @@ from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.corpora import read_documents
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+DEFAULT = "auto"  # the component with nothing set
 ENGINES = (
+    DEFAULT,
     *("torch-fp32", "torch-bf16", "torch-int8"),
     *("openvino-fp32", "openvino-bf16", "openvino-int8"),
 )
@@ -75,6 +80,7 @@ def main(
     batch_size: int = typer.Option(128, min=1, help="Documents that our component buffers"),
     pieces: int = typer.Option(30000, min=1, help="Word pieces of a round, about"),
     rounds: int = typer.Option(5, min=1, help="Rounds"),
+    busy: int = typer.Option(0, min=0, help="Other processes that keep a core each busy meanwhile"),
     threads: int = typer.Option(0, min=0, help="Threads (0: as many as torch chooses)"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
 ) -> None:
@@ -120,16 +126,34 @@ def main(
             }
             runs |= {key: partial(run, texts) for key, run in fair.items()}
             limits = make_limits(first, pipelines, device)
-            seconds = measure({**runs, **limits}, rounds)
+            with keep_busy(busy):
+                seconds = measure({**runs, **limits}, rounds)
             n_pieces = sum(count_pieces(first, texts))
             waste = find_waste(first, texts)
             msg.info(
                 f"{name}: {len(texts)} texts ({len(set(texts))} different, {n_pieces} pieces), "
-                f"{rounds} rounds, {torch.get_num_threads()} threads. Forward passes of padded "
-                f"engines hold {waste:.0f} % padding and overlap."
+                f"{rounds} rounds, {torch.get_num_threads()} threads, {busy} busy processes. "
+                f"Forward passes of padded engines hold {waste:.0f} % padding and overlap."
             )
             rows += summarize(name, seconds, len(texts), n_pieces, math.prod(LIMITS[device]))
     print_rows(HEADER, rows, as_json)
+
+
+@contextmanager
+def keep_busy(n_processes: int) -> Iterator[list[subprocess.Popen]]:
+    """Run processes that do nothing but compute, until this is left.
+
+    n_processes (int): How many.
+    YIELDS (list[subprocess.Popen]): The processes.
+    """
+    command = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(command) for _ in range(n_processes)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def make_base(folder: Path) -> None:
@@ -159,11 +183,13 @@ def make_engines(
     pipelines = {}
     for name in engines:
         kind, _, precision = name.partition("-")
-        model = {"name": str(checkpoint), "device": device, "engine": kind, "precision": precision}
+        model = {"name": str(checkpoint), "device": device, "engine": kind}
+        model["precision"] = precision or "auto"
         nlp = make_pipeline(None, {"model": model})
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # OM901: the processor has no such instructions
+                # The processor has no such instructions.
+                warnings.filterwarnings("error", message=r"\[OM901\]")
                 nlp("Aspirin.")
         except (ImportError, ValueError, UserWarning) as error:
             Printer().warn(f"{name} is left out: {error}")
@@ -309,7 +335,7 @@ def make_limits(nlp: Any, pipelines: Mapping[str, Any], device: str) -> dict[str
     layers = [x for x in module.base_model.modules() if isinstance(x, torch.nn.Linear)]
     n_pieces, n_turns = LIMITS[device]
     runs: dict[str, Run] = {}
-    for precision in sorted({name.partition("-")[2] for name in pipelines}):
+    for precision in sorted(set(map(find_precision, pipelines))):
         is_int8 = precision == "int8"
         dtype = torch.uint8 if is_int8 else resolve_precision(precision, torch.device(device))
         make = _make_gpu_linear if device == "cuda" else _make_linear
@@ -322,6 +348,11 @@ def make_limits(nlp: Any, pipelines: Mapping[str, Any], device: str) -> dict[str
         ]
         runs[f"limit {precision}"] = partial(_run_linears, linears, n_turns)
     return runs
+
+
+def find_precision(name: str) -> str:
+    """RETURNS (str): The precision of an engine or another component; "" if it has no limit."""
+    return "fp32" if name in (DEFAULT, *FP32_PEERS) else name.partition("-")[2]
 
 
 def _make_linear(layer: Any, dtype: Any) -> Any:
@@ -403,8 +434,7 @@ def summarize(
             continue
         ratios = [theirs / own for theirs, own in zip(base, times, strict=True)]
         rate = n_pieces / median(times)
-        precision = "fp32" if key in FP32_PEERS else key.partition("-")[2]
-        limit = seconds.get(f"limit {precision}")
+        limit = seconds.get(f"limit {find_precision(key)}")
         share = None if limit is None else 100 * rate * median(limit) / limit_pieces
         rows.append(
             (

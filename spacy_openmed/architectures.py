@@ -66,7 +66,7 @@ def TokenClassifier(
     name: str | None = None,
     revision: str | None = None,
     local_files_only: bool = False,
-    engine: str = "torch",
+    engine: str = "auto",
     device: str | int = "auto",
     precision: str = "auto",
     calibration: str | None = None,
@@ -82,7 +82,8 @@ def TokenClassifier(
     name (str | None): A folder or an id on the Hugging Face hub. None: the component's choice.
     revision (str | None): Branch, tag or commit on the hub.
     local_files_only (bool): Never download, only take what is in the local cache.
-    engine (str): What predicts: "torch", or "openvino" or "onnx" on a CPU.
+    engine (str): What predicts: "torch", "openvino" or "onnx" (on a CPU), or "auto": the fastest
+        that is installed and gives torch's logits to 1e-4.
     device (str): "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision (str): "fp32", "bf16", "fp16", "int8" (on a CPU), or "auto": fp32, on CUDA bf16
         (fp16 without it).
@@ -92,8 +93,9 @@ def TokenClassifier(
         checkpoint recommends, else as many as it takes, up to 512.
     stride (int | None): Pieces that neighbouring windows share. None: a quarter of the
         window, up to 32.
-    max_batch_tokens (int | None): Pieces of a forward pass, padding counted (OpenVINO
-        pads by up to a third more). None: 1,024 on a CPU, 16,384 on a GPU.
+    max_batch_tokens (int | None): Most pieces of a forward pass, padding counted (OpenVINO
+        pads by up to a third more). None: 1,024 on a CPU, 16,384 on a GPU. Batches that run side
+        by side on a CPU have at most 512.
     frozen_layers (int): How many of the encoder's layers training leaves as they are, from the
         embeddings up; -1: the whole encoder.
     get_spans (Callable[[list[Doc]], list[list[Span]]] | None): Gives the windows as spans of
@@ -134,12 +136,15 @@ def forward(
     model: Model[list[Doc], PieceLogits], docs: list[Doc], is_train: bool
 ) -> tuple[PieceLogits, Callable]:
     """Predict the pieces of a buffer of documents: each of them once, whatever the lengths."""
+    from .engines.parallel import within_quota
+
     shim = cast(CheckpointShim, model.shims[0])
     plan = Plan(model, shim.own() if is_train else shim.checkpoint, docs)
     if is_train:
         return _begin_update(plan, shim, model.attrs["dropout_rate"])
     shim.n_pieces += len(plan.pieces.ids)
-    return _begin_predict(plan, model), lambda d_logits: docs
+    with within_quota():
+        return _begin_predict(plan, model), lambda d_logits: docs
 
 
 class Plan:
@@ -230,7 +235,7 @@ def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
     """Start the batches of a buffer, and wait only for those of an engine that always does."""
     engine, logits = plan.checkpoint.engine, plan.empty()
     begun: list[tuple[np.ndarray, Callable[[], list[np.ndarray]]]] = []
-    queue = plan.batches[::-1]
+    queue = _predict_side_by_side(plan, logits) if engine.is_parallel else plan.batches[::-1]
     too_many = 0  # pieces of the first batch that did not fit
     try:
         while queue:
@@ -263,6 +268,28 @@ def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
         return check_finite(logits, plan.checkpoint.name)
 
     return PieceLogits(make_buffer(plan.docs, plan.pieces), finish)
+
+
+def _predict_side_by_side(plan: Plan, logits: np.ndarray) -> list[np.ndarray]:
+    """Predict a buffer's batches in threads of their own, if it has several.
+
+    RETURNS (list[Ints1d]): Batches that are still to do, the next one last.
+    """
+    from .engines.parallel import count_workers, predict_side_by_side, share_pieces
+
+    engine = plan.checkpoint.engine
+    n_workers = count_workers()
+    if n_workers == 1:
+        return plan.batches[::-1]
+    tokens = share_pieces(int(plan.lengths.sum()), plan.max_tokens, n_workers)
+    batches = plan_batches(plan.lengths, tokens)
+    if len(batches) == 1:
+        return batches
+
+    def fill(batch: np.ndarray, rows: list[np.ndarray]) -> None:
+        plan.fill(logits, batch, rows)
+
+    return predict_side_by_side(engine, batches, plan.rows, fill, n_workers)[::-1]
 
 
 def _begin_update(

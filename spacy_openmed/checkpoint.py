@@ -3,6 +3,7 @@
 import copy
 import re
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,12 +17,13 @@ import numpy as np
 import srsly
 
 from .engines import Engine, EngineSettings, first_position, make_engine, quiet_transformers
-from .errors import Errors
+from .errors import Errors, Warnings
 from .hub import HubError, check_complete, download_to_cache, find_missing
 from .labels import make_tags, split_tags
 from .windows import Pieces, plan_batches, plan_windows
 
 WEIGHTS = "model.safetensors"
+TORCH = ("auto", "torch")  # engines that take weights in torch's number formats, on any device
 DATA_PATH = Path(__file__).parent / "data"
 # Files that make up a tokenizer, and those that say whose the weights are. Saved as they are.
 TOKENIZER_FILES = (
@@ -155,7 +157,7 @@ class Checkpoint:
         """RETURNS (bool): Whether its engine is saved with it. No ONNX file is beside weights: it
         does not say which weights it was made of."""
         engine, precision = self.settings.name, self.settings.precision
-        is_made = engine == "openvino" or (engine, precision) == ("torch", "int8")
+        is_made = engine == "openvino" or (engine in TORCH and precision == "int8")
         return is_made or self.has_no_weights
 
     @property
@@ -244,6 +246,9 @@ class Checkpoint:
         texts (list[str]): The texts.
         RETURNS (Pieces): Their pieces.
         """
+        from .engines.torch import use_one_thread_after_fork
+
+        use_one_thread_after_fork()
         encodings = self._encoder.encode_batch(texts, add_special_tokens=False)
         lengths = np.array([len(encoding) for encoding in encodings], dtype="int64")
         ids: list[int] = []
@@ -274,7 +279,7 @@ class Checkpoint:
         self.settings = settings
         self.device = resolve_device(settings.device)
         # The other engines make their own formats of fp32.
-        is_torch = settings.name == "torch"
+        is_torch = settings.name in TORCH
         dtype = resolve_precision(settings.precision, self.device) if is_torch else torch.float32
         if self.has_no_weights:
             return
@@ -502,6 +507,9 @@ def load_checkpoint(source: Source, settings: EngineSettings | None = None) -> C
     RAISES (OSError): If it is not there.
     RAISES (ValueError): If it is there but can't be used.
     """
+    from .engines.torch import use_one_thread_after_fork
+
+    use_one_thread_after_fork()
     settings = resolve_settings(settings or EngineSettings())
     folder = Path(source.name).resolve() if source.is_folder else None
     stamp = (folder / WEIGHTS).stat().st_mtime_ns if folder and (folder / WEIGHTS).is_file() else 0
@@ -522,9 +530,9 @@ def resolve_settings(settings: EngineSettings) -> EngineSettings:
     RETURNS (EngineSettings): The same without "auto".
     RAISES (ValueError): If there is no such device, or the engine does not run on it or so.
     """
-    from .engines.torch import DTYPES, resolve_device, resolve_precision
+    from .engines.torch import DTYPES, has_vnni, resolve_device, resolve_precision
 
-    is_torch = settings.name == "torch"
+    is_torch = settings.name in TORCH
     device = resolve_device(
         "cpu" if settings.device == "auto" and not is_torch else settings.device
     )
@@ -535,6 +543,9 @@ def resolve_settings(settings: EngineSettings) -> EngineSettings:
     dtype, precision = resolve_precision(settings.precision, device), settings.precision
     if precision == "auto":
         precision = next(name for name, known in DTYPES.items() if known == dtype)
+    if settings.name == "auto" and precision == "int8" and not has_vnni():
+        warnings.warn(Warnings.OM912, stacklevel=2)
+        precision = "fp32"
     return replace(settings, device=str(device), precision=precision)
 
 

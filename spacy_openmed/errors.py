@@ -166,6 +166,10 @@ class Errors:
         "[OM675] spaCy has no language '{language}'.{nearest} Use a code that spacy.blank takes, "
         "e.g. 'en', 'de', or 'xx' for any other."
     )
+    OM690 = (
+        "[OM690] The engine 'torch' can't run in int8 on this processor, which has no AVX512-VNNI. "
+        'Use model.precision = "fp32", which is the fastest here.'
+    )
 
     # Tables of texts
     OM500 = "[OM500] The text is of type {kind}, not a string."
@@ -549,6 +553,18 @@ class Warnings:
     OM904 = (
         "[OM904] Component '{name}': {setting} names '{label}', which is not a label of this "
         "checkpoint, and has no effect.{nearest}"
+    )
+    OM910 = (
+        "[OM910] The fast path for {precision} does not work with PyTorch {version} ({why}). The "
+        "plain module runs instead: the answers are right, but they take longer."
+    )
+    OM911 = (
+        "[OM911] This processor has no AVX512-VNNI, so int8 is usually slower than fp32 on it. Use "
+        'model.precision = "fp32".'
+    )
+    OM912 = (
+        "[OM912] This processor has no AVX512-VNNI, so int8 would be slower than fp32 on it: "
+        'model.engine = "auto" runs in fp32.'
     )
     OM549 = (
         "[OM549] The service can be reached at {host} by other machines, and asks for no token: "

@@ -8,7 +8,7 @@ from .catalogue import nearest
 from .errors import Errors, Warnings
 from .labels import LABELS
 
-ENGINES = ("torch", "openvino", "onnx")
+ENGINES = ("auto", "torch", "openvino", "onnx")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 # What each setting of the component may be.
 CHOICES: Mapping[str, tuple[str, ...]] = {

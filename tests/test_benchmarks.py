@@ -301,6 +301,18 @@ def test_rounds_are_interleaved_after_one_that_is_not_timed():
     assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
 
 
+def test_busy_processes_end():
+    with speed.keep_busy(1) as processes:
+        assert processes[0].poll() is None
+    assert processes[0].poll() is not None
+
+
+def test_nothing_set_is_compared_with_the_limit_in_fp32():
+    seconds = {"auto": [2.0], "torch-int8": [1.0], "limit fp32": [1.0], "limit int8": [0.5]}
+    rows = speed.summarize("sentences", seconds, 10, 1000, limit_pieces=1000)
+    assert [(row[1], row[-1]) for row in rows] == [("auto", 50.0), ("torch-int8", 50.0)]
+
+
 def test_other_components_that_fail_are_left_out(capsys: pytest.CaptureFixture):
     def fail() -> None:
         raise ZeroDivisionError

@@ -187,6 +187,12 @@ def test_info_of_a_checkpoint():
     assert found["F1 gellus"] == "0.998 (OpenMed announcement, July 2025)"
 
 
+@pytest.mark.parametrize(("architecture", "is_named"), [("deberta-v2", True), ("bert", False)])
+def test_info_names_the_extra_of_a_faster_engine(architecture: str, is_named: bool):
+    id = next(c.id for c in catalogue.checkpoints() if c.architecture == architecture)
+    assert ("spacy-openmed[openvino]" in facts(run("info", id)).get("faster with", "")) == is_named
+
+
 def test_info_of_mini_shows_its_heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     head = {"dataset": "cll", "start": 0, "labels": ["O", "B-CL", "I-CL"]}
     config = {"openmed": {"heads": [{**head, "f1": 0.81237, "recommended_confidence": 0.35}]}}

@@ -16,7 +16,8 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.checkpoint import Checkpoint, Source, load_checkpoint
-from spacy_openmed.engines import EngineSettings, fingerprint, int8, round_up
+from spacy_openmed.engines import EngineSettings, fingerprint, int8, round_up, selection
+from spacy_openmed.engines import torch as torch_engine
 from spacy_openmed.engines.packed import (
     ARCHITECTURES,
     FeedForward,
@@ -25,6 +26,7 @@ from spacy_openmed.engines.packed import (
     _attend_in_bf16,
 )
 from spacy_openmed.engines.torch import TorchEngine, begin_update
+from spacy_openmed.engines.torch import has_vnni as vnni_is_there
 
 # How far logits of the bundled checkpoint may be from transformers' own; they go from -5 to 12.
 LIMITS = {"fp32": 1e-4, "bf16": 1.0, "int8": 8.0, "torch-int8": 2.0}
@@ -32,7 +34,7 @@ LIMITS = {"fp32": 1e-4, "bf16": 1.0, "int8": 8.0, "torch-int8": 2.0}
 CHANGED = {"fp32": 0.0, "bf16": 0.5, "int8": 2.0, "torch-int8": 0.5}
 has_onednn = torch.backends.mkldnn.is_available()
 has_bf16 = has_onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-has_vnni = has_onednn and torch.cpu._is_vnni_supported()
+has_vnni = has_onednn and vnni_is_there()
 ENGINES = {
     "torch-fp32": True,
     "torch-bf16": has_bf16,
@@ -43,8 +45,12 @@ ENGINES = {
     "onnx-fp32": find_spec("onnxruntime") and find_spec("onnx"),
     "onnx-int8": find_spec("onnxruntime") and find_spec("onnx"),
 }
+slow_int8_is_all_right = pytest.mark.filterwarnings(r"ignore:\[OM911\]")
 AVAILABLE = [
-    pytest.param(*name.split("-"), marks=() if there else pytest.mark.skip("not to be had here"))
+    pytest.param(
+        *name.split("-"),
+        marks=slow_int8_is_all_right if there else pytest.mark.skip("not to be had here"),
+    )
     for name, there in ENGINES.items()
 ]
 every_engine = pytest.mark.parametrize(("engine", "precision"), AVAILABLE)
@@ -203,6 +209,109 @@ def test_weights_that_change_are_used(make_checkpoint: Callable):
     np.testing.assert_allclose(checkpoint.engine(rows)[0], before + 1, atol=1e-4)
 
 
+# Chosen by itself
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No engine's operators were checked yet."""
+    monkeypatch.setattr(selection, "_checked", set())
+
+
+def break_operator(monkeypatch: pytest.MonkeyPatch, owner: type, broken: Callable) -> None:
+    right = owner.__call__
+    monkeypatch.setattr(owner, "__call__", lambda *args, **kw: broken(right, *args, **kw))
+
+
+def give_other_answers(right: Callable, *args, **kw) -> torch.Tensor:
+    return -right(*args, **kw)
+
+
+def lack_operator(right: Callable, *args, **kw) -> torch.Tensor:
+    return torch.ops.mkldnn._no_such_operator(*args)
+
+
+def change_signature(right: Callable, *args, **kw) -> torch.Tensor:
+    return torch.ops.mkldnn._linear_pointwise(args[1])
+
+
+@pytest.mark.skipif(not has_onednn, reason="runs padded without oneDNN")
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("broken", [give_other_answers, lack_operator, change_signature])
+def test_plain_module_runs_where_an_operator_is_no_longer_what_it_was(
+    keyword_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, broken: Callable
+):
+    break_operator(monkeypatch, OneDnnLinear, broken)
+    rows = windows(keyword_checkpoint, ["aspirin for asthma", "she"])
+    checkpoint = load(keyword_checkpoint)
+    checkpoint.forget_engine()  # other tests may have made it
+    with pytest.warns(UserWarning, match="OM910.*fp32"):
+        engine = checkpoint.engine
+    checkpoint.forget_engine()
+    assert isinstance(engine, TorchEngine)
+    for ours, theirs in zip(engine(rows), plain_logits(keyword_checkpoint, rows), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@needs_vnni
+@pytest.mark.usefixtures("unchecked")
+def test_plain_module_runs_where_int8_is_no_longer_what_it_was(monkeypatch: pytest.MonkeyPatch):
+    break_operator(monkeypatch, int8.Int8Linear, give_other_answers)
+    checkpoint = load(MINI_PATH, precision="int8")
+    checkpoint.forget_engine()
+    with pytest.warns(UserWarning, match="OM910.*int8"):
+        engine = checkpoint.engine
+    checkpoint.forget_engine()
+    assert isinstance(engine, TorchEngine)
+
+
+def test_engines_are_not_checked_again(make_checkpoint: Callable, monkeypatch: pytest.MonkeyPatch):
+    checkpoint = load(make_checkpoint()).copy()
+    assert checkpoint.engine
+    monkeypatch.setattr(selection, "sample_windows", None)
+    checkpoint.forget_engine()  # as after a step of training
+    assert isinstance(checkpoint.engine, PackedEngine if has_onednn else TorchEngine)
+
+
+def test_nothing_set_is_auto():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_ner", config={"domain": "disease"})
+    assert nlp.get_pipe("openmed_ner").shim.settings.name == "auto"
+    assert nlp.config["components"]["openmed_ner"]["model"]["engine"] == "auto"
+
+
+@needs_openvino
+def test_auto_takes_the_faster_engine(make_checkpoint: Callable):
+    folder = make_checkpoint("deberta-v2")
+    engine = load(folder, "auto").engine
+    assert type(engine).__name__ == "OpenVINOEngine"
+    rows = windows(folder, SENTENCES)
+    for ours, theirs in zip(engine(rows), plain_logits(folder, rows), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@needs_openvino
+def test_auto_takes_no_engine_with_other_answers(
+    make_checkpoint: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(selection, "SAME", 0.0)
+    checkpoint = load(make_checkpoint("deberta-v2"), "auto")
+    checkpoint.forget_engine()
+    assert isinstance(checkpoint.engine, TorchEngine)
+    checkpoint.forget_engine()
+
+
+@pytest.mark.parametrize("kind", ["deberta-v2", "bert"])
+def test_auto_is_torch_where_nothing_else_is_installed(
+    make_checkpoint: Callable, monkeypatch: pytest.MonkeyPatch, kind: str
+):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    checkpoint = load(make_checkpoint(kind), "auto")
+    checkpoint.forget_engine()
+    assert isinstance(checkpoint.engine, TorchEngine | PackedEngine)
+    checkpoint.forget_engine()
+
+
 # Compiled
 
 
@@ -299,6 +408,7 @@ def by_bytes(nlp: spacy.Language, folder: Path) -> spacy.Language:
     return spacy.util.load_model_from_config(nlp.config).from_bytes(nlp.to_bytes())
 
 
+@slow_int8_is_all_right
 @pytest.mark.parametrize("copy", [by_disk, by_bytes])
 @pytest.mark.parametrize(
     "engine",
@@ -326,15 +436,49 @@ def test_sample_that_can_not_be_read(tmp_path: Path, content: bytes | None):
 
 
 def test_processor_without_int8(keyword_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
-    with pytest.raises(ValueError, match="OM026.*VNNI"):
+    monkeypatch.setattr(int8, "has_vnni", lambda: False)
+    with pytest.raises(ValueError, match="OM690.*VNNI"):
         load(keyword_checkpoint, precision="int8").engine  # noqa: B018
-    nlp = make_nlp(keyword_checkpoint, model={"precision": "int8"})
+    nlp = make_nlp(keyword_checkpoint, model={"engine": "torch", "precision": "int8"})
     nlp.set_error_handler(lambda *args: None)  # is for documents: none is at fault
-    with pytest.raises(ValueError, match="OM026"):
+    with pytest.raises(ValueError, match="OM690"):
         nlp.get_pipe("openmed_ner")(nlp.make_doc("aspirin"))
-    with pytest.raises(ValueError, match="OM026"):
+    with pytest.raises(ValueError, match="OM690"):
         list(nlp.pipe(["aspirin"]))
+
+
+@needs_vnni
+def test_auto_uses_what_torch_saved_for_int8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    load(MINI_PATH, "torch", "int8").save(tmp_path)
+    monkeypatch.setattr(int8, "find_ranges", None)
+    assert isinstance(load(tmp_path, "auto", "int8").engine, int8.Int8Engine)
+
+
+def test_auto_runs_int8_in_fp32_where_that_is_faster(
+    keyword_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch_engine, "has_vnni", lambda: False)
+    with pytest.warns(UserWarning, match="OM912"):
+        checkpoint = load(keyword_checkpoint, "auto", "int8")
+    assert type(checkpoint.engine) is PackedEngine
+
+
+@needs_openvino
+def test_int8_of_openvino_warns_where_it_is_slow(
+    keyword_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from spacy_openmed.engines import openvino
+
+    monkeypatch.setattr(openvino, "has_vnni", lambda: False)
+    with pytest.warns(UserWarning, match="OM911"):
+        load(keyword_checkpoint, "openvino", "int8").engine  # noqa: B018
+
+
+@pytest.mark.parametrize("capability", ["AVX2", "DEFAULT"])
+def test_int8_needs_the_wide_registers(monkeypatch: pytest.MonkeyPatch, capability: str):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    assert not vnni_is_there()
 
 
 @needs_vnni
@@ -400,11 +544,16 @@ def test_converted_model_is_cached(
 @needs_openvino
 def test_nobody_is_told(run_python: Callable):
     code = (
-        "import spacy_openmed.engines.openvino, nncf.telemetry.wrapper as wrapper, unittest.mock\n"
+        "import sys, unittest.mock\n"
+        "from spacy_openmed.engines.openvino import without_telemetry\n"
+        "with without_telemetry():\n"
+        "    import nncf.telemetry.wrapper as wrapper\n"
         "import openvino.tools.ovc.telemetry_utils as utils\n"
-        "print(isinstance(wrapper.telemetry, unittest.mock.MagicMock), utils.tm.__name__)"
+        "print(isinstance(wrapper.telemetry, unittest.mock.MagicMock), utils.tm.__name__)\n"
+        "print('openvino_telemetry' in sys.modules)"
     )
-    assert run_python(code).split() == ["True", "openvino.tools.ovc.telemetry_stub"]
+    printed = run_python(code).split()
+    assert printed == ["True", "openvino.tools.ovc.telemetry_stub", "False"]
 
 
 @needs_onnx

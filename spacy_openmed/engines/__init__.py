@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,12 @@ from ..errors import Errors
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
 
+# Model types that torch runs on a CPU without padding: layers are those of BERT, where a norm comes
+# after each sum.
+ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
+# Model types that OpenVINO runs faster than torch in fp32 on a CPU; for "auto" and `openmed info`.
+FASTER_IN_OPENVINO = ("deberta", "deberta-v2")
+
 
 class Engine(Protocol):
     """What the component needs of an engine."""
@@ -23,6 +30,11 @@ class Engine(Protocol):
     @property
     def is_async(self) -> bool:
         """RETURNS (bool): Whether `begin` comes back before the device is done."""
+        return False
+
+    @property
+    def is_parallel(self) -> bool:
+        """RETURNS (bool): Whether several threads may call it, each to compute its own batch."""
         return False
 
     def begin(self, windows: Sequence[np.ndarray]) -> Callable[[], list[np.ndarray]]:
@@ -56,7 +68,7 @@ class Engine(Protocol):
 class EngineSettings:
     """How a checkpoint runs.
 
-    name (str): "torch", "openvino" or "onnx".
+    name (str): "torch", "openvino", "onnx", or "auto"; see `engines.selection.choose_engine`.
     device (str): See `engines.torch.resolve_device`.
     precision (str): "auto", "fp32", "bf16", "fp16" or "int8".
     calibration (str | None): A file with sample texts for int8, one a line. None: our own.
@@ -78,7 +90,11 @@ def make_engine(checkpoint: "Checkpoint") -> Engine:
     RAISES (ImportError): If the engine's packages are not installed.
     RAISES (ValueError): If the engine can't run this checkpoint, or not in this precision.
     """
-    settings, module = checkpoint.settings, checkpoint.module
+    settings = checkpoint.settings
+    if settings.name == "auto":
+        from .selection import choose_engine
+
+        return choose_engine(checkpoint)
     if settings.name == "openvino":
         from .openvino import make_openvino_engine
 
@@ -87,15 +103,27 @@ def make_engine(checkpoint: "Checkpoint") -> Engine:
         from .onnx import make_onnx_engine
 
         return make_onnx_engine(checkpoint)
+    return make_torch_engine(checkpoint)
+
+
+def make_torch_engine(checkpoint: "Checkpoint") -> Engine:
+    """Make the fastest of torch's engines that can run a checkpoint as its settings say.
+
+    checkpoint (Checkpoint): The checkpoint, on its device and in its number format.
+    RETURNS (Engine): The engine.
+    RAISES (ValueError): If torch can't run this checkpoint in this precision.
+    """
     from .packed import PackedEngine, is_packable
+    from .selection import check_engine
     from .torch import TorchEngine
 
+    settings, module = checkpoint.settings, checkpoint.module
     if settings.precision == "int8":
         from .int8 import make_int8_engine
 
-        return make_int8_engine(checkpoint)
+        return check_engine(partial(make_int8_engine, checkpoint), checkpoint, "int8")
     if is_packable(module) and not settings.compile:
-        return PackedEngine(module)
+        return check_engine(partial(PackedEngine, module), checkpoint, settings.precision)
     return TorchEngine(module, checkpoint.pad, compile=settings.compile)
 
 

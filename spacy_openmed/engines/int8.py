@@ -17,6 +17,7 @@ from torch.nn.functional import gelu, linear
 from ..errors import Errors
 from . import made_of
 from .packed import FeedForward, OneDnnLinear, PackedEngine, is_packable, join
+from .torch import has_vnni
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
@@ -39,9 +40,8 @@ def make_int8_engine(checkpoint: "Checkpoint") -> "Int8Engine":
     RAISES (ValueError): If the processor or the architecture can't.
     """
     module = checkpoint.module
-    if not getattr(torch.cpu, "_is_vnni_supported", lambda: False)():
-        what = "this processor, which has no AVX512-VNNI,"
-        raise ValueError(Errors.OM026.format(what=what, precision="int8"))
+    if not has_vnni():
+        raise ValueError(Errors.OM690)
     if not is_packable(module):
         what = f"the architecture {module.config.model_type}"
         raise ValueError(Errors.OM026.format(what=what, precision="int8"))

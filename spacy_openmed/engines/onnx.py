@@ -11,6 +11,7 @@ import torch
 
 from ..errors import Errors, missing_extra
 from . import Engine, converting, watch_memory
+from .parallel import count_cpus
 from .torch import pad_windows
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class OnnxEngine(Engine):
     def __init__(self, content: bytes, pad: int, file: str) -> None:
         self.content, self.pad, self.file = content, pad, file
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = min(torch.get_num_threads(), count_cpus())
         self.session = onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"]
         )

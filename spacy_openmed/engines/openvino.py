@@ -4,8 +4,9 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import redirect_stdout, suppress
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,20 +15,36 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import Errors, missing_extra
+from ..errors import Errors, Warnings, missing_extra
 from . import Engine, converting, made_of, round_up, watch_memory
 from .packed import HAS_AMX
-from .torch import pad_windows
+from .parallel import count_cpus
+from .torch import has_vnni, pad_windows
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
 
-# Without it openvino and nncf use stubs, and tell nobody that they were used. They would by
-# default, and it is none of their business where texts are patients'.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Import openvino and nncf as if openvino_telemetry was not installed: they use stubs then.
+    Otherwise they report each use to their maker, and texts here are patients'. What the process
+    imports afterwards is not affected."""
+    name = "openvino_telemetry"
+    is_imported = name in sys.modules
+    if not is_imported:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not is_imported:
+            sys.modules.pop(name, None)
+
 
 try:
-    import openvino
+    with without_telemetry():
+        import openvino
+        import openvino.tools.ovc
 except ImportError as error:
     raise missing_extra("openvino", error) from error
 
@@ -45,6 +62,8 @@ def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
     settings = checkpoint.settings
     if settings.precision == "fp16":
         raise ValueError(Errors.OM026.format(what="the engine openvino", precision="fp16"))
+    if settings.precision == "int8" and not has_vnni():
+        warnings.warn(Warnings.OM911, stacklevel=2)
     source = made_of(checkpoint)
     cache = cache_folder() / source
     folders = [] if checkpoint.folder is None else [checkpoint.folder]
@@ -121,7 +140,8 @@ def quantize(model: Any, batches: Iterable[Sequence[np.ndarray]], pad: int) -> A
     RETURNS (openvino.Model): The quantised model.
     """
     try:
-        import nncf
+        with without_telemetry():
+            import nncf
     except ImportError as error:
         raise missing_extra("openvino", error) from error
     data = [list(pad_windows(batch, pad)) for batch in batches]
@@ -156,7 +176,7 @@ class OpenVINOEngine(Engine):
             {
                 "INFERENCE_PRECISION_HINT": hint,
                 "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+                "INFERENCE_NUM_THREADS": min(torch.get_num_threads(), count_cpus()),
             },
         )
         self.request = compiled.create_infer_request()

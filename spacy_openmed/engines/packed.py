@@ -13,10 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attention
 
-from . import Engine, first_position, round_up, watch_memory
-
-# Model types whose layers are those of BERT: a norm comes after each sum.
-ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
+from . import ARCHITECTURES, Engine, first_position, round_up, watch_memory
 
 # Whether PyTorch's own attention in bf16 runs on the processor's matrix unit.
 HAS_AMX = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
@@ -50,7 +47,7 @@ def _is_fast(dtype: torch.dtype) -> bool:
     if dtype == torch.float32:
         return True
     name = "bf16" if dtype == torch.bfloat16 else "fp16"
-    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{name}_supported")()
+    return getattr(torch.ops.mkldnn, f"_is_mkldnn_{name}_supported", lambda: False)()
 
 
 class PackedEngine(Engine):
@@ -70,6 +67,10 @@ class PackedEngine(Engine):
         stack = encoder.transformer if config.model_type == "distilbert" else encoder.encoder
         self.layers = [Layer(layer) for layer in stack.layer]
         self.classifier = OneDnnLinear(module.classifier)
+
+    @property
+    def is_parallel(self) -> bool:
+        return True
 
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         n_windows = len(windows)

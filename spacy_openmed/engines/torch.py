@@ -1,7 +1,6 @@
 """The engine for every architecture that transformers has: PyTorch, on any of its devices."""
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,6 +32,11 @@ class TorchEngine(Engine):
     @property
     def is_async(self) -> bool:
         return next(self.module.parameters()).is_cuda
+
+    @property
+    def is_parallel(self) -> bool:
+        is_on_cpu = next(self.module.parameters()).device.type == "cpu"
+        return is_on_cpu and self.run is self.module
 
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         return self.begin(windows)()
@@ -266,13 +270,22 @@ def _has_instructions(precision: str) -> bool:
     return precision == "fp16" or getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)()
 
 
-def _single_thread_after_fork() -> None:
-    """A forked process has none of its parent's OpenMP threads, and waits for them for ever
-    if it starts a parallel region (spaCy#4667, spaCy#6662)."""
-    torch.set_num_threads(1)
-    if "tokenizers" in sys.modules:
+def has_vnni() -> bool:
+    """RETURNS (bool): Whether the processor multiplies 8-bit integers faster than other numbers, by
+    AVX512-VNNI. It counts as missing where PyTorch is told not to use AVX512."""
+    is_wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return is_wide and getattr(torch.cpu, "_is_vnni_supported", lambda: False)()
+
+
+_pid = os.getpid()  # of the process that the threads of OpenMP belong to
+
+
+def use_one_thread_after_fork() -> None:
+    """Compute in one thread from now on if this process was forked: it has none of its parent's
+    OpenMP threads, and waits for them for ever if it starts a parallel region (spaCy#4667,
+    spaCy#6662)."""
+    global _pid
+    if os.getpid() != _pid:
+        _pid = os.getpid()
+        torch.set_num_threads(1)
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_single_thread_after_fork)

@@ -1,0 +1,148 @@
+"""Which engine runs a checkpoint, and whether it gives the answers of the plain module."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..errors import Warnings
+from . import FASTER_IN_OPENVINO, Engine
+from .torch import TorchEngine
+
+if TYPE_CHECKING:
+    from ..checkpoint import Checkpoint
+
+# Texts that engines are compared on
+SAMPLE = ("Aspirin.", "She denies chest pain, fever, nausea or shortness of breath. ")
+SAME = 1e-4  # most that logits in fp32 may differ
+# Most that logits may differ from those of the plain module, as a share of them (of their norms).
+# Rounding stays far below, and wrong answers far above.
+LIMITS = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.1, "int8": 0.4}
+
+_checked: set[tuple[Any, ...]] = set()
+
+
+def choose_engine(checkpoint: "Checkpoint") -> Engine:
+    """Make the engine that "auto" stands for: the fastest that is installed and gives the logits of
+    torch to 1e-4. The rule knows architectures and processors. It does not time engines, since the
+    result would depend on what else the machine does just then.
+
+    Torch runs batches side by side and is as fast as OpenVINO or faster, without converting the
+    checkpoint, except for the architectures in `FASTER_IN_OPENVINO` and for int8.
+
+    checkpoint (Checkpoint): The checkpoint, on its device.
+    RETURNS (Engine): The engine.
+    """
+    from . import make_torch_engine
+
+    settings = checkpoint.settings
+    if (
+        settings.precision == "int8"
+        and is_openvino_installed("int8")
+        and not was_saved_by_torch(checkpoint)
+    ):
+        from .openvino import make_openvino_engine
+
+        return make_openvino_engine(checkpoint)
+    engine = make_torch_engine(checkpoint)
+    if not (is_openvino_faster(checkpoint) and is_openvino_installed()):
+        return engine
+    from .openvino import make_openvino_engine
+
+    try:
+        other = make_openvino_engine(checkpoint)
+    except ValueError:  # It can't convert this architecture.
+        return engine
+    # One is much longer than the others: OpenVINO makes NaN of some architectures' padding.
+    windows = sample_windows(checkpoint, 20)
+    pairs = zip(other(windows), engine(windows), strict=True)
+    return other if all(np.abs(a - b).max() <= SAME for a, b in pairs) else engine
+
+
+def was_saved_by_torch(checkpoint: "Checkpoint") -> bool:
+    """RETURNS (bool): Whether the checkpoint's folder holds what torch needs for int8, so that no
+    sample texts are needed again.
+
+    checkpoint (Checkpoint): The checkpoint.
+    """
+    from .int8 import RANGES
+
+    folder = checkpoint.folder
+    if folder is None or (folder / "openvino.xml").is_file():
+        return False
+    return (folder / RANGES).is_file()
+
+
+def is_openvino_faster(checkpoint: "Checkpoint") -> bool:
+    """RETURNS (bool): Whether OpenVINO would be faster than torch, with the same answers.
+
+    checkpoint (Checkpoint): The checkpoint, on its device.
+    """
+    settings = checkpoint.settings
+    is_plain = settings.precision == "fp32" and not settings.compile
+    is_faster = checkpoint.module.config.model_type in FASTER_IN_OPENVINO
+    return is_plain and is_faster and checkpoint.device.type == "cpu"
+
+
+def is_openvino_installed(precision: str = "fp32") -> bool:
+    """RETURNS (bool): Whether OpenVINO can be imported, and for int8 what quantises."""
+    packages = ("openvino", "nncf") if precision == "int8" else ("openvino",)
+    return all(
+        sys.modules[package] is not None if package in sys.modules else find_spec(package)
+        for package in packages
+    )
+
+
+def check_engine(make: Callable[[], Engine], checkpoint: "Checkpoint", precision: str) -> Engine:
+    """Make an engine that uses operators which PyTorch does not document, if they are there and do
+    what they did. Checked once per process for layers of the same kind, since it is the operators
+    that may change.
+
+    make (Callable[[], Engine]): Makes the engine.
+    checkpoint (Checkpoint): The checkpoint that it is made of.
+    precision (str): A key of `LIMITS`.
+    RETURNS (Engine): The engine, or one that runs the plain module.
+    """
+    module = checkpoint.module
+    config = module.config
+    key = (
+        *(config.model_type, config.hidden_size, config.num_attention_heads, precision),
+        module.dtype,
+    )
+    if key in _checked:
+        return make()
+    plain = TorchEngine(module, checkpoint.pad)
+    try:
+        engine = make()
+        windows = sample_windows(checkpoint)
+        ours, theirs = np.concatenate(engine(windows)), np.concatenate(plain(windows))
+        error = float(np.linalg.norm(ours - theirs) / max(float(np.linalg.norm(theirs)), 1e-12))
+        if error <= LIMITS[precision]:
+            _checked.add(key)
+            return engine
+        why = f"logits differ by {error:.1%}"
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError) as failed:
+        why = f"{type(failed).__name__}: {str(failed).strip().partition(chr(10))[0]}"
+    warnings.warn(
+        Warnings.OM910.format(precision=precision, version=torch.__version__, why=why), stacklevel=2
+    )
+    return plain
+
+
+def sample_windows(checkpoint: "Checkpoint", n_repeats: int = 5) -> list[np.ndarray]:
+    """Make windows to compare engines on.
+
+    checkpoint (Checkpoint): The checkpoint.
+    n_repeats (int): How many sentences the longest has.
+    RETURNS (list[Ints1d]): The windows, special pieces included.
+    """
+    pieces = checkpoint.encode([*SAMPLE, SAMPLE[-1] * n_repeats])
+    n_known = checkpoint.module.get_input_embeddings().weight.shape[0]
+    room = checkpoint.limit - len(checkpoint.prefix) - len(checkpoint.suffix)
+    parts = np.split(np.minimum(pieces.ids, n_known - 1), np.cumsum(pieces.lengths)[:-1])
+    windows = [np.concatenate([checkpoint.prefix, x[:room], checkpoint.suffix]) for x in parts]
+    return [window for window in windows if len(window)]
