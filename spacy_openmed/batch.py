@@ -17,7 +17,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from .errors import Errors, missing_extra
-from .spans import DATASETS, SCORES
+from .spans import read_spans
 
 try:
     import pyarrow as pa
@@ -324,12 +324,7 @@ def read_entities(
         rows.setdefault((span.start_char, span.end_char, span.label_), row)
 
     for key in keys:
-        group = doc.spans.get(key, ())
-        none = [None] * len(group)
-        attrs: list[Any] = [
-            getattr(group, "attrs", {}).get(name, none) for name in (SCORES, DATASETS)
-        ]
-        for span, score, datasets in zip(group, *attrs, strict=True):
+        for span, score, datasets, _ in read_spans(doc, key):
             add(span, score, datasets)
     for ent in doc.ents:
         add(ent, None, None)

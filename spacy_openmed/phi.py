@@ -15,7 +15,7 @@ from .errors import Errors
 from .hipaa import identifier_of, may_stay
 from .labels import canonical_label
 from .saving import SavesOne
-from .spans import OFFSETS, SCORES
+from .spans import OFFSETS, SCORES, read_spans
 
 IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"
 REPEATED = "RepeatedName"
@@ -209,12 +209,9 @@ class OpenMedPHI(SavesOne, Pipe):
             return [], []
         if self.spans_key not in doc.spans:
             raise ValueError(Errors.OM303.format(name=self.name, key=self.spans_key))
-        group = doc.spans[self.spans_key]
-        scores = list(group.attrs.get(SCORES, ()))
-        if len(scores) != len(group):  # spans were added or taken away since
-            scores = [None] * len(group)
-        spans = [Span(doc, s.start, s.end, canonical_label(s.label_)) for s in group]
-        return spans, [1.0 if score is None else score for score in scores]
+        found = read_spans(doc, self.spans_key)
+        spans = [Span(doc, s.start, s.end, canonical_label(s.label_)) for s, *_ in found]
+        return spans, [1.0 if score is None else score for _, score, *_ in found]
 
     def set_annotations(self, doc: Doc, found: Sequence[Candidate]) -> None:
         """Write identifiers to the document. A span is of whole tokens; `attrs` has, in step

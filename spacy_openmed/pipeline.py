@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import srsly
 from spacy import util
+from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc
@@ -324,7 +325,8 @@ class OpenMedNER(TrainablePipe):
 
         get_examples (Callable[[], Iterable[Example]]): Gives the training examples.
         nlp (Language | None): The pipeline.
-        labels (Sequence[str] | None): The labels. None: those of the examples.
+        labels (Sequence[str] | None): The labels. None: those of the examples, and those that
+            `add_label` added.
         head (str | None): Name of the head that is to learn, or of a new one.
         RAISES (ValueError): If there is nothing to learn, or the head is not clear.
 
@@ -333,9 +335,11 @@ class OpenMedNER(TrainablePipe):
         DOCS: https://spacy.io/api/pipe#initialize
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
-        if labels is None:
-            labels = sorted({e.label_ for eg in get_examples() for e in eg.reference.ents})
         checkpoint = self.shim.load()
+        if labels is None:
+            own = [self.label_of(kind) or kind for kind in self._types(self._trained)]
+            given = sorted({e.label_ for eg in get_examples() for e in eg.reference.ents})
+            labels = [*dict.fromkeys([*own, *given])]
         if not labels and checkpoint.heads:
             return  # to predict with, as it is
         if not labels:
@@ -366,14 +370,20 @@ class OpenMedNER(TrainablePipe):
         heads = self.heads
         knowing = [h.dataset for h in heads if self._knows_any(h.dataset, labels)]
         if not knowing:
-            name = self.datasets[0] if len(self.datasets) == 1 else self.name
-            if name in {head.dataset for head in self.shim.heads}:
-                raise ValueError(Errors.OM023.format(name=self.name, head=name))
-            return [name]
+            return [self._name_head()]
+        if own := [name for name in knowing if name in self._trained]:
+            return own
         if len(knowing) > 1 and not self.datasets:
             names = ", ".join(knowing)
             raise ValueError(Errors.OM018.format(name=self.name, heads=names))
         return knowing
+
+    def _name_head(self) -> str:
+        """What a new head is called."""
+        name = self.datasets[0] if len(self.datasets) == 1 else self.name
+        if name in {head.dataset for head in self.shim.heads}:
+            raise ValueError(Errors.OM023.format(name=self.name, head=name))
+        return name
 
     def _knows_any(self, dataset: str, labels: Iterable[str]) -> bool:
         types = self._types([dataset])
@@ -413,22 +423,30 @@ class OpenMedNER(TrainablePipe):
         checkpoint.forget_confidence(heads, checkpoint.strategy if strategy == "auto" else strategy)
 
     def add_label(self, label: str) -> int:
-        """Add a label to the head that learns.
+        """Add a label to the head that learns. Where several heads are in use, and none of them
+        has the label, it goes to a new head, called as the component. The others stay in use
+        until `initialize`, which leaves only the heads that learn.
 
         label (str): The label.
         RETURNS (int): 0 if it was there, 1 if it was added.
-        RAISES (ValueError): If it is not clear which head that is.
+        RAISES (ValueError): If several heads learn, or if the label is not a string.
 
         DOCS: https://spacy.io/api/pipe#add_label
         """
-        trained = self._trained or [head.dataset for head in self.heads] or [self.name]
-        if len(trained) > 1:
-            raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(trained)))
+        if not isinstance(label, str):
+            raise ValueError(SpacyErrors.E187)
+        in_use = [head.dataset for head in self.heads]
+        trained = self._trained or in_use
         if self._is_name(label, self._types(trained)):
             return 0
+        if self._trained and len(trained) > 1:
+            raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(trained)))
+        if len(trained) != 1:
+            trained = [self._name_head()]
         self.shim.load()
         self._set_head(trained[0], [label])
         self._train(trained)
+        self.cfg["heads"] = [*dict.fromkeys([*in_use, *trained])]
         if self.label_of(label) not in (label, None):
             self.cfg["labels"][label] = label
         return 1

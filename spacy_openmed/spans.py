@@ -34,6 +34,44 @@ class Entity(NamedTuple):
         return better._replace(datasets=tuple(dict.fromkeys(self.datasets + other.datasets)))
 
 
+class Found(NamedTuple):
+    """A span of a group, and what is known of it.
+
+    span (Span): The span.
+    score (float | None): Its score; None if another component wrote the span.
+    datasets (tuple[str, ...]): The heads that found it; none if another component did.
+    offsets (tuple[int, int]): The characters that were marked; those of the span if not known.
+    """
+
+    span: Span
+    score: float | None
+    datasets: tuple[str, ...]
+    offsets: tuple[int, int]
+
+
+def read_spans(doc: Doc, key: str) -> list[Found]:
+    """Read a span group, whoever wrote to it since: nothing is known of spans that were added,
+    nor of any if some were taken away.
+
+    doc (Doc): The document.
+    key (str): The group's key in `doc.spans`. There may be no such group.
+    RETURNS (list[Found]): Its spans, in its order.
+    """
+    group = doc.spans.get(key, ())
+    columns = [list(getattr(group, "attrs", {}).get(name) or ()) for name in ATTRS]
+    columns = [[] if len(c) > len(group) else c for c in columns]
+    in_step = len(columns[0]) == len(group)
+    found = []
+    for i, span in enumerate(group):
+        score, datasets, offsets = (c[i] if i < len(c) else None for c in columns)
+        own = (span.start_char, span.end_char)
+        is_own = not offsets or own[0] <= offsets[0] <= offsets[1] <= own[1]
+        if not (in_step or is_own):  # it was not added at the end
+            score = datasets = offsets = None
+        found.append(Found(span, score, tuple(datasets or ()), tuple(offsets or own)))
+    return found
+
+
 def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
     """Add entities to a span group. Those that are there already are kept, so that several
     components can write to one group; the same span with the same label is there once.
@@ -50,10 +88,9 @@ def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
     if key in doc.spans:
         group = doc.spans[key]
         other_attrs = {name: value for name, value in group.attrs.items() if name not in ATTRS}
-        columns = [list(group.attrs.get(name, ())) for name in ATTRS]
-        columns = [c if len(c) == len(group) else [None] * len(group) for c in columns]
-        for span, *values in zip(group, *columns, strict=True):
-            rows[span.start, span.end, span.label_] = (span, values)
+        for span, score, datasets, offsets in read_spans(doc, key):
+            known = [None, None, None] if score is None else [score, [*datasets], [*offsets]]
+            rows[span.start, span.end, span.label_] = (span, known)
     for entity in entities:
         at = entity[:3]
         span, (score, datasets, offsets) = rows.get(at) or (None, (None, None, None))
@@ -126,11 +163,9 @@ def _blocked(doc: Doc) -> list[int]:
 
 def _known_scores(doc: Doc) -> dict[tuple[int, int, str], float]:
     scores: dict[tuple[int, int, str], float] = {}
-    for group in doc.spans.values():
-        values = group.attrs.get(SCORES)
-        if values is not None and len(values) == len(group):
-            for span, score in zip(group, values, strict=True):
-                if score is not None:
-                    at = (span.start, span.end, span.label_)
-                    scores[at] = max(score, scores.get(at, 0.0))
+    for key in doc.spans:
+        for span, score, _, _ in read_spans(doc, key):
+            if score is not None:
+                at = (span.start, span.end, span.label_)
+                scores[at] = max(score, scores.get(at, 0.0))
     return scores

@@ -1,10 +1,10 @@
 """Writing entities to documents."""
 
 import pytest
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.vocab import Vocab
 
-from spacy_openmed.spans import Entity, add_spans, set_ents
+from spacy_openmed.spans import Entity, add_spans, read_spans, set_ents
 
 WORDS = ["Valproic", "acid", "in", "acute", "renal", "failure", "and", "asthma"]
 
@@ -99,6 +99,37 @@ def test_spans_without_values_stay_so_when_a_third_component_writes(doc: Doc):
     add_spans(doc, [entity(0, 2)], "openmed")
     add_spans(doc, [entity(7, 8)], "openmed")
     assert [row[3] for row in rows(doc)] == [0.5, None, 0.5]
+
+
+def test_spans_that_were_appended_have_no_values(doc: Doc):
+    add_spans(doc, [entity(0, 1)._replace(char_start=0, char_end=2)], "openmed")
+    doc.spans["openmed"].append(Span(doc, 3, 6, "Disease"))
+    found = read_spans(doc, "openmed")
+    assert [(span.label_, score, names) for span, score, names, _ in found] == [
+        ("CHEM", 0.5, ("chem",)),
+        ("Disease", None, ()),
+    ]
+    assert found[1].offsets == (doc[3].idx, doc[3:6].end_char)
+
+
+def test_values_of_other_spans_are_not_taken(doc: Doc):
+    at = (doc[7].idx, doc[7].idx + len(doc[7]))
+    group = add_one(doc, Entity(7, 8, "Disease", 0.9, ("x",), *at))
+    doc.spans["openmed"] = [Span(doc, 0, 2, "CHEM"), *group]
+    doc.spans["openmed"].attrs.update(group.attrs)
+    assert [found.score for found in read_spans(doc, "openmed")] == [None, None]
+
+
+def test_removed_spans_leave_no_values(doc: Doc):
+    add_spans(doc, [entity(0, 2), entity(3, 4)], "openmed")
+    del doc.spans["openmed"][0]
+    assert [found.score for found in read_spans(doc, "openmed")] == [None]
+    assert read_spans(doc, "nothing") == []
+
+
+def add_one(doc: Doc, found: Entity) -> SpanGroup:
+    add_spans(doc, [found], "openmed")
+    return doc.spans["openmed"]
 
 
 def test_groups_survive_a_doc_bin(doc: Doc):

@@ -98,18 +98,19 @@ def get_entities(doc: "Doc") -> list[dict[str, Any]]:
     doc (Doc): The annotated document.
     RETURNS (list[dict[str, Any]]): One record a span, in the order of the text.
     """
-    group = doc.spans[SPANS_KEY]
-    rows = zip(group, group.attrs["scores"], group.attrs["datasets"], strict=True)
+    from ..spans import read_spans
+
+    rows = sorted(read_spans(doc, SPANS_KEY), key=lambda row: (row.span.start, row.span.end))
     return [
         {
             "text": span.text,
             "label": span.label_,
             "score": score,
-            "datasets": names,
+            "datasets": [*datasets],
             "start": span.start_char,
             "end": span.end_char,
         }
-        for span, score, names in sorted(rows, key=lambda row: (row[0].start, row[0].end))
+        for span, score, datasets, _ in rows
     ]
 
 
@@ -125,7 +126,7 @@ def print_entities(entities: list[dict[str, Any]]) -> None:
         (
             " ".join(e["text"].split()),
             e["label"],
-            f"{e['score']:.2f}",
+            "" if e["score"] is None else f"{e['score']:.2f}",
             ", ".join(e["datasets"]),
             e["start"],
             e["end"],
