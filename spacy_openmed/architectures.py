@@ -232,27 +232,29 @@ def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
     begun: list[tuple[np.ndarray, Callable[[], list[np.ndarray]]]] = []
     queue = plan.batches[::-1]
     too_many = 0  # pieces of the first batch that did not fit
-    while queue:
-        batch = queue.pop()
-        try:
-            wait = engine.begin(plan.rows(batch))
-        except MemoryError:
-            if len(batch) == 1:
-                raise
-            tokens = len(batch) * int(plan.lengths[batch].max())
-            too_many = too_many or tokens
-            less = min(tokens // 2, model.attrs["max_batch_tokens"] or plan.max_tokens)
-            model.attrs["max_batch_tokens"] = less
-            left = np.concatenate([batch, *queue[::-1]])
-            queue = [left[i] for i in plan_batches(plan.lengths[left], less)][::-1]
-        else:
-            if engine.is_async:
-                begun.append((batch, wait))
+    try:
+        while queue:
+            batch = queue.pop()
+            try:
+                wait = engine.begin(plan.rows(batch))
+            except MemoryError:
+                if len(batch) == 1:
+                    raise
+                tokens = len(batch) * int(plan.lengths[batch].max())
+                too_many = too_many or tokens
+                less = min(tokens // 2, model.attrs["max_batch_tokens"] or plan.max_tokens)
+                model.attrs["max_batch_tokens"] = less
+                left = np.concatenate([batch, *queue[::-1]])
+                queue = [left[i] for i in plan_batches(plan.lengths[left], less)][::-1]
             else:
-                plan.fill(logits, batch, wait())
-    if too_many:
-        less = model.attrs["max_batch_tokens"]
-        warnings.warn(Warnings.OM902.format(tokens=too_many, less=less), stacklevel=2)
+                if engine.is_async:
+                    begun.append((batch, wait))
+                else:
+                    plan.fill(logits, batch, wait())
+    finally:
+        if too_many:
+            less = model.attrs["max_batch_tokens"]
+            warnings.warn(Warnings.OM902.format(tokens=too_many, less=less), stacklevel=2)
 
     def finish() -> np.ndarray:
         for batch, wait in begun:

@@ -66,7 +66,7 @@ def warn_of_labels(
     told = set()
     for setting, names in given.items():
         for label in sorted({*names} - own - _KNOWN):
-            near = nearest(label, sorted(own | _KNOWN))
+            near = nearest(label, sorted(own | _KNOWN, reverse=True))  # DISEASE, not Disease
             if near or not guess:
                 told.add(label)
                 warnings.warn(

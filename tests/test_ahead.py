@@ -46,6 +46,17 @@ def nlp(keyword_checkpoint: Path, tmp_path: Path) -> Language:
     return in_thread(make_nlp(shutil.copytree(keyword_checkpoint, tmp_path / "copy")))
 
 
+def test_predict_does_not_wait(nlp: Language, keyword_checkpoint: Path):
+    pipe = nlp.get_pipe("openmed_ner")
+    docs = [nlp.make_doc(text) for text in TEXTS]
+    entities = pipe.predict(docs)
+    assert "data" not in vars(entities)
+    expected = make_nlp(keyword_checkpoint).get_pipe("openmed_ner").predict(docs)
+    assert [[e[:4] for e in found] for found in entities] == [
+        [e[:4] for e in found] for found in expected
+    ]
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 128])
 def test_documents_and_entities_are_the_same(
     nlp: Language, keyword_checkpoint: Path, batch_size: int

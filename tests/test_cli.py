@@ -394,7 +394,7 @@ def test_ner_drops_entities_below_the_threshold(multi_head_checkpoint: Path):
         ("-d disease -D bc2gm", "[OM102]"),
         (
             "-d privacy --language de",
-            "[OM103] The bundled model has no head for the domain 'privacy'.",
+            "[OM660] The bundled model finds personal data in English only",
         ),
         ("-d disease --size best", "[OM001] Can't find the checkpoint"),
         ("--threshold high", "[OM012] threshold has to be a number"),

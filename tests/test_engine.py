@@ -147,6 +147,26 @@ def test_batches_that_do_not_fit_are_halved(small_memory: Callable, keyword_chec
     assert [found(doc) for doc in nlp.pipe(TEXTS)] == [found(doc) for doc in docs]
 
 
+def test_what_is_left_is_planned_anew(small_memory: Callable):
+    nlp = small_memory(100, window=40)
+    engine = nlp.get_pipe("openmed_ner").shim.checkpoint.engine
+    failed = []
+
+    def begin(windows: Sequence[np.ndarray]) -> Callable[[], list[np.ndarray]]:
+        try:
+            return Engine.begin(engine, windows)
+        except MemoryError:
+            failed.append(len(windows))
+            raise
+
+    engine.begin = begin
+    with pytest.warns(UserWarning, match="OM902") as caught:
+        docs = list(nlp.pipe(TEXTS * 20, batch_size=len(TEXTS) * 20))
+    assert len(docs) == len(TEXTS) * 20
+    assert 1 <= len(failed) <= 5  # halvings, not a failure for each batch
+    assert len(caught) == 1
+
+
 def test_window_that_does_not_fit_is_the_documents_fault(small_memory: Callable):
     nlp = small_memory(30)
     errors = []

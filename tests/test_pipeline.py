@@ -5,7 +5,7 @@ import json
 import pickle
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,9 @@ from spacy.training import Example
 from spacy.util import raise_error
 
 from spacy_openmed import catalogue
+from spacy_openmed.pipeline import OpenMedNER
+from spacy_openmed.settings import CHOICES
+from spacy_openmed.spans import Entity
 
 TEXT = "Aspirin and ibuprofen for asthma in renal failure."
 ENTS = [
@@ -471,6 +474,66 @@ def test_settings_with_other_values(keyword_checkpoint: Path, setting: str):
         make_nlp(keyword_checkpoint, **{setting: "other"})
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"aggregation_strategy": "simple"}, "OM035.*aggregation_strategy.*'first'"),
+        ({"ents_policy": "longset"}, "OM035.*ents_policy.*'longest'"),
+        ({"size": "small"}, "OM035.*size.*'compact'"),
+        ({"threshold": "recomended"}, "OM012.*'recomended'"),
+        ({"model": {"precision": "float16"}}, "OM035.*model.precision.*'fp16'"),
+        ({"model": {"engine": "openvno"}}, "OM035.*model.engine.*'openvino'"),
+        ({"model": {"device": 0}}, 'OM037.*model.device.*"cuda:0"'),
+        ({"model": "OpenMed/x"}, r'OM036.*model = \{"name": "OpenMed/x"\}'),
+    ],
+)
+def test_mistakes_say_what_was_meant(settings: dict, message: str):
+    with pytest.raises(ValueError, match=message) as caught:
+        spacy.blank("en").add_pipe("openmed_ner", config=settings)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("setting", CHOICES)
+def test_the_class_checks_its_settings(keyword_checkpoint: Path, setting: str):
+    pipe = make_nlp(keyword_checkpoint).get_pipe("openmed_ner")
+    with pytest.raises(ValueError, match=f"OM035.*{setting} = 'other'"):
+        OpenMedNER(pipe.vocab, pipe.model, **{setting: "other"})
+    setattr(pipe, setting, "other")
+    with pytest.raises(ValueError, match=f"OM035.*{setting} = 'other'"):
+        list(pipe.pipe([Doc(pipe.vocab, ["aspirin"])]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"label_map": {"DISEAES": "DX"}},
+        {"labels_to_ignore": ["DISEASES"]},
+        {"labels_to_ignore": "chemical"},
+    ],
+)
+def test_misspelt_labels_are_warned_of_when_the_component_is_made(settings: dict):
+    with pytest.warns(UserWarning, match="OM904.*Did you mean '(DISEASE|CHEMICAL)'"):
+        nlp = make_nlp(None, domain="disease", **settings)
+    assert nlp.get_pipe("openmed_ner")._told  # and not again
+
+
+def test_labels_of_nothing_are_warned_of_once(keyword_checkpoint: Path):
+    nlp = make_nlp(keyword_checkpoint, label_map={"QQQ": "X"})
+    with pytest.warns(UserWarning, match="OM904.*label_map names 'QQQ'") as caught:
+        list(nlp.pipe(["aspirin", "asthma"], batch_size=1))
+    assert len(caught) == 1
+
+
+def test_labels_of_other_checkpoints_are_not_warned_of(keyword_checkpoint: Path):
+    nlp = make_nlp(keyword_checkpoint, label_map={"CELL_LINE": "CELL"}, labels_to_ignore=["DNA"])
+    assert nlp("aspirin").ents
+
+
+def test_one_label_to_ignore_needs_no_list(keyword_checkpoint: Path):
+    nlp = make_nlp(keyword_checkpoint, labels_to_ignore="CHEM")
+    assert found(nlp("aspirin and asthma")) == [("asthma", "DISEASE")]
+
+
 # Several components
 
 
@@ -549,6 +612,31 @@ def test_device_that_is_not_there(keyword_checkpoint: Path, device: str):
 def test_model_settings_of_another_kind(keyword_checkpoint: Path, model: dict):
     with pytest.raises(ValueError, match=next(iter(model))):
         make_nlp(keyword_checkpoint, model=model)
+
+
+# spaCy's contract: predict finds, set_annotations writes
+
+
+class OwnPredict(OpenMedNER):
+    def predict(self, docs: Iterable[Doc]) -> list[list[Entity]]:
+        return [[e for e in found if e.label == "DISEASE"] for found in super().predict(docs)]
+
+
+class OwnAnnotations(OpenMedNER):
+    def set_annotations(self, docs: Iterable[Doc], entities: Sequence[list[Entity]]) -> None:
+        super().set_annotations(docs, [[e for e in f if e.label == "DISEASE"] for f in entities])
+
+
+@pytest.mark.parametrize("kind", [OwnPredict, OwnAnnotations])
+def test_subclasses_are_obeyed(keyword_checkpoint: Path, kind: type):
+    nlp = make_nlp(keyword_checkpoint)
+    nlp.get_pipe("openmed_ner").__class__ = kind
+    diseases = [ent for ent in ENTS if ent[1] == "DISEASE"]
+    assert found(nlp(TEXT)) == diseases
+    assert [found(doc) for doc in nlp.pipe([TEXT, TEXT])] == [diseases] * 2
+    reference = nlp.make_doc(TEXT)
+    reference.set_ents([Span(reference, 0, 1, "CHEMICAL")])
+    assert nlp.evaluate([Example(nlp.make_doc(TEXT), reference)])["ents_r"] == 0
 
 
 # Documents that fail

@@ -112,24 +112,18 @@ def test_spans_that_were_appended_have_no_values(doc: Doc):
     assert found[1].offsets == (doc[3].idx, doc[3:6].end_char)
 
 
-def test_values_of_other_spans_are_not_taken(doc: Doc):
+@pytest.mark.parametrize("left", [[(0, 2, "CHEM"), (7, 8, "Disease")], []])
+def test_values_of_other_spans_are_not_taken(doc: Doc, left: list[tuple]):
     at = (doc[7].idx, doc[7].idx + len(doc[7]))
-    group = add_one(doc, Entity(7, 8, "Disease", 0.9, ("x",), *at))
-    doc.spans["openmed"] = [Span(doc, 0, 2, "CHEM"), *group]
-    doc.spans["openmed"].attrs.update(group.attrs)
-    assert [found.score for found in read_spans(doc, "openmed")] == [None, None]
+    add_spans(doc, [Entity(7, 8, "Disease", 0.9, ("x",), *at)], "openmed")
+    attrs = doc.spans["openmed"].attrs
+    spans = [Span(doc, *span) for span in left]
+    doc.spans["openmed"] = SpanGroup(doc, name="openmed", spans=spans, attrs=attrs)
+    assert [found.score for found in read_spans(doc, "openmed")] == [None] * len(left)
 
 
-def test_removed_spans_leave_no_values(doc: Doc):
-    add_spans(doc, [entity(0, 2), entity(3, 4)], "openmed")
-    del doc.spans["openmed"][0]
-    assert [found.score for found in read_spans(doc, "openmed")] == [None]
+def test_there_may_be_no_group(doc: Doc):
     assert read_spans(doc, "nothing") == []
-
-
-def add_one(doc: Doc, found: Entity) -> SpanGroup:
-    add_spans(doc, [found], "openmed")
-    return doc.spans["openmed"]
 
 
 def test_groups_survive_a_doc_bin(doc: Doc):

@@ -572,3 +572,68 @@ def test_resume_config_goes_on_with_a_saved_pipeline(trained, tmp_path):
     nlp = spacy.util.load_model_from_config(config, auto_fill=True)
     assert nlp.evaluate(make_examples(nlp))["ents_f"] == 1.0
     assert nlp.get_pipe("openmed_ner")._trained
+
+
+def test_labels_are_added_to_a_new_head_beside_others(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint)
+    component = nlp.get_pipe("openmed_ner")
+    before = component.labels
+    assert [component.add_label(label) for label in ("SIGN", "DRUG", "SIGN")] == [1, 1, 0]
+    assert component.labels[: len(before)] == before
+    assert {"SIGN", "DRUG"} <= {*component.labels}
+
+
+def test_add_label_then_initialize_then_update(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint)
+    component = nlp.get_pipe("openmed_ner")
+    for label in ("SIGN", "DRUG"):
+        component.add_label(label)
+    nlp.initialize()
+    assert component.labels == ("SIGN", "DRUG")
+    examples = make_examples(nlp)
+    train(nlp, examples)
+    assert nlp.evaluate(examples)["ents_f"] == 1.0
+
+
+def test_add_label_then_initialize_with_other_labels(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint)
+    component = nlp.get_pipe("openmed_ner")
+    component.add_label("DOSE")
+    nlp.initialize(lambda: make_examples(nlp))
+    assert component.labels == ("DOSE", "DRUG", "SIGN")
+
+
+def test_add_label_learns_without_initialize(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint)
+    component = nlp.get_pipe("openmed_ner")
+    before = component.labels
+    component.add_label("SIGN")
+    component.add_label("DRUG")
+    _, losses = train(nlp, make_examples(nlp))
+    assert losses[-1] < losses[0] / 2
+    assert component.labels == (*before, "SIGN", "DRUG")
+
+
+def test_initialize_takes_examples_as_spacy_does(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint)
+    for wrong in (lambda: None, lambda: make_examples(nlp)[0], list, make_examples(nlp)):
+        with pytest.raises(TypeError):
+            nlp.initialize(get_examples=wrong)
+
+
+def test_add_label_takes_strings_only(make_checkpoint):
+    nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG")))
+    with pytest.raises(ValueError, match="E187"):
+        nlp.get_pipe("openmed_ner").add_label(5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "new"),
+    [(("O", "DRUG"), ["DOSE"]), (("O", "DRUG-B", "DRUG-I"), ["DOSE-B", "DOSE-I"])],
+)
+def test_new_labels_are_written_as_the_head_writes_them(make_checkpoint, labels, new):
+    nlp = make_nlp(make_checkpoint(labels=labels))
+    component = nlp.get_pipe("openmed_ner")
+    assert component.add_label("DOSE") == 1
+    assert component.shim.heads[0].labels == (*labels, *new)
+    assert component.labels == ("DRUG", "DOSE")
