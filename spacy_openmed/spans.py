@@ -64,11 +64,12 @@ def read_spans(doc: Doc, key: str) -> list[Found]:
     found = []
     for i, span in enumerate(group):
         score, datasets, offsets = (c[i] if i < len(c) else None for c in columns)
-        own = (span.start_char, span.end_char)
-        is_own = not offsets or own[0] <= offsets[0] <= offsets[1] <= own[1]
-        if not (in_step or is_own):  # it was not added at the end
-            score = datasets = offsets = None
-        found.append(Found(span, score, tuple(datasets or ()), tuple(offsets or own)))
+        chars = (span.start_char, span.end_char)
+        is_own = not offsets or chars[0] <= offsets[0] <= offsets[1] <= chars[1]
+        if in_step or is_own:
+            found.append(Found(span, score, tuple(datasets or ()), tuple(offsets or chars)))
+        else:  # others were not added at the end
+            found.append(Found(span, None, (), chars))
     return found
 
 
@@ -86,11 +87,12 @@ def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
     rows: dict[tuple[int, int, str], tuple[Span, list]] = {}
     other_attrs = {}
     if key in doc.spans:
-        group = doc.spans[key]
-        other_attrs = {name: value for name, value in group.attrs.items() if name not in ATTRS}
-        for span, score, datasets, offsets in read_spans(doc, key):
-            known = [None, None, None] if score is None else [score, [*datasets], [*offsets]]
-            rows[span.start, span.end, span.label_] = (span, known)
+        old = doc.spans[key].attrs
+        other_attrs = {name: value for name, value in old.items() if name not in ATTRS}
+    for own in read_spans(doc, key):
+        is_scored = own.score is not None
+        known = [own.score, [*own.datasets], [*own.offsets]] if is_scored else [None] * 3
+        rows[own.span.start, own.span.end, own.span.label_] = (own.span, known)
     for entity in entities:
         at = entity[:3]
         span, (score, datasets, offsets) = rows.get(at) or (None, (None, None, None))

@@ -14,6 +14,7 @@ import spacy
 from checkpoints import edit_config, make_keyword_checkpoint, make_multi_head_checkpoint
 from conftest import HEADS, add_openmed, found, make_nlp
 from safetensors.torch import load_file, save_file
+from spacy.cli.debug_config import debug_config
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
@@ -715,6 +716,10 @@ def test_analyze_pipes(nlp: Language):
         "token.ent_type",
     ]
     assert analysis["problems"] == {"openmed_ner": []}
+
+
+def test_config_to_start_from_is_whole():
+    debug_config(Path(__file__).parent.parent / "configs" / "inference.cfg")
 
 
 def test_select_pipes(nlp: Language):
