@@ -4,11 +4,13 @@
     python benchmarks/scaling.py number [--sizes 1000 --sizes 100000]
     python benchmarks/scaling.py buffer [--engine torch-int8]
     python benchmarks/scaling.py forward [--engine torch-int8]
+    python benchmarks/scaling.py heads [--engine torch-fp32]
 
 `length`: time a word piece, and entities found, in documents of 100 to 100,000 pieces, in
 interleaved rounds. `number`: sentences a second and peak memory of a process each. `buffer`:
 sentences a second by how many documents are buffered (`batch_size`), in interleaved rounds.
-`forward`: the share of the time that is the engine's.
+`forward`: the share of the time that is the engine's. `heads`: the share of the time that
+finding entities takes, after the forward pass, with all heads of the bundled checkpoint.
 """
 
 import json
@@ -16,12 +18,14 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import cycle, islice
 from statistics import median
+from typing import Any, cast
 
 import numpy as np
+import spacy
 import typer
 from speed import (
     CORPORA,
@@ -36,6 +40,8 @@ from util import print_rows
 
 from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.engines import Engine
+from spacy_openmed.pipeline import OpenMedNER
+from spacy_openmed.spans import Entity
 
 LENGTHS = (100, 500, 1000, 5000, 10_000, 50_000, 100_000)
 SIZES = (1000, 10_000, 100_000)
@@ -176,6 +182,55 @@ def forward(
         rows.append((name, len(texts), median(shares)))
     loaded.engine = timed.engine  # checkpoints are shared in a process
     print_rows(("texts", "number", "forward pass, %"), rows, as_json)
+
+
+@app.command()
+def heads(
+    engine: str = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION"),
+    number: int = typer.Option(100, min=1, help="Sentences of a round"),
+    rounds: int = typer.Option(5, min=1, help="Rounds"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+) -> None:
+    """
+    Measure which share of the time it takes to read the answers of all heads.
+    """
+    name, precision = engine.rsplit("-", 1)
+    nlp = spacy.blank("en")
+    component = cast(
+        OpenMedNER,
+        nlp.add_pipe("openmed_ner", config={"model": {"engine": name, "precision": precision}}),
+    )
+    loaded = component.shim.load()
+    timed = loaded.engine = TimedEngine(loaded.engine)
+    texts = list(islice(cycle(split_sentences(find_documents())), number))
+    find, finding = component.find, 0.0
+
+    def timed_find(*args: Any) -> list[list[Entity]]:
+        nonlocal finding
+        start = time.perf_counter()
+        entities = find(*args)
+        finding += time.perf_counter() - start
+        return entities
+
+    component.find = timed_find  # type: ignore[method-assign]
+    ways: dict[str, Callable[[], Any]] = {
+        "one by one": lambda: [nlp(text) for text in texts],
+        "nlp.pipe": lambda: list(nlp.pipe(texts)),
+    }
+    rows = []
+    for way, run in ways.items():
+        shares = []
+        for turn in range(rounds + 1):
+            start, timed.seconds, finding = time.perf_counter(), 0.0, 0.0
+            run()
+            seconds = time.perf_counter() - start
+            if turn:
+                part = 100 * timed.seconds / seconds, 100 * finding / seconds
+                shares.append((1000 * seconds / number, *part))
+        rows.append((way, *(median(column) for column in zip(*shares, strict=True))))
+    loaded.engine = timed.engine
+    header = ("sentences", "ms a sentence", "forward pass, %", "finding entities, %")
+    print_rows(header, rows, as_json)
 
 
 @app.command(hidden=True)
