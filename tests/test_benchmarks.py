@@ -363,6 +363,13 @@ def test_share_of_the_forward_pass(keyword_checkpoint: Path, made_up_corpora: Pa
     assert 0 < row["forward pass, %"] < 100
 
 
+def test_share_of_reading_the_heads(made_up_corpora: Path):
+    rows = run(scaling.heads, "--number", 2, "--rounds", 1)
+    assert [row["sentences"] for row in rows] == ["one by one", "nlp.pipe"]
+    for row in rows:
+        assert 0 < row["finding entities, %"] < 100 - row["forward pass, %"]
+
+
 def test_time_by_the_size_of_the_buffer(keyword_checkpoint: Path, made_up_corpora: Path):
     args = ["--checkpoint", keyword_checkpoint, "--number", 4, "--rounds", 1]
     rows = run(scaling.buffer, *args, "--sizes", 1, "--sizes", 4)
