@@ -212,7 +212,7 @@ def heads(
         finding += time.perf_counter() - start
         return entities
 
-    component.find = timed_find  # type: ignore[method-assign]
+    component.find = timed_find  # type: ignore[method-assign, assignment]
     ways: dict[str, Callable[[], Any]] = {
         "one by one": lambda: [nlp(text) for text in texts],
         "nlp.pipe": lambda: list(nlp.pipe(texts)),
