@@ -251,7 +251,7 @@ class OpenMedNER(TrainablePipe):
         RETURNS (list[list[Entity]]): The entities of each document, in order.
         """
         heads = tuple(self.heads if heads is None else heads)
-        schemes, kinds = read_heads(heads, self.shim.name)
+        schemes, kinds = join_heads(heads, self.shim.name)
         found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in output.pieces.lengths]
         if not kinds:
             return [[] for _ in found]
@@ -762,8 +762,8 @@ def _empty_cfg() -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def read_heads(heads: tuple[Head, ...], name: str) -> tuple[LabelSchemes, list[tuple[Head, str]]]:
-    """Read what heads can say; the same heads are read once.
+def join_heads(heads: tuple[Head, ...], name: str) -> tuple[LabelSchemes, list[tuple[Head, str]]]:
+    """Put the label schemes of heads side by side; the same heads are read once.
 
     heads (tuple[Head, ...]): The heads.
     name (str): The checkpoint's name, for the error.

@@ -336,7 +336,7 @@ def test_entities_cover_their_mentions(nlp, data: st.DataObject):
     ("output", "options", "message"),
     [
         ("o.spacy", "--lang klingon", "klingon"),
-        ("o.spacy", "-f pubtatr", "[OM060] Unknown corpus format 'pubtatr'. Did you mean"),
+        ("o.spacy", "-f pubtatr", "[OM060] 'pubtatr' is not a corpus format. Did you mean"),
         ("o.spacy", "-r DRUG", "[OM067]"),
         ("a.pubtator", "", "[OM068]"),
     ],

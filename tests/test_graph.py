@@ -456,7 +456,7 @@ def test_the_commands_give_the_graph_of_python(
 def test_attributes_that_are_not_registered_yet():
     register_extensions()
     doc = make_doc("Lithium caused tremor. Aspirin and tremor.")
-    OpenMedRelation()(doc)
+    OpenMedRelation(doc.vocab)(doc)
     doc.ents[2]._.is_negated = True
     Doc.remove_extension(EXTENSION)
     Span.remove_extension("is_negated")
