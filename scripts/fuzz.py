@@ -245,7 +245,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--long", type=int, default=20, help="Of these, over a million characters")
-    parser.add_argument("--max-chars", type=int, default=600, help="Of the others")
+    parser.add_argument("--max-chars", type=int, default=400, help="Of the others")
     parser.add_argument("--model", help="Path of a pipeline; else the bundled one, for diseases")
     parser.add_argument("--only", choices=["process", "serve"])
     given = parser.parse_args(args)
