@@ -157,7 +157,7 @@ class Run:
         rows = (
             json.loads(line)
             for path in sorted((folder / "out").glob("part-*.jsonl"))
-            for line in path.open(encoding="utf8")
+            for line in path.read_text("utf8").rstrip("\n").split("\n")
         )
         for number, case in enumerate(self.cases()):
             row = next(rows, None)
