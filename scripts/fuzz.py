@@ -157,7 +157,7 @@ class Run:
         rows = (
             json.loads(line)
             for path in sorted((folder / "out").glob("part-*.jsonl"))
-            for line in path.open(encoding="utf8")
+            for line in path.read_text("utf8").rstrip("\n").split("\n")
         )
         for number, case in enumerate(self.cases()):
             row = next(rows, None)
@@ -245,7 +245,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--long", type=int, default=20, help="Of these, over a million characters")
-    parser.add_argument("--max-chars", type=int, default=600, help="Of the others")
+    parser.add_argument("--max-chars", type=int, default=400, help="Of the others")
     parser.add_argument("--model", help="Path of a pipeline; else the bundled one, for diseases")
     parser.add_argument("--only", choices=["process", "serve"])
     given = parser.parse_args(args)

@@ -74,8 +74,8 @@ class Job:
     output (str): Folder or URI.
     format (str): "parquet", "jsonl" or "spacy".
     shard_size (int): Rows of a shard.
-    batch_size (int): Rows that are annotated at once.
-    limit (int | None): Take so many rows only.
+    batch_size (int): Rows annotated together.
+    limit (int | None): The most rows to annotate.
     n_process (int): Processes.
     strict (bool): Stop at the first row that can't be annotated.
     """

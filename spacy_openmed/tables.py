@@ -45,7 +45,7 @@ STDIN = "-"
 PLACE = "_place"  # the column that says where a row is
 SAMPLE = 1000  # rows that tell whether there are ids
 MAX_SAMPLE = 100_000  # the same, if none of them can be read
-MAX_RECORD = 1 << 26  # characters of a row of CSV; a quote that is not closed takes all
+MAX_RECORD = 1 << 26  # characters of a row of CSV: a quote that is never closed takes every line
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def find_source(
         comma, a tab for TSV.
     RETURNS (Source): The files. Of a folder, all that are in it or below, by name, but those
         whose name or folder begins with "." or "_", and those of other or unknown formats.
-    RAISES (OSError): If there are none.
+    RAISES (OSError): If there are no files of texts.
     RAISES (ValueError): If their format is not known, or not one, or not for standard input, or
         if the format has no encoding or delimiter to choose.
     """
@@ -200,7 +200,7 @@ def read_tables(
     columns: Sequence[str] = (),
     optional: Sequence[str] = (),
 ) -> Iterator["pa.Table"]:
-    """Read texts, a table of so many at a time, each but the last of the same size.
+    """Read texts in tables of the same size; the last may be smaller.
 
     source (Source): The files.
     size (int): Rows of a table.
@@ -350,7 +350,7 @@ def _to_table(
 
 
 def _drop_invalid(array: "pa.Array", name: str, errors: list[str | None]) -> "pa.Array":
-    """Take out what is no valid Unicode, which could not be written."""
+    """Remove strings that are not valid Unicode: they could not be written."""
     if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
         return array
     try:
@@ -640,8 +640,8 @@ class _Record:
 
 
 class _Records:
-    """The rows of a CSV file. A quote that is not closed takes the lines up to the next quote, or
-    all: then the first line is a row that is not whole, and the others are read again.
+    """The rows of a CSV file. After an unbalanced quote, only the line that the row begins at is
+    lost: the lines that the quote took are read again.
 
     lines (Iterator[str]): The lines, with their ends.
     delimiter (str): What is between the fields.

@@ -503,7 +503,7 @@ def test_interrupted_and_resumed(pipeline: Path, tmp_path: Path, n_process: int)
     command = [sys.executable, "-m", "spacy", "openmed", "process", pipeline, path]
     command += [tmp_path / "out", "--shard-size", "40", "--n-process", n_process]
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob("out/part-*")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -82,7 +82,7 @@ def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
     encoding (str): The encoding of the files; a byte-order mark says more.
     YIELDS (dict[str, Any]): Each note, with "text" and "patient"; one that can't be read has
         "error" in place of "text".
-    RAISES (OSError): If there are none.
+    RAISES (OSError): If there are no notes.
     RAISES (ValueError): If there is no such encoding.
     """
     encoding = find_encoding(encoding)

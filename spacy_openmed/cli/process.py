@@ -49,8 +49,8 @@ def process_cli(
     attributes: str = Opt(
         "", "--attributes", help="Extension attributes of entities to add: NAME,NAME"
     ),
-    limit: int | None = Opt(None, "--limit", min=1, help="Take so many rows only"),
-    batch_size: int = Opt(1000, "--batch-size", "-b", min=1, help="Rows annotated at once"),
+    limit: int | None = Opt(None, "--limit", min=1, help="Annotate no more rows than this"),
+    batch_size: int = Opt(1000, "--batch-size", "-b", min=1, help="Rows annotated together"),
     shard_size: int = Opt(10_000, "--shard-size", min=1, help="Rows of a shard"),
     n_process: int = Opt(1, "--n-process", "-n", min=1, help="Processes"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
