@@ -172,12 +172,6 @@ def impossible_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ckpt.make_impossible_checkpoint(tmp_path_factory.mktemp("impossible"), KEYWORDS)
 
 
-@pytest.fixture(params=[pytest.param(text, id=name) for name, text in ckpt.ODD_TEXTS])
-def odd_text(request: pytest.FixtureRequest) -> str:
-    """Every one of the `ODD_TEXTS` in turn."""
-    return request.param
-
-
 @pytest.fixture
 def run_python(tmp_path: Path) -> Callable[..., str]:
     """Run code in a fresh process without network or hub cache; gives what it prints.
