@@ -16,6 +16,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import checkpoints as ckpt
 import hypothesis
+import processor  # noqa: F401, before our modules ask what the processor has
 import spacy
 from spacy.language import Language
 from spacy.pipeline import Pipe

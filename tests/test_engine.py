@@ -10,6 +10,7 @@ import pytest
 import torch
 from checkpoints import SENTENCES
 from conftest import found, make_nlp
+from processor import expect_emulation
 from torch import nn
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -213,12 +214,32 @@ def test_avx512_without_bf16(monkeypatch: pytest.MonkeyPatch):
         resolve_precision("bf16", CPU)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_precision_is_the_modules(
-    make_checkpoint: Callable[..., Path], precision: str, monkeypatch: pytest.MonkeyPatch
+def test_emulation_is_warned_of_and_finds_the_same(
+    keyword_checkpoint: Path, run_python: Callable[..., str]
 ):
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    code = (
+        "import sys, warnings, spacy\n"
+        "for precision in ('fp32', 'bf16', 'fp16'):\n"
+        "    model = {'name': sys.argv[1], 'device': 'cpu', 'precision': precision}\n"
+        "    nlp = spacy.blank('en')\n"
+        "    nlp.add_pipe('openmed_ner', config={'model': model})\n"
+        "    with warnings.catch_warnings(record=True) as caught:\n"
+        "        warnings.simplefilter('always')\n"
+        "        doc = nlp('aspirin for asthma')\n"
+        "    print(precision, doc.ents, *{str(each.message)[:7] for each in caught})"
+    )
+    env = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert run_python(code, keyword_checkpoint, env=env).splitlines() == [
+        "fp32 (aspirin, asthma)",
+        "bf16 (aspirin, asthma) [OM901]",
+        "fp16 (aspirin, asthma) [OM901]",
+    ]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_precision_is_the_modules(make_checkpoint: Callable[..., Path], precision: str):
     nlp = make_nlp(make_checkpoint(), model={"precision": precision})
-    nlp("aspirin")
+    with expect_emulation(precision):
+        nlp("aspirin")
     dtype = nlp.get_pipe("openmed_ner").shim.checkpoint.module.dtype
     assert dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
