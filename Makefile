@@ -20,7 +20,7 @@ COMPONENT_TESTS := $(addprefix tests/test_, chaining.py pipeline.py serialize.py
 
 # What PyTorch, oneDNN and MKL see of the processor: no AVX-512, AMX or bf16.
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
-PROCESSOR_TESTS := $(addprefix tests/test_, checkpoint.py engine.py engines.py parity.py)
+PROCESSOR_TESTS := $(addprefix tests/test_, checkpoint.py engine.py engines.py parity.py serialize.py training.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-avx2 test-slow test-corpora test-engines test-gpu \
