@@ -35,7 +35,7 @@ demo: $(VENV_DEMO)/.installed ## Find the entities of the texts in examples/, wr
 test: $(VENV)/.installed ## Run the tests, without the slow ones
 	$(PYTEST)
 
-test-avx2: $(VENV)/.installed-dev ## Run the engines' tests as on a processor without AVX-512
+test-avx2: $(VENV)/.installed ## Run the engines' tests as on a processor without AVX-512
 	$(AVX2) $(PYTEST) $(PROCESSOR_TESTS)
 
 test-slow: $(VENV)/.installed-dev ## Run the slow tests
@@ -44,7 +44,7 @@ test-slow: $(VENV)/.installed-dev ## Run the slow tests
 test-corpora: $(VENV)/.installed-dev ## Run the tests that need the benchmark corpora
 	$(PYTEST) -m corpora
 
-test-engines: $(VENV)/.installed-dev ## Run the component's tests with the other engines
+test-engines: $(VENV)/.installed ## Run the component's tests with the other engines
 	OPENMED_TEST_ENGINE=openvino $(PYTEST) $(COMPONENT_TESTS)
 	OPENMED_TEST_ENGINE=onnx $(PYTEST) $(COMPONENT_TESTS)
 
