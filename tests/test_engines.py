@@ -302,7 +302,10 @@ def by_bytes(nlp: spacy.Language, folder: Path) -> spacy.Language:
 @pytest.mark.parametrize("copy", [by_disk, by_bytes])
 @pytest.mark.parametrize(
     "engine",
-    [pytest.param("torch", marks=needs_vnni), pytest.param("openvino", marks=needs_openvino)],
+    [
+        pytest.param("torch", marks=needs_vnni),
+        pytest.param("openvino", marks=[needs_openvino, pytest.mark.slow]),
+    ],
 )
 def test_own_sample_texts_are_not_needed_again(tmp_path: Path, engine: str, copy: Callable):
     sample = tmp_path / "sample.txt"
