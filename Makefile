@@ -1,8 +1,14 @@
 PYTHON ?= python3
 
+# Three environments: the tests and development tools, the core alone, and an older transformers.
 VENV := .venv
+VENV_DEMO := .venv-demo
 VENV_453 := .venv-4.53
 BIN := $(VENV)/bin
+
+# Where to get PyTorch, if not from pip's index. Without a GPU the CPU build is much smaller:
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 
 # Tests use the bundled checkpoint and tiny ones that they build themselves.
 # Two at a time, each with one thread.
@@ -12,22 +18,30 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
 PYTEST_453 := $(TEST_ENV) $(VENV_453)/bin/python -m pytest $(PYTEST_ARGS)
 COMPONENT_TESTS := $(addprefix tests/test_, chaining.py pipeline.py serialize.py spans.py)
 
+# What PyTorch, oneDNN and MKL see of the processor: no AVX-512, AMX or bf16.
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
+PROCESSOR_TESTS := $(addprefix tests/test_, checkpoint.py engine.py engines.py parity.py serialize.py training.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-corpora test-engines test-gpu test-transformers-4.53 screenshot lint format wheel clean
+.PHONY: help demo test test-avx2 test-slow test-corpora test-engines test-gpu \
+	test-transformers-4.53 screenshot lint format wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## Find the entities of examples/, write demo.html
-	HF_HUB_OFFLINE=1 $(BIN)/python scripts/demo.py
+demo: $(VENV_DEMO)/.installed ## Find the entities of the texts in examples/, write demo.html
+	@HF_HUB_OFFLINE=1 $(VENV_DEMO)/bin/python scripts/demo.py
 
 test: $(VENV)/.installed ## Run the tests, without the slow ones
 	$(PYTEST)
 
-test-slow: $(VENV)/.installed ## Run the slow tests
+test-avx2: $(VENV)/.installed ## Run the engines' tests as on a processor without AVX-512
+	$(AVX2) $(PYTEST) $(PROCESSOR_TESTS)
+
+test-slow: $(VENV)/.installed-dev ## Run the slow tests
 	$(PYTEST) -m "slow and not corpora"
 
-test-corpora: $(VENV)/.installed ## Run the tests that need the benchmark corpora
+test-corpora: $(VENV)/.installed-dev ## Run the tests that need the benchmark corpora
 	$(PYTEST) -m corpora
 
 test-engines: $(VENV)/.installed ## Run the component's tests with the other engines
@@ -40,15 +54,15 @@ test-gpu: $(VENV)/.installed ## Run the component's tests on a GPU (CUDA)
 test-transformers-4.53: $(VENV_453)/.installed ## Run the tests with transformers 4.53 and spacy-transformers
 	$(PYTEST_453)
 
-screenshot: $(VENV)/.installed ## Make docs/app.png anew, with Chromium
+screenshot: $(VENV)/.installed-dev ## Make docs/app.png anew, with Chromium
 	OPENMED_SCREENSHOT=docs/app.png $(PYTEST) -m slow tests/test_app.py -k entities_of_a_note
 
-lint: $(VENV)/.installed ## Check format, style and types
+lint: $(VENV)/.installed-dev ## Check format, style and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-format: $(VENV)/.installed ## Fix format and style
+format: $(VENV)/.installed-dev ## Fix format and style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -57,18 +71,34 @@ wheel: $(VENV)/.installed ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
 clean: ## Remove environments, builds and caches
-	rm -rf $(VENV) $(VENV_453) build dist *.egg-info demo.html
+	rm -rf $(VENV) $(VENV_DEMO) $(VENV_453) build dist *.egg-info demo.html
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# $(call make-venv,ENVIRONMENT,CONSTRAINTS): an environment with PyTorch of TORCH_INDEX, if given
+define make-venv
+	@echo "Setting up $(1) once: minutes, most of them for the download."
+	$(PYTHON) -m venv $(1)
+	$(if $(TORCH_INDEX),$(1)/bin/pip install --quiet --no-deps --constraint $(2) --index-url $(TORCH_INDEX) torch)
+endef
+
+$(VENV_DEMO)/.installed: setup.cfg constraints/dev.txt
+	$(call make-venv,$(VENV_DEMO),constraints/dev.txt)
+	$(VENV_DEMO)/bin/pip install --quiet --no-compile --constraint constraints/dev.txt --editable .
+	@touch $@
+
 $(VENV)/.installed: setup.cfg constraints/dev.txt constraints/no-deps.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints/dev.txt --editable ".[dev]"
+	$(call make-venv,$(VENV),constraints/dev.txt)
+	$(BIN)/pip install --quiet --constraint constraints/dev.txt --editable ".[test,app,onnx,openvino]"
 	$(BIN)/pip install --quiet --no-deps --requirement constraints/no-deps.txt
 	@touch $@
 
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints/dev.txt --editable ".[dev]"
+	@touch $@
+
 $(VENV_453)/.installed: setup.cfg constraints/transformers-4.53.txt
-	$(PYTHON) -m venv $(VENV_453)
+	$(call make-venv,$(VENV_453),constraints/transformers-4.53.txt)
 	$(VENV_453)/bin/pip install --quiet --constraint constraints/transformers-4.53.txt \
 		--editable ".[benchmarks,test,transformers]"
 	@touch $@

@@ -16,6 +16,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import checkpoints as ckpt
 import hypothesis
+import processor  # noqa: F401, before our modules ask what the processor has
 import spacy
 from spacy.language import Language
 from spacy.pipeline import Pipe
@@ -170,12 +171,6 @@ def multi_head_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def impossible_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that finds the `KEYWORDS`, and fails on texts that hold "impossible"."""
     return ckpt.make_impossible_checkpoint(tmp_path_factory.mktemp("impossible"), KEYWORDS)
-
-
-@pytest.fixture(params=[pytest.param(text, id=name) for name, text in ckpt.ODD_TEXTS])
-def odd_text(request: pytest.FixtureRequest) -> str:
-    """Every one of the `ODD_TEXTS` in turn."""
-    return request.param
 
 
 @pytest.fixture

@@ -51,14 +51,6 @@ def test_families_load_with_auto_classes(family: str, checkpoint: Path):
     assert not (checkpoint / "pytorch_model.bin").exists()
 
 
-def test_families_give_offsets(checkpoint: Path, odd_text: str):
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    encoded = tokenizer(odd_text, return_offsets_mapping=True, return_special_tokens_mask=True)
-    assert encoded["special_tokens_mask"][0] == encoded["special_tokens_mask"][-1] == 1
-    for start, end in encoded["offset_mapping"]:
-        assert 0 <= start <= end <= len(odd_text)
-
-
 def test_families_split_words_into_pieces(checkpoint: Path):
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     for text in ("p53(R175H", "vB_SauS_SA2"):

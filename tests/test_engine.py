@@ -10,6 +10,7 @@ import pytest
 import torch
 from checkpoints import SENTENCES
 from conftest import found, make_nlp
+from processor import expect_emulation
 from torch import nn
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -17,6 +18,7 @@ from spacy_openmed.engines import Engine, is_out_of_memory
 from spacy_openmed.engines.torch import TorchEngine, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
+ORDERS = ([0, 1, 2, 3, 4], [3, 2, 4, 0, 1], [0, 4], [3])  # of the windows in a batch
 
 
 @pytest.fixture(scope="session")
@@ -32,18 +34,16 @@ def windows(checkpoint: Path) -> list[np.ndarray]:
     return [np.array(tokenizer(text)["input_ids"]) for text in texts]
 
 
-@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 2, 4, 0, 1], [0, 4], [3]])
-def test_batch_does_not_matter(
-    checkpoint: Path, model: nn.Module, windows: list[np.ndarray], order: list[int]
-):
+def test_batch_does_not_matter(checkpoint: Path, model: nn.Module, windows: list[np.ndarray]):
     pad = AutoTokenizer.from_pretrained(checkpoint).pad_token_id
-    found = TorchEngine(model, pad)([windows[i] for i in order])
-    for i, logits in zip(order, found, strict=True):
-        with torch.no_grad():
-            plain = model(torch.from_numpy(windows[i])[None]).logits[0].numpy()
-        assert logits.dtype == np.float32
-        assert logits.shape == plain.shape == (len(windows[i]), 3)
-        np.testing.assert_allclose(logits, plain, atol=1e-4)
+    with torch.no_grad():
+        alone = [model(torch.from_numpy(ids)[None]).logits[0].numpy() for ids in windows]
+    for order in ORDERS:
+        found = TorchEngine(model, pad)([windows[i] for i in order])
+        for i, logits in zip(order, found, strict=True):
+            assert logits.dtype == np.float32
+            assert logits.shape == alone[i].shape == (len(windows[i]), 3)
+            np.testing.assert_allclose(logits, alone[i], atol=1e-4)
 
 
 def test_logits_of_low_precision_are_float32(
@@ -265,12 +265,32 @@ def test_avx512_without_bf16(monkeypatch: pytest.MonkeyPatch):
         resolve_precision("bf16", CPU)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_precision_is_the_modules(
-    make_checkpoint: Callable[..., Path], precision: str, monkeypatch: pytest.MonkeyPatch
+def test_emulation_is_warned_of_and_finds_the_same(
+    keyword_checkpoint: Path, run_python: Callable[..., str]
 ):
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    code = (
+        "import sys, warnings, spacy\n"
+        "for precision in ('fp32', 'bf16', 'fp16'):\n"
+        "    model = {'name': sys.argv[1], 'device': 'cpu', 'precision': precision}\n"
+        "    nlp = spacy.blank('en')\n"
+        "    nlp.add_pipe('openmed_ner', config={'model': model})\n"
+        "    with warnings.catch_warnings(record=True) as caught:\n"
+        "        warnings.simplefilter('always')\n"
+        "        doc = nlp('aspirin for asthma')\n"
+        "    print(precision, doc.ents, *{str(each.message)[:7] for each in caught})"
+    )
+    env = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert run_python(code, keyword_checkpoint, env=env).splitlines() == [
+        "fp32 (aspirin, asthma)",
+        "bf16 (aspirin, asthma) [OM901]",
+        "fp16 (aspirin, asthma) [OM901]",
+    ]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_precision_is_the_modules(make_checkpoint: Callable[..., Path], precision: str):
     nlp = make_nlp(make_checkpoint(), model={"precision": precision})
-    nlp("aspirin")
+    with expect_emulation(precision):
+        nlp("aspirin")
     dtype = nlp.get_pipe("openmed_ner").shim.checkpoint.module.dtype
     assert dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checkpoints import MANY_LABELS, SENTENCES
+from checkpoints import FAMILIES, MANY_LABELS, SENTENCES
 from conftest import found, make_nlp
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
@@ -83,16 +83,27 @@ def predict(folder: Path, texts: list[str], **model: Any) -> tuple[PieceLogits, 
     return output, np.split(output.logits, np.cumsum(output.pieces.lengths)[:-1])
 
 
-@pytest.mark.parametrize("max_batch_tokens", [None, 1, 100])
-def test_logits_of_short_texts(folder: Path, plain: Plain, max_batch_tokens: int | None):
-    texts = random.Random(max_batch_tokens).sample(TEXTS, len(TEXTS))
-    _, logits = predict(folder, texts, max_batch_tokens=max_batch_tokens)
-    for text, values in zip(texts, logits, strict=True):
-        np.testing.assert_allclose(values, plain.predict(text), atol=1e-4)
+def test_logits_of_short_texts(folder: Path, plain: Plain):
+    texts = random.Random(0).sample(TEXTS, len(TEXTS))
+    expected = [plain.predict(text) for text in texts]
+    for max_batch_tokens in (None, 1, 100):
+        _, logits = predict(folder, texts, max_batch_tokens=max_batch_tokens)
+        for ours, theirs in zip(logits, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-@pytest.mark.parametrize(("window", "stride"), [(16, 4), (16, 13), (50, 0), (128, 96), (3, 0)])
-def test_logits_of_long_texts(folder: Path, plain: Plain, window: int, stride: int):
+def test_logits_of_long_texts(folder: Path, plain: Plain):
+    check_long_texts(folder, plain, window=16, stride=4)
+
+
+# Where windows begin and end has nothing to do with the family.
+@pytest.mark.parametrize(("window", "stride"), [(16, 13), (50, 0), (128, 96), (3, 0)])
+def test_logits_of_other_windows(make_checkpoint: Callable[..., Path], window: int, stride: int):
+    folder = make_checkpoint(labels=MANY_LABELS)
+    check_long_texts(folder, Plain(folder), window, stride)
+
+
+def check_long_texts(folder: Path, plain: Plain, window: int, stride: int) -> None:
     texts = ["aspirin", LONG, "", LONG[: len(LONG) // 2]]
     _, logits = predict(folder, texts, window=window, stride=stride)
     for i in (1, 3):
@@ -114,7 +125,15 @@ def shuffled_words(plain: Plain, seed: int, n: int = 18) -> list[str]:
     return random.Random(seed).sample(words, n)
 
 
-@pytest.mark.parametrize("strategy", ["first", "average", "max"])
+# Of two families, one that marks the words' beginnings and one that marks what goes on.
+STRATEGIES = [("bert", "average"), ("bert", "max"), ("roberta", "average"), ("roberta", "max")]
+
+
+@pytest.mark.parametrize(
+    ("family", "strategy"),
+    [*((family, "first") for family in FAMILIES), *STRATEGIES],
+    scope="session",
+)
 def test_spans_are_those_of_the_pipeline_of_transformers(folder: Path, plain: Plain, strategy: str):
     nlp = make_nlp(folder, aggregation_strategy=strategy, decoding="greedy", label_scheme="native")
     sentences = [shuffled_words(plain, seed) for seed in range(8)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from checkpoints import ODD_TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.language import Language
@@ -346,10 +347,12 @@ def test_errors_go_to_the_error_handler():
     assert failed == [("openmed_phi", 1)] * 2
 
 
-def test_odd_texts(rules: Language, odd_text: str):
-    doc = rules(odd_text)
-    for start, end in doc.spans["phi"].attrs["char_offsets"]:
-        assert odd_text[start:end].strip()
+def test_odd_texts(rules: Language, subtests: pytest.Subtests):
+    for name, odd_text in ODD_TEXTS:
+        with subtests.test(name):
+            doc = rules(odd_text)
+            for start, end in doc.spans["phi"].attrs["char_offsets"]:
+                assert odd_text[start:end].strip()
 
 
 def test_identifiers_survive_a_doc_bin(nlp: Language):

@@ -11,7 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spacy
-from checkpoints import edit_config, make_keyword_checkpoint, make_multi_head_checkpoint
+from checkpoints import (
+    ODD_TEXTS,
+    edit_config,
+    make_keyword_checkpoint,
+    make_multi_head_checkpoint,
+)
 from conftest import HEADS, add_openmed, found, make_nlp
 from safetensors.torch import load_file, save_file
 from spacy.cli.debug_config import debug_config
@@ -104,16 +109,17 @@ def test_pipe_equals_one_by_one(nlp: Language):
         assert [row[2] for row in rows(doc)] == pytest.approx(scores, abs=1e-5)
 
 
-def test_odd_texts_keep_everything_in_step(keyword_checkpoint: Path, odd_text: str):
-    nlp = make_nlp(keyword_checkpoint)
-    doc = nlp(odd_text)
-    assert doc.text == odd_text
-    assert found(doc) == [row[:2] for row in rows(doc)]
-    group = doc.spans["openmed"]
-    for span, marked in zip(group, group.attrs["char_offsets"], strict=True):
-        assert span.start_char <= marked[0] < marked[1] <= span.end_char
-        letters = "".join(filter(str.isalnum, doc.text[slice(*marked)])).lower()
-        assert letters in ("aspirin", "asthma", "renalfailure")
+def test_odd_texts_keep_everything_in_step(nlp: Language, subtests: pytest.Subtests):
+    for name, odd_text in ODD_TEXTS:
+        with subtests.test(name):
+            doc = nlp(odd_text)
+            assert doc.text == odd_text
+            assert found(doc) == [row[:2] for row in rows(doc)]
+            group = doc.spans["openmed"]
+            for span, marked in zip(group, group.attrs["char_offsets"], strict=True):
+                assert span.start_char <= marked[0] < marked[1] <= span.end_char
+                letters = "".join(filter(str.isalnum, doc.text[slice(*marked)])).lower()
+                assert letters in ("aspirin", "asthma", "renalfailure")
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n \t"])

@@ -82,67 +82,83 @@ def as_letters(text: str) -> str:
 
 
 def test_pieces_are_those_of_transformers(
-    nlp: Language, tokenizer: PreTrainedTokenizerFast, odd_text: str
+    nlp: Language, tokenizer: PreTrainedTokenizerFast, subtests: pytest.Subtests
 ):
-    encoded = tokenizer(odd_text, add_special_tokens=False, return_offsets_mapping=True)
-    pieces = encode(nlp, odd_text)
-    assert pieces.ids.tolist() == encoded["input_ids"]
-    assert list(map(tuple, pieces.offsets.tolist())) == encoded["offset_mapping"]
-    assert pieces.words.tolist() == encoded.word_ids()
-    assert pieces.lengths.tolist() == [len(encoded["input_ids"])]
+    for name, odd_text in ODD_TEXTS:
+        with subtests.test(name):
+            encoded = tokenizer(odd_text, add_special_tokens=False, return_offsets_mapping=True)
+            pieces = encode(nlp, odd_text)
+            assert pieces.ids.tolist() == encoded["input_ids"]
+            assert list(map(tuple, pieces.offsets.tolist())) == encoded["offset_mapping"]
+            assert pieces.words.tolist() == encoded.word_ids()
+            assert pieces.lengths.tolist() == [len(encoded["input_ids"])]
 
 
 def test_pieces_match_the_text_that_they_point_at(
-    family: str, nlp: Language, tokenizer: PreTrainedTokenizerFast, odd_text: str
+    family: str, nlp: Language, tokenizer: PreTrainedTokenizerFast, subtests: pytest.Subtests
 ):
-    pieces = encode(nlp, odd_text)
-    names = tokenizer.convert_ids_to_tokens(pieces.ids.tolist())
-    for name, (start, end) in zip(names, pieces.offsets.tolist(), strict=True):
-        if name in tokenizer.all_special_tokens:
-            continue
-        if "composed" in DROPPED[family]:
-            while end < len(odd_text) and composes(odd_text, end):
-                end += 1
-            whole = unicodedata.normalize("NFC", odd_text[start:end]).strip(" ")
-        else:
-            whole = odd_text[start:end].strip(" ")
-        # Of its first and its last character a piece may be a part: "½" is "1", "⁄", "2".
-        if family in BYTE_LEVEL:
-            piece = bytes(BYTES.get(char, 32) for char in name).strip(b" ")
-            assert piece in whole.encode("utf8")
-            assert whole[1:-1].encode("utf8") in piece
-        else:
-            piece = as_letters(name.removeprefix("##"))
-            assert piece in as_letters(whole)
-            assert as_letters(whole[1:-1]) in piece
+    for id, odd_text in ODD_TEXTS:
+        with subtests.test(id):
+            pieces = encode(nlp, odd_text)
+            names = tokenizer.convert_ids_to_tokens(pieces.ids.tolist())
+            for name, (start, end) in zip(names, pieces.offsets.tolist(), strict=True):
+                if name in tokenizer.all_special_tokens:
+                    continue
+                if "composed" in DROPPED[family]:
+                    while end < len(odd_text) and composes(odd_text, end):
+                        end += 1
+                    whole = unicodedata.normalize("NFC", odd_text[start:end]).strip(" ")
+                else:
+                    whole = odd_text[start:end].strip(" ")
+                # Of its first and its last character a piece may be a part: "½" is "1", "⁄", "2".
+                if family in BYTE_LEVEL:
+                    piece = bytes(BYTES.get(char, 32) for char in name).strip(b" ")
+                    assert piece in whole.encode("utf8")
+                    assert whole[1:-1].encode("utf8") in piece
+                else:
+                    piece = as_letters(name.removeprefix("##"))
+                    assert piece in as_letters(whole)
+                    assert as_letters(whole[1:-1]) in piece
 
 
-def test_pieces_are_in_order(nlp: Language, odd_text: str):
-    starts, ends = encode(nlp, odd_text).offsets.T
-    assert (np.diff(starts) >= 0).all()
-    assert (np.diff(ends) >= 0).all()
+def test_pieces_are_in_order(nlp: Language, subtests: pytest.Subtests):
+    for name, odd_text in ODD_TEXTS:
+        with subtests.test(name):
+            starts, ends = encode(nlp, odd_text).offsets.T
+            assert (np.diff(starts) >= 0).all()
+            assert (np.diff(ends) >= 0).all()
 
 
-def test_pieces_leave_out_only_what_is_known(family: str, nlp: Language, odd_text: str):
-    covered = np.zeros(len(odd_text), dtype=bool)
-    for start, end in encode(nlp, odd_text).offsets:
-        covered[start:end] = True
-    for i in np.flatnonzero(~covered):
-        char = odd_text[i]
-        reasons = {char, unicodedata.category(char), "composed" if composes(odd_text, i) else ""}
-        assert char.isspace() or reasons & set(DROPPED[family])
+def test_pieces_leave_out_only_what_is_known(family: str, nlp: Language, subtests: pytest.Subtests):
+    for name, odd_text in ODD_TEXTS:
+        with subtests.test(name):
+            covered = np.zeros(len(odd_text), dtype=bool)
+            for start, end in encode(nlp, odd_text).offsets:
+                covered[start:end] = True
+            for i in np.flatnonzero(~covered):
+                char = odd_text[i]
+                reasons = {
+                    char,
+                    unicodedata.category(char),
+                    "composed" if composes(odd_text, i) else "",
+                }
+                assert char.isspace() or reasons & set(DROPPED[family])
 
 
 def test_tokens_get_the_pieces_that_overlap_them(
-    nlp: Language, tokenizer: PreTrainedTokenizerFast, odd_text: str
+    nlp: Language, tokenizer: PreTrainedTokenizerFast, subtests: pytest.Subtests
 ):
-    doc = nlp.make_doc(odd_text)
-    spans = np.array([(token.idx, token.idx + len(token)) for token in doc]).reshape(-1, 2)
-    buffer = Buffer([odd_text], [spans[:, 0]], [spans[:, 1]], encode(nlp, odd_text))
-    alignment = buffer.tokens.alignment
-    groups = np.split(alignment.pieces, alignment.starts[1:])
-    found = dict(zip(alignment.units.tolist(), (group.tolist() for group in groups), strict=False))
-    assert found == overlapping(doc, trimmed_offsets(tokenizer, odd_text))
+    for name, odd_text in ODD_TEXTS:
+        with subtests.test(name):
+            doc = nlp.make_doc(odd_text)
+            spans = np.array([(token.idx, token.idx + len(token)) for token in doc]).reshape(-1, 2)
+            buffer = Buffer([odd_text], [spans[:, 0]], [spans[:, 1]], encode(nlp, odd_text))
+            alignment = buffer.tokens.alignment
+            groups = np.split(alignment.pieces, alignment.starts[1:])
+            found = dict(
+                zip(alignment.units.tolist(), (group.tolist() for group in groups), strict=False)
+            )
+            assert found == overlapping(doc, trimmed_offsets(tokenizer, odd_text))
 
 
 def overlapping(doc: Doc, offsets: list[tuple[int, int]]) -> dict[int, list[int]]:
@@ -182,26 +198,30 @@ def entities_slowly(
 
 
 def test_entities_are_those_of_the_tokens_first_pieces(
-    nlp: Language, tokenizer: PreTrainedTokenizerFast, odd_text: str
+    nlp: Language, tokenizer: PreTrainedTokenizerFast, subtests: pytest.Subtests
 ):
-    doc = nlp(odd_text)
-    logits = nlp.get_pipe("openmed_ner").model.predict([doc]).logits
-    expected = entities_slowly(doc, trimmed_offsets(tokenizer, odd_text), logits)
-    assert [(span.start, span.end) for span in doc.spans["openmed"]] == expected
-    assert [(ent.start, ent.end) for ent in doc.ents] == expected
+    for name, odd_text in ODD_TEXTS:
+        with subtests.test(name):
+            doc = nlp(odd_text)
+            logits = nlp.get_pipe("openmed_ner").model.predict([doc]).logits
+            expected = entities_slowly(doc, trimmed_offsets(tokenizer, odd_text), logits)
+            assert [(span.start, span.end) for span in doc.spans["openmed"]] == expected
+            assert [(ent.start, ent.end) for ent in doc.ents] == expected
 
 
-def test_attrs_are_in_step_and_inside_the_text(nlp: Language, odd_text: str):
-    doc = nlp(odd_text)
-    group = doc.spans["openmed"]
-    values = (group.attrs["scores"], group.attrs["datasets"], group.attrs["char_offsets"])
-    for span, score, datasets, (start, end) in zip(group, *values, strict=True):
-        assert 0 < score <= 1
-        assert len(datasets) == 1
-        first, last = span[0], span[-1]
-        assert first.idx <= start < first.idx + len(first)
-        assert last.idx < end <= last.idx + len(last)
-        assert odd_text[start:end] == odd_text[start:end].strip() != ""
+def test_attrs_are_in_step_and_inside_the_text(nlp: Language, subtests: pytest.Subtests):
+    for name, odd_text in ODD_TEXTS:
+        with subtests.test(name):
+            doc = nlp(odd_text)
+            group = doc.spans["openmed"]
+            values = (group.attrs["scores"], group.attrs["datasets"], group.attrs["char_offsets"])
+            for span, score, datasets, (start, end) in zip(group, *values, strict=True):
+                assert 0 < score <= 1
+                assert len(datasets) == 1
+                first, last = span[0], span[-1]
+                assert first.idx <= start < first.idx + len(first)
+                assert last.idx < end <= last.idx + len(last)
+                assert odd_text[start:end] == odd_text[start:end].strip() != ""
 
 
 def test_a_batch_gives_what_each_text_gives_alone(nlp: Language):

@@ -16,7 +16,10 @@ from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attent
 from . import ARCHITECTURES, Engine, first_position, round_up, watch_memory
 
 # Whether PyTorch's own attention in bf16 runs on the processor's matrix unit.
-HAS_AMX = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+HAS_AMX = (
+    torch.backends.cpu.get_cpu_capability() == "AVX512"
+    and getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+)
 LONG_RUN = 32 if HAS_AMX else 128  # pieces from which on attention in bf16 is faster than in fp32
 MAX_SCORE = 60  # of attention: the exponential of this is far from the largest number in bf16
 
