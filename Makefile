@@ -57,10 +57,11 @@ test-transformers-4.53: $(VENV_453)/.installed ## Run the tests with transformer
 screenshot: $(VENV)/.installed-dev ## Make docs/app.png anew, with Chromium
 	OPENMED_SCREENSHOT=docs/app.png $(PYTEST) -m slow tests/test_app.py -k entities_of_a_note
 
-lint: $(VENV)/.installed-dev ## Check format, style and types
+lint: $(VENV)/.installed-dev ## Check format, style, types and the notes corpus
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python scripts/notes_corpus.py check
 
 format: $(VENV)/.installed-dev ## Fix format and style
 	$(BIN)/ruff check --fix
