@@ -245,10 +245,6 @@ class Errors:
         "give the same command again to go on, with a smaller --n-process or --batch-size."
     )
     OM538 = "[OM538] The row has no '{name}', which other rows have: no id to report it by."
-    OM539 = (
-        "[OM539] annotate takes a pyarrow.Table, a pyarrow.RecordBatch or a DataFrame, not an "
-        'object of type {kind}. A list of texts becomes a table with pa.table({{"text": texts}}).'
-    )
     OM620 = "[OM620] --{option} is for the formats {formats}, not for {format}."
     OM621 = (
         "[OM621] '{path}' holds shards, but its {file} can't be read. Give another folder, or "
