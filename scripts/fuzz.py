@@ -227,11 +227,14 @@ class Run:
             self.check_row(f"serve, document {number}", case, row)
 
     def _ask_alone(self, client: HTTPConnection, number: int, case: Case) -> None:
-        """What is refused is refused with all of its request."""
+        """Some texts are refused with all of their request, the others have an error."""
         status, answer = self._post(client, [{"id": str(number), "text": case.text}])
         where = f"serve, document {number}"
-        if status == 200 and case.kind == "surrogate":
-            self.check_row(where, case, json.loads(answer)["results"][0])
+        if status == 200 and case.kind in ("long", "surrogate"):
+            row = json.loads(answer)["results"][0]
+            self.check_row(where, case, row)
+            if row["error"] is None:
+                self.wrong.append(f"{where}: no error ({case.kind})")
             return
         self.check_log(where, answer)
         self.errors[str(status)] += 1

@@ -481,8 +481,23 @@ def test_a_pipeline_with_a_wrong_setting_prints_the_setting(
     path.write_text(config.replace('precision = "fp32"', 'precision = "float16"'), encoding="utf8")
     (tmp_path / "note.jsonl").write_text('{"text": "x"}', encoding="utf8")
     output = fail("hcc", tmp_path / "note.jsonl", "-P", tmp_path)
+    assert (
+        "[OM035] model.precision = 'float16' is not a valid setting. Did you mean 'fp16'?" in output
+    )
+    assert len(output) < 400
+
+
+def test_a_pipeline_with_an_unknown_setting_prints_no_config(
+    tmp_path: Path, keyword_checkpoint: Path
+):
+    make_nlp(keyword_checkpoint).to_disk(tmp_path)
+    path = tmp_path / "config.cfg"
+    config = path.read_text(encoding="utf8")
+    path.write_text(config.replace("threshold =", "threshhold ="), encoding="utf8")
+    (tmp_path / "note.jsonl").write_text('{"text": "x"}', encoding="utf8")
+    output = fail("hcc", tmp_path / "note.jsonl", "-P", tmp_path)
     assert "[OM683] Invalid settings: " in output
-    assert "'float16' is not one of 'auto', 'fp32'" in output
+    assert "threshhold" in output
     assert len(output) < 400
 
 
