@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from wasabi import msg
 
 CORPUS = Path(__file__).parent.parent / "notes_corpus"
 SPLITS = ("train", "dev", "test")
+SECOND = "agreement"  # the folder of what second annotators marked
 LABELS = {
     "P": "PROBLEM",
     "D": "DRUG",
@@ -140,6 +141,8 @@ def read_notes(folder: Path = CORPUS, split: str | None = None) -> list[Note]:
     """
     notes = []
     for path in sorted(folder.glob("*/*.txt")):
+        if path.parent.name == SECOND:
+            continue
         notes += [note for note in read_file(path) if split in (None, note.split)]
     return notes
 
@@ -418,6 +421,59 @@ def _read_texts(folder: Path) -> Iterator[str]:
                 yield row["text"]
 
 
+def read_second(folder: Path = CORPUS) -> dict[str, str]:
+    """Read what second annotators marked, blind: copies of notes in the corpus' markup.
+
+    folder (Path): The corpus.
+    RETURNS (dict[str, str]): The markup by the note's id.
+    RAISES (ValueError): If a header is malformed.
+    """
+    found = {}
+    for path in sorted((folder / SECOND).glob("*.txt")):
+        for part in re.split(r"^(?==== )", path.read_text(encoding="utf8"), flags=re.M)[1:]:
+            header, _, markup = part.partition("\n")
+            match = HEADER.fullmatch(header.rstrip())
+            if match is None:
+                raise ValueError(f"{path}: malformed header {header!r}")
+            found[match["id"]] = markup.strip("\n")
+    return found
+
+
+def score_agreement(
+    notes: Iterable[Note], second: Mapping[str, str]
+) -> dict[str, tuple[int, int, int]]:
+    """Compare two annotators.
+
+    notes (Iterable[Note]): The notes as the first one marked them.
+    second (Mapping[str, str]): The markup of the second one by id.
+    RETURNS (dict[str, tuple[int, int, int]]): Spans of the first, of the second, and those that
+        are exactly the same, by label. Assertions of problems and drugs are compared where both
+        have the same span, and codes where one of them has a code.
+    RAISES (ValueError): If the second one changed a text.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for note in notes:
+        if note.id not in second:
+            continue
+        text = annotate(note, None)
+        own = {span[:3]: span for span in text.entities}
+        spans = make_standoff(second[note.id], text.text)
+        other = {span[:3]: span for span in spans}
+        for who, found in (("first", own), ("second", other), ("same", own.keys() & other)):
+            for at in found:
+                counts[at[2]][who] += 1
+        for at in own.keys() & other:
+            a, b = own[at], other[at]
+            if a.assertion is not None:
+                name = f"assertion of {a.label}"
+                counts[name].update(first=1, second=1, same=int(a.assertion == b.assertion))
+            if a.code or b.code:
+                counts["ICD-10-CM"].update(
+                    first=int(bool(a.code)), second=int(bool(b.code)), same=int(a.code == b.code)
+                )
+    return {name: (c["first"], c["second"], c["same"]) for name, c in counts.items()}
+
+
 def to_row(note: Note, text: Text) -> dict[str, Any]:
     """Make a row of JSON lines: the format that `python -m spacy openmed convert` reads, with
     further lists in step with "entities".
@@ -519,6 +575,16 @@ def check(
     if faults:
         msg.fail(f"{len(faults)} faults in {len(notes)} notes", exits=1)
     msg.good(f"{len(notes)} notes without fault")
+
+
+@app.command()
+def agreement(folder: Path = typer.Argument(CORPUS, exists=True, file_okay=False)) -> None:
+    """Compare the second annotators with the corpus: strict F1 by label."""
+    second = read_second(folder)
+    scores = score_agreement(read_notes(folder), second)
+    print(f"{len(second)} notes")
+    for name, (n, other, same) in sorted(scores.items(), key=lambda item: -item[1][0]):
+        print(f"{name:<24} {n:>6} {other:>6} {200 * same / max(n + other, 1):>6.1f}")
 
 
 @app.command()

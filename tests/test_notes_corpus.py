@@ -142,3 +142,17 @@ def test_standoff_spans_come_from_a_marked_copy():
     assert [text[s.start : s.end] for s in spans] == ["fever", "Lasix", "40 mg"]
     with pytest.raises(ValueError, match="differs at character 7"):
         corpus.make_standoff("Denies [[Fever|P no]].\nOn Lasix 40 mg.", text)
+
+
+def test_agreement_counts_spans_that_are_the_same(make_note):
+    note = make_note("[[gout|P M10.9]] and [[left knee pain|P]], on [[Zyloprim|B]]")
+    second = {note.id: "[[gout|P past]] and left [[knee pain|P]], on [[Zyloprim|B]]"}
+    assert corpus.score_agreement([note], second) == {
+        "PROBLEM": (2, 2, 1),
+        "DRUG": (1, 1, 1),
+        "assertion of PROBLEM": (1, 1, 0),
+        "assertion of DRUG": (1, 1, 1),
+        "ICD-10-CM": (1, 0, 0),
+    }
+    with pytest.raises(ValueError, match="differs"):
+        corpus.score_agreement([note], {note.id: "gout and knee pain"})
