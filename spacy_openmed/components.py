@@ -1,5 +1,6 @@
 """Base classes of the components that have no model: one contract for errors, one way to save."""
 
+import copyreg
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,19 @@ class RuleComponent(Pipe, ABC):
     def __init__(self, vocab: Vocab, name: str) -> None:
         self.vocab = vocab
         self.name = name
+
+    # spaCy's base class is compiled: `name` is in no `__dict__`, and its own way to pickle ignores
+    # `__getstate__`.
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self),), self.__getstate__()  # type: ignore[attr-defined]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "name": self.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def __call__(self, doc: Doc) -> Doc:
         """Apply the component to one document.

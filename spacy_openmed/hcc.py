@@ -137,7 +137,7 @@ class OpenMedHCC(SerializableComponent):
         self._linker: Linker | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_linker": None}  # made again from the vocabulary
+        return {**super().__getstate__(), "_linker": None}  # made again from the vocabulary
 
     @property
     def vocabulary(self) -> Vocabulary:

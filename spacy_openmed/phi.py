@@ -135,7 +135,7 @@ class OpenMedPHI(SerializableComponent):
         self._analyzer: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_analyzer": None}  # holds compiled patterns: made again
+        return {**super().__getstate__(), "_analyzer": None}  # holds compiled patterns: made again
 
     @property
     def analyzer(self) -> Any:

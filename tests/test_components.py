@@ -1,6 +1,9 @@
 """Five components, one contract for errors: a document that fails is never passed for done."""
 
+import copy
 import json
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,17 @@ def test_a_call_returns_no_document_that_failed(nlp: Language, name: str):
     nlp.set_error_handler(spacy.util.ignore_error)
     with pytest.raises(ValueError, match=f"E005.*{name}"):
         nlp(FAILS[name][0])
+
+
+@pytest.mark.parametrize("name", FAILS)
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda pipe: pickle.loads(pickle.dumps(pipe))]
+)
+def test_a_component_that_was_used_can_be_copied(nlp: Language, name: str, duplicate: Callable):
+    nlp(GOOD)
+    copied = duplicate(nlp.get_pipe(name))
+    assert type(copied) is type(nlp.get_pipe(name))
+    assert copied.name == name
 
 
 def test_settings_that_no_text_can_follow_are_not_passed_for_done(tmp_path: Path):
