@@ -96,6 +96,7 @@ def convert(corpus: str) -> None:
             types=[],
             canonical=True,
             n_sents=1,
+            encoding="utf-8",
         )
 
 

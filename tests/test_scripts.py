@@ -113,6 +113,12 @@ def test_the_last_step_is_evaluated(n_words, epochs):
     assert abs(steps - epochs * n_words / 400) <= 8
 
 
+def test_convert(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project.convert("medication")
+    assert (tmp_path / "corpus" / "medication" / "test.spacy").is_file()
+
+
 def test_every_corpus_of_the_project_has_a_domain_and_a_head():
     heads, _ = train_mini.read_heads(ROOT / "scripts" / "mini_heads.json")
     known = {head.dataset for head in heads}
