@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,14 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.checkpoint import Checkpoint, Source, load_checkpoint
-from spacy_openmed.engines import EngineSettings, fingerprint, int8, round_up, selection
+from spacy_openmed.engines import (
+    EngineSettings,
+    converting,
+    fingerprint,
+    int8,
+    round_up,
+    selection,
+)
 from spacy_openmed.engines import torch as torch_engine
 from spacy_openmed.engines.packed import (
     ARCHITECTURES,
@@ -300,6 +308,28 @@ def test_auto_takes_no_engine_with_other_answers(
     checkpoint.forget_engine()
     assert isinstance(checkpoint.engine, TorchEngine)
     checkpoint.forget_engine()
+
+
+@pytest.mark.parametrize("error", [ImportError, RuntimeError])
+def test_auto_is_torch_where_openvino_is_broken(
+    make_checkpoint: Callable, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+):
+    def fail(_checkpoint: Checkpoint) -> None:
+        raise error("libopenvino.so: cannot open shared object file")
+
+    broken = SimpleNamespace(make_openvino_engine=fail)
+    monkeypatch.setitem(sys.modules, "spacy_openmed.engines.openvino", broken)
+    monkeypatch.setattr(selection, "is_openvino_installed", lambda *_: True)
+    checkpoint = load(make_checkpoint("deberta-v2"), "auto")
+    checkpoint.forget_engine()
+    assert isinstance(checkpoint.engine, TorchEngine)
+    checkpoint.forget_engine()
+
+
+def test_a_checkpoint_that_an_engine_can_not_convert(make_checkpoint: Callable):
+    module = load(make_checkpoint()).module
+    with pytest.raises(ValueError, match="OM028.*'onnx'.*'bert'"), converting(module, "onnx"):
+        raise RuntimeError("no such operator")
 
 
 @pytest.mark.parametrize("kind", ["deberta-v2", "bert"])

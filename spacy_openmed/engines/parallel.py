@@ -108,8 +108,8 @@ def _make_pool(pid: int, n_workers: int) -> ThreadPoolExecutor:
         barrier.abort()  # or those that have started wait for ever
         pool.shutdown(wait=False)
         raise
-    # The setting is a thread's own, but new threads begin with what was set last.
-    torch.set_num_threads(n_threads)
+    finally:  # The setting is a thread's own, but new threads begin with what was set last.
+        torch.set_num_threads(n_threads)
     return pool
 
 

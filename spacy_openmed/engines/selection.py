@@ -51,11 +51,11 @@ def choose_engine(checkpoint: "Checkpoint") -> Engine:
     engine = make_torch_engine(checkpoint)
     if not (is_openvino_faster(checkpoint) and is_openvino_installed()):
         return engine
-    from .openvino import make_openvino_engine
-
     try:
+        from .openvino import make_openvino_engine
+
         other = make_openvino_engine(checkpoint)
-    except ValueError:  # It can't convert this architecture.
+    except (ImportError, RuntimeError, ValueError):  # Broken, or it can't convert the checkpoint.
         return engine
     # One is much longer than the others: OpenVINO makes NaN of some architectures' padding.
     windows = sample_windows(checkpoint, 20)
