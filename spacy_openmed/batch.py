@@ -283,7 +283,7 @@ def _on_device(model: str, device: str | None) -> dict[str, Any]:
     return {
         f"components.{name}.model.device": device
         for name, block in components.items()
-        if block.get("factory") == "openmed_ner"
+        if block.get("factory") == "openmed_ner" and "device" in block.get("model", {})
     }
 
 

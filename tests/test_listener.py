@@ -90,6 +90,13 @@ def test_saves_and_loads(cnn, tmp_path):
     assert again.evaluate(make_examples(again))["ents_f"] == 1.0
 
 
+def test_a_device_is_no_setting_of_it(cnn, tmp_path):
+    batch = pytest.importorskip("spacy_openmed.batch")
+    cnn.to_disk(tmp_path)
+    table = batch.annotate([TEXTS[0][0]], tmp_path, device="cpu")
+    assert table["entities"][0].as_py()
+
+
 def test_added_label_keeps_what_was_learned(cnn):
     component = cnn.get_pipe("openmed_ner")
     docs = [cnn.make_doc(text) for text, _ in TEXTS]
