@@ -14,10 +14,10 @@ from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors
+from ..settings import PRECISIONS
 from ..texts import decode
 
 SIZES = ", ".join(catalogue.SIZES)
-PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # hosts that only this machine reaches
 INTERRUPTED = 130  # exit code, as of shells
 

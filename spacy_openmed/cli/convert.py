@@ -11,7 +11,7 @@ from ..convert import GOLD_KEY, to_doc
 from ..errors import Errors
 from ..readers import AUTO, READERS, find_inputs, read_documents
 from ..texts import UTF8
-from ._options import check_input, check_output, fail
+from ._options import check_input, check_output
 
 
 def convert_cli(
@@ -35,41 +35,36 @@ def convert_cli(
 
     EXAMPLE: python -m spacy openmed convert corpus.pubtator train.spacy --type Chemical
     """
-    try:
-        if output_path.suffix != ".spacy":  # or a slip of the hand overwrites the corpus
-            raise ValueError(Errors.OM068.format(path=output_path))
-        check_input(input_path, what="file or folder")
-        check_output(output_path, parents=True)
-        labels = dict(_pair(text) for text in rename)
-        inputs, passed_over = find_inputs(input_path, format, encoding=encoding)
-        nlp = blank_pipeline(lang)
-        docs = DocBin(store_user_data=True)
-        counts: Counter[str] = Counter()
-        entities: Counter[str] = Counter()
-        changes: Counter[str] = Counter()
-        seen: set[str] = set()
-        for path, found in inputs:
-            sources = read_documents(path, found, n_sents=n_sents, encoding=encoding)
-            for number, source in enumerate(sources, 1):
-                try:
-                    doc, changed = to_doc(
-                        source, nlp, labels=labels, types=types, canonical=canonical
-                    )
-                    docs.add(doc)
-                except ValueError as err:  # not its message: it may hold the text
-                    raise ValueError(
-                        Errors.OM069.format(path=path, number=number, error=type(err).__name__)
-                    ) from None
-                seen.update(mention.label for mention in source.mentions)
-                counts.update({"documents": 1, "tokens": len(doc)})
-                counts["relations"] += len(doc.user_data["relations"])
-                counts["mentions"] += len(doc.spans[GOLD_KEY])
-                entities.update(ent.label_ for ent in doc.ents)
-                changes.update({change.value: n for change, n in changed.items()})
-        output_path.parent.mkdir(parents=True, exist_ok=True)
-        docs.to_disk(output_path)
-    except (ImportError, OSError, ValueError) as err:
-        fail(err)
+    if output_path.suffix != ".spacy":  # or a slip of the hand overwrites the corpus
+        raise ValueError(Errors.OM068.format(path=output_path))
+    check_input(input_path, what="file or folder")
+    check_output(output_path, parents=True)
+    labels = dict(_pair(text) for text in rename)
+    inputs, passed_over = find_inputs(input_path, format, encoding=encoding)
+    nlp = blank_pipeline(lang)
+    docs = DocBin(store_user_data=True)
+    counts: Counter[str] = Counter()
+    entities: Counter[str] = Counter()
+    changes: Counter[str] = Counter()
+    seen: set[str] = set()
+    for path, found in inputs:
+        sources = read_documents(path, found, n_sents=n_sents, encoding=encoding)
+        for number, source in enumerate(sources, 1):
+            try:
+                doc, changed = to_doc(source, nlp, labels=labels, types=types, canonical=canonical)
+                docs.add(doc)
+            except ValueError as err:  # not its message: it may hold the text
+                raise ValueError(
+                    Errors.OM069.format(path=path, number=number, error=type(err).__name__)
+                ) from None
+            seen.update(mention.label for mention in source.mentions)
+            counts.update({"documents": 1, "tokens": len(doc)})
+            counts["relations"] += len(doc.user_data["relations"])
+            counts["mentions"] += len(doc.spans[GOLD_KEY])
+            entities.update(ent.label_ for ent in doc.ents)
+            changes.update({change.value: n for change, n in changed.items()})
+    output_path.parent.mkdir(parents=True, exist_ok=True)
+    docs.to_disk(output_path)
     msg.table([(name, f"{n:,}") for name, n in counts.items()], aligns=("l", "r"))
     msg.table([(name, f"{n:,}") for name, n in entities.most_common()], aligns=("l", "r"))
     if not counts["mentions"]:

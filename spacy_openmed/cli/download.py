@@ -7,7 +7,7 @@ from wasabi import msg
 from .. import catalogue
 from ..catalogue import CatalogueError
 from ..errors import Errors
-from ._options import check_output, fail
+from ._options import check_output
 
 
 def download_cli(
@@ -23,11 +23,8 @@ def download_cli(
 
     EXAMPLE: python -m spacy openmed download OpenMed/OpenMed-NER-PharmaDetect-PubMed-v2-109M pharma
     """
-    try:
-        check_output(folder, what="folder", parents=True)
-        download(id, folder, revision=revision)
-    except (CatalogueError, OSError) as err:
-        fail(err)
+    check_output(folder, what="folder", parents=True)
+    download(id, folder, revision=revision)
     config = f'{{"model": {{"name": "{folder}"}}}}'
     msg.good(f"Downloaded {id} to {folder}")
     print(f'Use it with: nlp.add_pipe("openmed_ner", config={config})')

@@ -5,7 +5,7 @@ from spacy.cli._util import Opt
 from wasabi import msg
 
 from ..errors import Errors
-from ._options import check_output, fail
+from ._options import check_output
 
 FORMATS = "graphml, json, kgx, turtle, neo4j, html"
 
@@ -47,33 +47,30 @@ def graph_cli(
 
     python -m spacy openmed graph docs graph --to kgx,html
     """
-    try:
-        from ..annotated import SPANS_KEY, read_annotated
-        from ..graph import GraphBuilder
-        from ..graph_files import check_formats, write_graph
+    from ..annotated import SPANS_KEY, read_annotated
+    from ..graph import GraphBuilder
+    from ..graph_files import check_formats, write_graph
 
-        formats = [name.strip() for name in to.split(",") if name.strip()]
-        check_formats(formats)
-        check_output(output, what="folder", parents=True)
-        wanted = [name.strip() for name in labels.split(",") if name.strip()]
-        builder = GraphBuilder(
-            span_keys=[SPANS_KEY, *(key.strip() for key in span_keys.split(",") if key.strip())],
-            labels=wanted or None,
-            scope=scope,  # type: ignore[arg-type]
-            max_evidence=max_evidence,
-        )
-        n_failed = 0
-        for id, doc in read_annotated(given, text_column=text_column, id_column=id_column):
-            if doc is None:
-                n_failed += 1
-            else:
-                builder.add(doc, id)
-        if n_failed and not builder.n_documents:
-            raise ValueError(Errors.OM347.format(n=f"{n_failed:,}"))
-        graph = builder.build(min_documents=min_documents, min_npmi=min_npmi, min_score=min_score)
-        paths = write_graph(graph, output, formats)
-    except (ImportError, OSError, ValueError) as err:
-        fail(err)
+    formats = [name.strip() for name in to.split(",") if name.strip()]
+    check_formats(formats)
+    check_output(output, what="folder", parents=True)
+    wanted = [name.strip() for name in labels.split(",") if name.strip()]
+    builder = GraphBuilder(
+        span_keys=[SPANS_KEY, *(key.strip() for key in span_keys.split(",") if key.strip())],
+        labels=wanted or None,
+        scope=scope,  # type: ignore[arg-type]
+        max_evidence=max_evidence,
+    )
+    n_failed = 0
+    for id, doc in read_annotated(given, text_column=text_column, id_column=id_column):
+        if doc is None:
+            n_failed += 1
+        else:
+            builder.add(doc, id)
+    if n_failed and not builder.n_documents:
+        raise ValueError(Errors.OM347.format(n=f"{n_failed:,}"))
+    graph = builder.build(min_documents=min_documents, min_npmi=min_npmi, min_score=min_score)
+    paths = write_graph(graph, output, formats)
     if n_failed:
         msg.warn(Errors.OM347.format(n=f"{n_failed:,}"))
     for note in builder.explain(graph):

@@ -7,11 +7,9 @@ from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors
-from ._options import SIZES, choose_model, fail
+from ._options import INTERRUPTED, SIZES, choose_model
 
-ROWS_WITH_ERRORS = 3  # exit codes
-INTERRUPTED = 130
-
+ROWS_WITH_ERRORS = 3  # exit code
 
 PATHS = (
     "MODEL: a pipeline's path or package, left out where --domain, --dataset or --size is given. "
@@ -78,7 +76,9 @@ def process_cli(
         if to not in FORMATS:
             near = catalogue.nearest(to, FORMATS)
             raise ValueError(
-                Errors.OM519.format(format=to, nearest=near, formats=", ".join(FORMATS))
+                Errors.OM519.format(
+                    what="output", format=to, nearest=near, formats=", ".join(FORMATS)
+                )
             )
         if len(paths) not in (2, 3):
             raise ValueError(Errors.OM518)
@@ -122,8 +122,6 @@ def process_cli(
     except KeyboardInterrupt:
         msg.fail(Errors.OM628)
         raise typer.Exit(INTERRUPTED) from None
-    except (ImportError, OSError, ValueError) as err:
-        fail(err)
     if as_json:
         print(json.dumps({**summary.to_dict(), "files_left_out": job.source.n_left_out}))
     else:

@@ -8,7 +8,7 @@ from spacy.cli._util import Arg, Opt
 from wasabi import msg
 
 from ..errors import Errors, Warnings
-from ._options import LOOPBACK, SIZES, choose_model, fail, read_file
+from ._options import LOOPBACK, SIZES, choose_model, read_file
 
 TOKEN = "OPENMED_TOKEN"  # environment variable
 LEAST = 16  # characters of a token
@@ -52,31 +52,28 @@ def serve_cli(
 
     Shuts down gracefully on Ctrl-C or SIGTERM, after in-flight requests finish.
     """
-    try:
-        from ..batch import load_pipeline
-        from ..serve import Limits, create_app, run
+    from ..batch import load_pipeline
+    from ..serve import Limits, create_app, run
 
-        chosen = choose_model(model, domain, dataset, size, precision)
-        for name, capacity in CACHES.items():
-            os.environ.setdefault(name, capacity)
-        token = read_token(token_file)
-        if host not in LOOPBACK and token is None:
-            msg.warn(Warnings.OM549.format(host=host))
-        nlp = load_pipeline(chosen, device=f"cuda:{gpu_id}" if gpu_id >= 0 else None)
-        limits = Limits(
-            max_texts=max_texts,
-            max_chars=max_chars,
-            max_body=max_body,
-            timeout=timeout,
-            wait=wait,
-            max_batch=max_batch,
-            max_queue=max_queue,
-        )
-        app = create_app(nlp, token=token, limits=limits)
-        signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again when it is done
-        run(app, host, port, limits.timeout)
-    except (ImportError, OSError, ValueError) as err:
-        fail(err)
+    chosen = choose_model(model, domain, dataset, size, precision)
+    for name, capacity in CACHES.items():
+        os.environ.setdefault(name, capacity)
+    token = read_token(token_file)
+    if host not in LOOPBACK and token is None:
+        msg.warn(Warnings.OM549.format(host=host))
+    nlp = load_pipeline(chosen, device=f"cuda:{gpu_id}" if gpu_id >= 0 else None)
+    limits = Limits(
+        max_texts=max_texts,
+        max_chars=max_chars,
+        max_body=max_body,
+        timeout=timeout,
+        wait=wait,
+        max_batch=max_batch,
+        max_queue=max_queue,
+    )
+    app = create_app(nlp, token=token, limits=limits)
+    signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again when it is done
+    run(app, host, port, limits.timeout)
 
 
 def read_token(path: Path | None) -> str | None:
