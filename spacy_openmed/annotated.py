@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from json import JSONDecodeError
 from typing import Any
 
 from spacy.language import Language
@@ -18,6 +19,9 @@ from .tables import Source, find_source, read_tables
 ROWS = 1000  # read at once
 # Other fields are attributes.
 OWN = ("start", "end", "label", "score", "text", "dataset", KB_ID)
+
+# What is raised where entities are in no way as `_make_doc` expects them.
+MISFITS = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, JSONDecodeError)
 
 
 def read_annotated(
@@ -54,6 +58,7 @@ def read_annotated(
         columns=[ENTITIES],
         optional=list(COLUMNS),
     )
+    n_rows = 0
     try:
         for table in tables:
             ids = table.column(id_column or "id").to_pylist()
@@ -62,14 +67,23 @@ def read_annotated(
             values = [table.column(name).to_pylist() for name in names]
             with nlp.memory_zone():
                 for id, text, *row in zip(ids, texts, *values, strict=True):
-                    found = {name: _parse(value) for name, value in zip(names, row, strict=True)}
-                    failed = text is None or found[ENTITIES] is None
-                    yield str(id), None if failed else _make_doc(nlp, text, found)
+                    n_rows += 1
+                    try:
+                        doc = _read_row(nlp, text, dict(zip(names, row, strict=True)))
+                    except MISFITS:
+                        raise ValueError(Errors.OM357.format(path=path, row=n_rows)) from None
+                    yield str(id), doc
     except NoColumnError as error:
         if ENTITIES in error.absent:
             raise ValueError(Errors.OM351.format(path=path)) from error
         column = ", ".join(error.absent)
         raise ValueError(Errors.OM345.format(path=path, column=column)) from error
+
+
+def _read_row(nlp: Language, text: str | bytes | None, values: dict[str, Any]) -> Doc | None:
+    """The document of a row; None if the row could not be annotated."""
+    found = {name: _parse(value) for name, value in values.items()}
+    return None if text is None or found[ENTITIES] is None else _make_doc(nlp, text, found)
 
 
 def _parse(value: Any) -> Any:

@@ -216,7 +216,7 @@ class Errors:
     )
     OM516 = "[OM516] '{path}' holds other files than the output of such a run. Give another folder."
     OM517 = "[OM517] --strict stops at the first row with an error: {error}"
-    OM519 = "[OM519] '{format}' is not an output format.{nearest} There are: {formats}."
+    OM519 = "[OM519] '{format}' is not an {what} format.{nearest} There are: {formats}."
     OM520 = (
         "[OM520] '{path}' holds the output of another run, and standard input can't be read "
         "again. Give another folder, or --force to begin anew."
@@ -489,6 +489,10 @@ class Errors:
     )
     OM352 = "[OM352] The graph has no {what}: {why}."
     OM356 = "[OM356] No entity has the label '{label}'.{nearest} The labels there are: {known}."
+    OM357 = (
+        "[OM357] '{path}', row {row}: the entities are not those that `python -m spacy openmed "
+        "process` writes. Run it on the texts first."
+    )
     OM350 = (
         "[OM350] No component of the pipeline sets the attribute '{name}'.{nearest}{add} The "
         "attributes that its components set: {known}."

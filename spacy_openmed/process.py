@@ -112,7 +112,8 @@ class Job:
 
 
 def fingerprint(nlp: Language) -> str:
-    """RETURNS (str): A hash of a pipeline's settings and weights, the same on every device."""
+    """RETURNS (str): A hash of a pipeline's settings, weights and labels, the same on every
+    device."""
     config = nlp.config.copy()
     for block in config["components"].values():
         if isinstance(block.get("model"), dict):
@@ -122,6 +123,8 @@ def fingerprint(nlp: Language) -> str:
         checkpoint = _find_checkpoint(pipe)
         if isinstance(checkpoint, Checkpoint) and not checkpoint.has_no_weights:
             digest.update(hash_weights(checkpoint.stored_weights).encode("ascii"))
+            facts = [checkpoint.facts, getattr(pipe, "cfg", {})]
+            digest.update(json.dumps(facts, sort_keys=True).encode("utf8"))
         elif hasattr(pipe, "to_bytes"):
             digest.update(pipe.to_bytes())
     return digest.hexdigest()

@@ -122,7 +122,9 @@ def find_source(
     if format is not None and format not in FORMATS:
         near = nearest(format, FORMATS)
         raise ValueError(
-            Errors.OM519.format(format=format, nearest=near, formats=", ".join(FORMATS))
+            Errors.OM519.format(
+                what="input", format=format, nearest=near, formats=", ".join(FORMATS)
+            )
         )
     if uri == STDIN:
         if format in ("spacy", *COLUMNAR):
@@ -276,8 +278,6 @@ def _read_columns(
                 raise NoColumnError(absent, names)
             wanted = dict.fromkeys([text_column, *filter(None, [id_column]), *columns])
             wanted |= dict.fromkeys(name for name in optional if name in names)
-            if twice := [name for name in wanted if names.count(name) > 1]:
-                raise _FileProblem(Errors.OM627.format(name=twice[0]))
             if schema is None:
                 types = {name: dataset.schema.field(name).type for name in wanted}
                 schema = pa.schema(
@@ -774,23 +774,22 @@ def make_table(data: Any, text_column: str, wanted: Sequence[str]) -> "pa.Table 
         return stream.read_all()
     arrays = {name: _to_array(values) for name, values in columns.items()}
     if text_column in columns:
-        rows = [_to_row(value) for value in columns[text_column]]
-        arrays[text_column] = pa.array([row.text for row in rows], pa.string())
-        errors = [row.error for row in rows]
-        arrays.setdefault(ERROR, pa.nulls(len(rows), pa.string()))
+        read = [_read_value(value) for value in columns[text_column]]
+        texts, errors = [text for text, _ in read], [error for _, error in read]
+        arrays[text_column] = pa.array(texts, pa.string())
+        arrays.setdefault(ERROR, pa.nulls(len(texts), pa.string()))
         if any(errors):
             given = arrays[ERROR].to_pylist()
             arrays[ERROR] = _to_array([a or b for a, b in zip(given, errors, strict=True)])
     return pa.table(arrays)
 
 
-def _to_row(value: Any) -> Row:
+def _read_value(value: Any) -> tuple[str | None, str | None]:
+    """The text that a value is, or why it is none."""
     try:
-        text = read_text(value)
-        text.encode("utf8")
-        return Row(text)
-    except Exception as error:
-        return Row(None, error=describe(error))
+        return read_text(value), None
+    except Exception as error:  # of a value's own class
+        return None, describe(error)
 
 
 def _read_frame(frame: Any) -> dict[str, list[Any]]:

@@ -501,8 +501,11 @@ def test_rows_that_all_failed(tmp_path: Path):
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (["--labels", "DISEASES"], "'DISEASES'. Did you mean 'DISEASE'? The labels there are: C"),
-        (["--labels", "DISEASES"], "no things: all 8 mentions of entities are left out"),
+        (["--labels", "DISEASES"], "[OM356] No entity has the label 'DISEASES'. Did you"),
+        (
+            ["--labels", "DISEASES"],
+            "[OM352] The graph has no things: all 8 mentions of entities are left out",
+        ),
         (["--labels", "CHEMICAL,DISEASE", "--min-documents", 3], "all 2 edges are weaker"),
         (["--labels", "DISEASE"], "no two things stand in the same sentence"),
     ],
@@ -540,6 +543,19 @@ def test_entities_of_another_text(tmp_path: Path):
     rows[0]["text"] = "Short."
     path = write_rows(tmp_path / "found.parquet", rows)
     assert "OM346" in run(path, tmp_path / "graph", code=1)
+
+
+@pytest.mark.parametrize(
+    "entities", ["secret", [[0, 7, "CHEMICAL"]], [{"text": "secret"}], {"start": 0}, 3]
+)
+def test_entities_of_another_layout(tmp_path: Path, entities: object):
+    path = tmp_path / "gold.jsonl"
+    rows = [{"text": "Lithium.", "entities": []}, {"text": "Lithium.", "entities": entities}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf8")
+    output = run(path, tmp_path / "graph", code=1)
+    assert "[OM357]" in output
+    assert "row 2" in output
+    assert "secret" not in output
 
 
 def test_doc_has_no_relations_before_the_component(graph):

@@ -1,6 +1,7 @@
 """`python -m spacy openmed process`: files in, shards out, and nothing lost on the way."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -334,6 +335,27 @@ def test_files_that_can_not_be_read_are_a_row_each(pipeline: Path, tmp_path: Pat
     assert "secret" not in str(rows)
 
 
+def test_columns_that_are_there_twice(pipeline: Path, tmp_path: Path):
+    csv_file = tmp_path / "notes.csv"
+    csv_file.write_text("text,id,text\nsecret,1,secret\n", encoding="utf8")
+    assert "[OM627]" in run(pipeline, csv_file, tmp_path / "out", code=1)
+
+
+def test_values_that_can_not_be_kept(pipeline: Path, tmp_path: Path):
+    path = tmp_path / "notes.jsonl"
+    path.write_text(
+        '{"text": "Aspirin", "ward": "\\udc00"}\n{"text": "Aspirin", "ward": "3"}\n', "utf8"
+    )
+    run(pipeline, path, tmp_path / "out", "--columns", "ward", code=3)
+    assert errors(tmp_path / "out") == ["OM626 (notes.jsonl, row 1, line 1)", None]
+    invalid = pa.array([b"\xff", b"3"]).view(pa.string())
+    parquet.write_table(
+        pa.table({"text": ["Aspirin"] * 2, "ward": invalid}), tmp_path / "notes.parquet"
+    )
+    run(pipeline, tmp_path / "notes.parquet", tmp_path / "out2", "--columns", "ward", code=3)
+    assert errors(tmp_path / "out2") == ["OM626 (notes.parquet, row 1)", None]
+
+
 def test_parquet_of_other_types_and_without_the_column(pipeline: Path, tmp_path: Path):
     for name, table in (
         ("a", {"text": ["asthma"], "id": [1]}),
@@ -483,6 +505,41 @@ def test_another_device_is_the_same_job(keyword_checkpoint: Path, tmp_path: Path
     assert jobs[0].manifest() == jobs[1].manifest()
 
 
+def test_other_labels_are_another_job(keyword_checkpoint: Path, tmp_path: Path):
+    from spacy_openmed.process import fingerprint
+
+    folder = shutil.copytree(keyword_checkpoint, tmp_path / "copy")
+    before = fingerprint(make_nlp(folder))
+    config = json.loads((folder / "config.json").read_text("utf8"))
+    config["id2label"] = {
+        number: label.replace("Disease", "SIGN") for number, label in config["id2label"].items()
+    }
+    (folder / "config.json").write_text(json.dumps(config), "utf8")
+    os.utime(folder / "model.safetensors")  # loaded checkpoints are kept by it
+    assert fingerprint(make_nlp(folder)) != before
+
+
+def test_a_process_that_is_killed(pipeline: Path, tmp_path: Path):
+    from spacy_openmed.batch import Annotator, to_model
+    from spacy_openmed.process import Job, _make_map
+    from spacy_openmed.tables import find_source, read_tables
+
+    source = find_source(str(write(tmp_path, "jsonl", TEXTS)))
+    annotator = Annotator(to_model(pipeline), id_column="id")
+    job = Job(annotator, source, None, str(tmp_path / "out"), n_process=2)
+    [table] = read_tables(source, 100)
+
+    def annotate_and_kill() -> None:
+        with _make_map(job) as map_:
+            parts = map_(table)
+            for child in multiprocessing.active_children():
+                child.kill()
+            list(parts)
+
+    with pytest.raises(OSError, match="OM537"):
+        annotate_and_kill()
+
+
 @pytest.mark.filterwarnings("ignore:.OM901")
 def test_weights_that_are_rounded_for_a_device_hash_alike(keyword_checkpoint: Path):
     from spacy_openmed.checkpoint import Source, load_checkpoint
@@ -628,6 +685,8 @@ def test_strict_stops_at_the_first_error(pipeline: Path, tmp_path: Path):
         (["PIPELINE", "-", "OUT", "--format", "parquet"], "OM514"),
         (["PIPELINE", "IN", "OUT", "--to", "jsnol"], "Did you mean 'jsonl'?"),
         (["PIPELINE", "IN", "OUT", "--format", "parqet"], "Did you mean 'parquet'?"),
+        (["PIPELINE", "IN", "OUT", "--to", "csv"], "[OM519] 'csv' is not an output format."),
+        (["PIPELINE", "IN", "OUT", "--format", "xml"], "[OM519] 'xml' is not an input format."),
         (["PIPELINE", "-", "OUT", "--encoding", "cp12522"], "Did you mean 'cp1252'"),
         (["PIPELINE", "-", "OUT", "--encoding", "base64"], "OM531"),
         (["PIPELINE", "IN", "OUT", "--encoding", "utf8"], "OM620"),
