@@ -26,6 +26,7 @@ from .batch import find_keys, load_pipeline, process, read_entities, to_model, u
 from .blank import blank_pipeline
 from .errors import Errors, describe, missing_extra
 from .phi import OpenMedPHI
+from .texts import decode
 
 try:
     import gradio as gr
@@ -319,7 +320,7 @@ def read_upload(path: Path) -> str:
     content = path.read_bytes()
     path.unlink()
     try:
-        text = content.decode("utf-8-sig")
+        text = decode(content)
     except UnicodeDecodeError:
         raise ValueError(Errors.OM550) from None
     check_length(text)

@@ -196,7 +196,10 @@ class OpenMedPHI(SerializableComponent):
         if self.spans_key not in doc.spans:
             raise ValueError(Errors.OM303.format(name=self.name, key=self.spans_key))
         warn_if_idle(
-            *(self, doc, [self.spans_key], [Need("personal data", _is_identifier)]),
+            self,
+            doc,
+            [self.spans_key],
+            [Need("personal data", _is_identifier)],
             add='openmed_ner with domain = "privacy" and annotate = "spans"',
             ents=False,
             warning=Warnings.OM355,
