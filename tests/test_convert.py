@@ -419,6 +419,28 @@ def test_offset_has_to_be_a_whole_number(nlp, tmp_path):
         convert(nlp, tmp_path / "a.jsonl", "jsonl")
 
 
+def test_nothing_that_is_a_corpus(tmp_path):
+    (tmp_path / "a.txt").write_text("secret", encoding="utf8")
+    with pytest.raises(ValueError, match="OM061") as error:
+        find_inputs(tmp_path, "auto")
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "content", "code"),
+    [
+        ("a.jsonl", "jsonl", "\n", "OM064"),
+        ("a.ann", "brat", "T1\tDrug 0 6\tsecret\n", "OM065"),
+        ("a.json", "bioc", '{"documents": [{"passages": [{"text": "secret"}]}]}', "OM066"),
+    ],
+)
+def test_corpus_that_is_not_whole(nlp, tmp_path, name, format, content, code):
+    (tmp_path / name).write_text(content, encoding="utf8")
+    with pytest.raises(ValueError, match=code) as error:
+        convert(nlp, tmp_path / name, format)
+    assert "secret" not in str(error.value)
+
+
 def test_hidden_brat_files_are_left_alone(nlp, tmp_path):
     (tmp_path / "a.txt").write_text("Aspirin", encoding="utf8")
     (tmp_path / "a.ann").write_text("T1\tDrug 0 7\tAspirin\n", encoding="utf8")

@@ -26,6 +26,7 @@ from spacy.training import Example
 from spacy.util import raise_error
 
 from spacy_openmed import catalogue
+from spacy_openmed.architectures import TokenClassifier
 from spacy_openmed.pipeline import OpenMedNER
 from spacy_openmed.settings import CHOICES
 from spacy_openmed.spans import Entity
@@ -825,6 +826,20 @@ def test_processes(run_python: Callable[..., str], multi_head_checkpoint: Path, 
     assert lines.splitlines() == [
         f"aspirin {i} {i} (aspirin,) [['bc5cdr_chem']] [[0, 7]]" for i in range(7)
     ]
+
+
+def test_a_model_alone_has_no_checkpoint():
+    with pytest.raises(ValueError, match="OM015"):
+        TokenClassifier().predict([spacy.blank("en")(TEXT)])
+
+
+def test_weights_that_are_not_numbers(keyword_checkpoint: Path, tmp_path: Path):
+    folder = shutil.copytree(keyword_checkpoint, tmp_path / "damaged")
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"][0] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="OM017.*damaged"):
+        make_nlp(folder)(TEXT)
 
 
 def test_other_languages(multi_head_checkpoint: Path):

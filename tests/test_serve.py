@@ -321,6 +321,12 @@ def test_malformed_bodies(client: httpx.Client, body: bytes):
     assert "ud83e" not in answer.text
 
 
+def test_too_many_keys(client: httpx.Client):
+    answer = client.post("/entities", json={"texts": [], SECRET: 1})
+    [error] = answer.json()["errors"]
+    assert error["msg"].startswith("[OM653]")
+
+
 def test_form_of_another_kind(client: httpx.Client):
     """What any page in a browser may send to this machine without being asked."""
     assert client.post("/entities", content=b'{"texts": []}').status_code == 422
@@ -663,6 +669,16 @@ def test_errors(tmp_path: Path, args: list[str], code: str):
     result = CliRunner().invoke(openmed_cli, command)
     assert result.exit_code == 1
     assert code in result.output
+
+
+def test_open_service_warns(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OPENMED_TOKEN", raising=False)
+    monkeypatch.setattr("spacy_openmed.serve.run", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for host, warns in (("0.0.0.0", True), ("127.0.0.1", False)):
+        result = CliRunner().invoke(openmed_cli, ["serve", "-d", "disease", "--host", host])
+        assert result.exit_code == 0, result.output
+        assert ("[OM549]" in result.output) == warns
 
 
 def test_token_in_the_environment(monkeypatch: pytest.MonkeyPatch):

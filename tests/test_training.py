@@ -143,6 +143,19 @@ def test_several_heads_that_know_the_labels_need_a_choice(multi_head_checkpoint)
         nlp.initialize(lambda: make_examples(nlp, texts))
 
 
+def test_labels_that_none_of_several_heads_has(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint, dataset=["bc5cdr_chem", "ncbi_disease"])
+    component = nlp.get_pipe("openmed_ner")
+    with pytest.raises(ValueError, match="OM020.*DOSE"):
+        component.initialize(lambda: make_examples(nlp), labels=["CHEMICAL", "DISEASE", "DOSE"])
+
+
+def test_a_new_head_can_not_have_the_name_of_another(multi_head_checkpoint):
+    nlp = make_nlp(multi_head_checkpoint, dataset="ncbi_disease")
+    with pytest.raises(ValueError, match="OM023.*'ncbi_disease'"):
+        nlp.initialize(lambda: make_examples(nlp))
+
+
 def test_the_only_head_that_knows_the_labels_learns(multi_head_checkpoint):
     nlp = make_nlp(multi_head_checkpoint)
     texts = [("He has asthma.", {"entities": [(7, 13, "Disease")]})]
