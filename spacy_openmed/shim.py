@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import srsly
 from thinc.api import Optimizer, PyTorchShim, torch2xp, xp2torch
+from thinc.shims import Shim
 from thinc.types import FloatsXd
 
 from .catalogue import lookup
@@ -229,9 +230,9 @@ class CheckpointShim(PyTorchShim):
     def _take_own_state(self) -> None:
         """Share nothing of training with the shim that this is a copy of: the optimizer keeps its
         moments by the id, and the scaler changes with each step."""
-        with CheckpointShim.global_id_lock:
-            CheckpointShim.global_id += 1
-            self.id = CheckpointShim.global_id
+        with Shim.global_id_lock:
+            Shim.global_id += 1  # of this class, it would count from there on by itself
+            self.id = Shim.global_id
         self._grad_scaler = copy.deepcopy(self._grad_scaler)
         self.trained = None if self.trained is None else list(self.trained)
 

@@ -224,6 +224,15 @@ def test_copies_are_trained_apart(trained, duplicate):
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda nlp: pickle.loads(pickle.dumps(nlp))])
+def test_copies_and_components_made_later_have_ids_of_their_own(make_checkpoint, duplicate):
+    made = [make_nlp(make_checkpoint())]
+    for _ in range(2):
+        made += [duplicate(made[0]), make_nlp(make_checkpoint())]
+    ids = [nlp.get_pipe("openmed_ner").shim.id for nlp in made]
+    assert len({*ids}) == len(ids)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda nlp: pickle.loads(pickle.dumps(nlp))])
 def test_copies_share_nothing_in_an_optimizer(make_checkpoint, duplicate):
     nlp = make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG", "B-SIGN", "I-SIGN")))
     nlp.initialize(lambda: make_examples(nlp))
