@@ -91,6 +91,7 @@ _PER_YEAR = {
     **_number("d day days", 365),
     **_number("h hr hrs hour hours", 8760),
 }
+_MULTIPLIERS = _words("decade decades score century centuries")
 # Words that leave a number what it is. Of "over 65" nothing says that it is over 89.
 _BESIDE = _words(
     "> ≥ + a above an and age aged ages at early f female gentleman half he her his in is lady late"
@@ -128,6 +129,8 @@ def is_over_89(text: str) -> bool | None:
     if _NO_AGE.search(text) or not any(isinstance(item, float) for item in items):
         return None
     words = [item for item in items if isinstance(item, str)]
+    if _MULTIPLIERS.intersection(words):
+        return None
     has_years, has_parts = bool(_YEARS.intersection(words)), bool(_PER_YEAR.keys() & words)
     ages: list[tuple[float, float]] = []  # the least and the most that each number may mean
     is_clear = {*_YEARS, *_PER_YEAR, *_BESIDE}.issuperset(words)

@@ -477,6 +477,7 @@ def test_ages_over_89_are_90_or_older(text: str):
     [
         *("", "elderly", "vierundneunzig", "1" * 5000, "1930", "01/02/45"),
         *("95m", "93 W", "day 95 of life", "96-100 months", "85-95", "under 90", "about 95"),
+        *("10 decades", "nine decades old", "four score and ten"),
     ],
 )
 def test_an_age_that_is_not_sure_goes(text: str):
