@@ -178,17 +178,17 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
         def on_find(
             text: str, domains: list[str], size: str, threshold: float
         ) -> tuple[str, list[list[Any]], str]:
-            with told():
+            with showing_errors():
                 rows, marks = find(text, pipeline or _to_settings(domains, size), threshold)
                 cells = [[*to_cells(row).values()] for row in rows]
                 return marks, cells, to_link(rows)
 
         def on_deid(text: str, action: str, key: str) -> str:
-            with told():
+            with showing_errors():
                 return deidentify(text, pipeline, action, key)
 
         def on_upload(path: str) -> str:
-            with told():
+            with showing_errors():
                 return read_upload(Path(path))
 
         outputs = [shown, table, download]
@@ -208,7 +208,7 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def showing_errors() -> Iterator[None]:
     """Show what goes wrong on the page, and print none of it: tracebacks may hold the text."""
     try:
         yield

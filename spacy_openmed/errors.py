@@ -273,7 +273,7 @@ class Errors:
     )
 
     # Service
-    OM540 = "[OM540] The request is not as /openapi.json says: see errors."
+    OM540 = "[OM540] The request does not match the schema in /openapi.json. See errors."
     OM541 = "[OM541] The body has more than {limit} bytes."
     OM542 = "[OM542] The request has {n} texts; it may have {limit}."
     OM543 = "[OM543] Text {i} (counted from 0) has {n} characters; it may have {limit}."
@@ -291,7 +291,7 @@ class Errors:
         "Restart the service."
     )
     OM652 = "[OM652] The pipeline fails on a sample text, and can't be served: {error}"
-    OM653 = "[OM653] The body has keys that /openapi.json does not name."
+    OM653 = "[OM653] The object has keys that are not in the schema in /openapi.json."
 
     # Corpora
     OM040 = (
@@ -314,10 +314,10 @@ class Errors:
     OM065 = "[OM065] '{path}' has annotations, but there is no text of that name beside it (.txt)."
     OM066 = "[OM066] '{path}', document {number}, can't be read as {format}."
     OM067 = "[OM067] --rename takes OLD=NEW, not '{text}'."
-    OM068 = "[OM068] '{path}' is no .spacy file: name one as the output."
+    OM068 = "[OM068] The output '{path}' is not a .spacy file. Choose a name that ends in .spacy."
     OM069 = (
-        "[OM069] '{path}', document {number}, can't be made into a document of spaCy: its text is "
-        "no valid Unicode, or its tokens do not fit its text ({error})."
+        "[OM069] '{path}', document {number}, can't be converted: its text is not valid "
+        "Unicode, or its tokens do not fit its text ({error})."
     )
 
     # Catalogue
@@ -411,21 +411,21 @@ class Errors:
     # Clinical context
     OM321 = "[OM321] termsets has no '{axis}'. There are: {known}."
     OM322 = (
-        "[OM322] termsets['{axis}'] has to hold lists of phrases by the names {known}; '{key}' is "
-        "no such list."
+        "[OM322] termsets['{axis}'] has to hold lists of phrases under the names {known}; '{key}' "
+        "is not one of them, or not a list."
     )
 
     # HCC coding support
     OM330 = "[OM330] threshold has to be a number from 0 to 1, not {threshold}."
     OM331 = (
-        "[OM331] The alias '{phrase}' is for '{code}', which is no code of this vocabulary that "
-        "can be reported (a heading of some can't)."
+        "[OM331] The alias '{phrase}' is for '{code}', which is not a billable code of "
+        "this vocabulary (a category, or unknown)."
     )
     OM332 = (
         "[OM332] The document has no doc._.hcc: nothing has looked for codes. Add openmed_hcc to "
         "the pipeline."
     )
-    OM333 = "[OM333] These are no demographics for a risk score: {error}."
+    OM333 = "[OM333] Invalid demographics: {error}."
     OM334 = "[OM334] There is no model '{model}'. There are: {known}."
     OM335 = "[OM335] {path}, line {number}: not a note in JSON. Expected {expected}."
     OM336 = "[OM336] There are no notes (.txt or .jsonl) in '{path}'."
@@ -439,8 +439,8 @@ class Errors:
     )
     OM301 = "[OM301] threshold has to be a number from 0 to 1, not {threshold}."
     OM302 = (
-        "[OM302] The recogniser '{name}' is for '{label}', which is the label of no identifier: "
-        'see spacy_openmed.hipaa.IDENTIFIERS, and use "UNIQUE_ID" for any other.'
+        "[OM302] The recogniser '{name}' is for '{label}', which is not the label of an "
+        'identifier: see spacy_openmed.hipaa.IDENTIFIERS, and use "UNIQUE_ID" for any other.'
     )
     OM303 = (
         "[OM303] Component '{name}' finds no doc.spans[\"{key}\"]: names, places and the like are "
@@ -455,31 +455,35 @@ class Errors:
     )
     OM307 = "[OM307] The key has {n_bytes} bytes; it takes {least} or more."
     OM308 = (
-        "[OM308] The text can't be given back: some of its identifiers were not encrypted, but "
-        "treated so: {actions}."
+        "[OM308] The text can't be restored: some of its identifiers were not encrypted. Other "
+        "actions on them: {actions}."
     )
-    OM309 = "[OM309] This is not the key that the text was encrypted with."
-    OM310 = "[OM310] The text can't be decrypted: it was changed, or it is not that of this audit."
+    OM309 = "[OM309] Wrong key: the text was encrypted with another one."
+    OM310 = (
+        "[OM310] The text can't be decrypted: it was changed, or the audit belongs to another text."
+    )
     OM311 = "[OM311] The new document's text is not the one that deidentify gave."
-    OM312 = "[OM312] This is no audit: it has to be what Deidentified.to_dict gave."
+    OM312 = "[OM312] Not a valid audit. Expected the output of `Deidentified.to_dict()`."
     OM313 = "[OM313] --label takes LABEL=ACTION, not '{text}'."
     OM314 = "[OM314] --decrypt needs the audit that was written (--audit) and the key (--key-file)."
     OM315 = (
-        "[OM315] actions has '{label}', which is the label of no identifier.{nearest} "
+        "[OM315] actions names '{label}', which is not the label of an identifier.{nearest} "
         "spacy_openmed.hipaa.IDENTIFIERS has all labels."
     )
 
     # Relations and graph
     OM340 = "[OM340] threshold has to be a number from 0 to 1, not {threshold}."
     OM341 = "[OM341] Can't read the weights of relations from '{path}'."
-    OM342 = "[OM342] These are no weights of relations, as scripts/train_relation.py writes them."
+    OM342 = (
+        "[OM342] Not a file of relation weights. Expected the output of scripts/train_relation.py."
+    )
     OM343 = "[OM343] There is no scope '{scope}'.{nearest} There are: sentence, document."
     OM344 = "[OM344] '{format}' is not a graph format.{nearest} There are: {formats}."
     OM345 = (
         "[OM345] '{path}' has no column '{column}': a graph needs the texts beside their entities. "
         "Keep them: `python -m spacy openmed process … --columns {column}`."
     )
-    OM346 = "[OM346] An entity lies outside its text: the column of texts is not that it came from."
+    OM346 = "[OM346] An entity lies outside its text: the text is not the one that was annotated."
     OM347 = "[OM347] {n} rows have no entities, as they could not be annotated: left out."
     OM348 = "[OM348] max_evidence has to be 1 or more, not {max_evidence}."
     OM351 = (

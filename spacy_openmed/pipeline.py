@@ -352,11 +352,11 @@ class OpenMedNER(TrainablePipe):
         self.shim.own()
         types = self._types(heads)
         # Each type serves one label: "NAME" and "PATIENT" may both mean PERSON.
-        takers: dict[str, str] = {}
+        label_of_kind: dict[str, str] = {}
         for label in sorted(labels, key=lambda label: not self._is_name(label, types)):
             if kind := self._type_of(label, types):
-                takers.setdefault(kind, label)
-        unknown = [label for label in labels if label not in takers.values()]
+                label_of_kind.setdefault(kind, label)
+        unknown = [label for label in labels if label not in label_of_kind.values()]
         if unknown and len(heads) > 1:
             names, lacking = ", ".join(heads), ", ".join(unknown)
             raise ValueError(Errors.OM020.format(name=self.name, heads=names, labels=lacking))
@@ -364,7 +364,7 @@ class OpenMedNER(TrainablePipe):
             self._set_head(heads[0], unknown)
         self._train(heads)
         # Answer in the words of the data: "Disease" where it says so, not "DISEASE".
-        for kind, label in (takers | dict(zip(unknown, unknown, strict=True))).items():
+        for kind, label in (label_of_kind | dict(zip(unknown, unknown, strict=True))).items():
             if self.label_of(kind) not in (label, None):
                 self.cfg["labels"][kind] = label
         if not isinstance(self.shim, CheckpointShim):  # its weights are made now
@@ -416,11 +416,11 @@ class OpenMedNER(TrainablePipe):
 
     def _train(self, heads: list[str]) -> None:
         """Let heads learn. They come to those in use, or replace them if they are others."""
+        if self.threshold == "recommended":
+            raise ValueError(Errors.OM016.format(name=self.name, dataset=", ".join(heads)))
         own = {*heads} & {*self.datasets}
         self.cfg["heads"] = [*self.datasets] if own else heads
         self.cfg["chosen"] = [*self.datasets]
-        if self.threshold == "recommended":
-            raise ValueError(Errors.OM016.format(name=self.name, dataset=", ".join(heads)))
         self.cfg["trained"] = self.shim.trained = heads
         strategy = self.aggregation_strategy
         checkpoint = self.shim.own()
@@ -710,7 +710,7 @@ def make_openmed_ner(
         own = {head.dataset for head in shim.heads}
         # A folder's heads are not known if it is a bare encoder's, or gone: in a saved pipeline.
         is_open = not own and catalogue.lookup(shim.name) is None
-        if names and (own.issuperset(names) or (is_open and _are_new(shim.name, names))):
+        if names and (own.issuperset(names) or (is_open and _are_new_heads(shim.name, names))):
             datasets = tuple(names)  # heads that the catalogue need not know
         else:
             datasets = catalogue.expand(domain=domain, dataset=dataset)
@@ -735,7 +735,7 @@ def make_openmed_ner(
     )
 
 
-def _are_new(checkpoint: str, names: Sequence[str]) -> bool:
+def _are_new_heads(checkpoint: str, names: Sequence[str]) -> bool:
     """Whether names of heads are not the catalogue's. Of a folder any may be; elsewhere what is
     like a dataset's is taken for a slip of the pen."""
     known = catalogue.datasets()

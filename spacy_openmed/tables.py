@@ -166,12 +166,12 @@ def _find_below(filesystem: Any, root: str) -> Iterator[Any]:
 
 def _read_settings(format: str, encoding: str | None, delimiter: str | None) -> tuple[str, str]:
     """Encoding and delimiter of a format, from those that were named."""
-    for option, value, takers in (
+    for option, value, supported in (
         ("encoding", encoding, ENCODED),
         ("delimiter", delimiter, tuple(DELIMITERS)),
     ):
-        if value is not None and format not in takers:
-            formats = ", ".join(takers)
+        if value is not None and format not in supported:
+            formats = ", ".join(supported)
             raise ValueError(Errors.OM620.format(option=option, formats=formats, format=format))
     delimiter = DELIMITER_NAMES.get(delimiter or "", delimiter)
     if delimiter is None:

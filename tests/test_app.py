@@ -130,7 +130,7 @@ def test_what_fails_is_told_without_the_text(
     impossible_checkpoint: Path, capfd: pytest.CaptureFixture[str]
 ):
     model = to_model({"model": {"name": str(impossible_checkpoint)}})
-    with pytest.raises(app.gr.Error) as raised, app.told():
+    with pytest.raises(app.gr.Error) as raised, app.showing_errors():
         app.find("impossible Rosa", model, 0.5)
     assert "[OM" in raised.value.message
     assert "Rosa" not in raised.value.message

@@ -450,5 +450,5 @@ def test_command_says_what_is_wrong(tmp_path: Path):
     assert "[OM304]" in fail(NOTE, "-a", "erase")
     assert "[OM313] --label takes LABEL=ACTION, not 'DATE'." in fail(NOTE, "-L", "DATE")
     assert "[OM314]" in fail(NOTE, "--decrypt")
-    assert "[OM315] actions has 'NAMES'" in fail(NOTE, "-L", "NAMES=redact")
+    assert "[OM315] actions names 'NAMES'" in fail(NOTE, "-L", "NAMES=redact")
     assert "[OM680] There is no file" in fail(NOTE, "-k", tmp_path / "none")
