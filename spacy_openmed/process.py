@@ -383,9 +383,9 @@ class Output:
             return None
         try:
             counts = self._read_json(self._names(number)[1])
-        except ValueError:
+            return Summary(counts["rows"], Counter(counts["entities"]), Counter(counts["errors"]))
+        except (KeyError, ValueError):
             return None
-        return Summary(counts["rows"], Counter(counts["entities"]), Counter(counts["errors"]))
 
     def write(self, number: int, parts: Sequence[Any], counts: Summary) -> None:
         """Write a shard.
@@ -412,8 +412,12 @@ class Output:
         return str(PurePosixPath(self.root) / name)
 
     def _read_json(self, name: str) -> dict[str, Any]:
+        """RAISES (ValueError): If the file does not hold a JSON object."""
         with self.filesystem.open_input_stream(self._path(name)) as stream:
-            return json.loads(stream.read())
+            value = json.loads(stream.read())
+        if not isinstance(value, dict):
+            raise ValueError
+        return value
 
     def _write(self, name: str, content: Any) -> None:
         """Write a file beside its place, and then move it there."""

@@ -441,8 +441,18 @@ def test_manifest_that_is_damaged(pipeline: Path, tmp_path: Path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / MANIFEST).write_bytes(b"")
     run(pipeline, path, tmp_path / "out")
-    (tmp_path / "out" / MANIFEST).write_text('{"pipel', "utf8")
-    assert "OM621" in run(pipeline, path, tmp_path / "out", code=1)
+    for damaged in ('{"pipel', "[]"):
+        (tmp_path / "out" / MANIFEST).write_text(damaged, "utf8")
+        assert "OM621" in run(pipeline, path, tmp_path / "out", code=1)
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", "{}", "\x00\x00"])
+def test_counts_that_are_damaged(pipeline: Path, tmp_path: Path, damaged: str):
+    path = write(tmp_path, "parquet", TEXTS)
+    run(pipeline, path, tmp_path / "out")
+    (tmp_path / "out" / "_part-00000.json").write_text(damaged, "utf8")
+    assert "4 rows, 3 entities" in run(pipeline, path, tmp_path / "out")
+    assert names(read(tmp_path / "out")) == FOUND
     run(pipeline, path, tmp_path / "out", "--force")
 
 
