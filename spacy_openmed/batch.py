@@ -218,8 +218,8 @@ def make_stamp(model: str) -> str:
     """Tell in which state a pipeline's files are.
 
     model (str): See `Annotator`.
-    RETURNS (str): What changes when files change in the pipeline's folder, or in that of the
-        checkpoint that the settings name; empty for what is in no folder.
+    RETURNS (str): A hash that changes with any file in the folder of the pipeline, or of the
+        checkpoint that the settings name; empty if there is no such folder.
     """
     name: Any = model
     if model.startswith("{"):

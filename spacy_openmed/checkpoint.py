@@ -423,7 +423,7 @@ def read_labels(config: dict[str, Any], name: str) -> list[str]:
 
 
 def _check_rows(facts: dict[str, Any], n_rows: int, name: str) -> None:
-    """RAISES (ValueError): If the heads are not those of a classifier with so many rows."""
+    """RAISES (ValueError): If the heads do not match the number of rows of the classifier."""
     n_labels = max((head["start"] + len(head["labels"]) for head in facts["heads"]), default=0)
     if n_labels != n_rows:
         raise ValueError(Errors.OM673.format(name=name, n_labels=n_labels, n_rows=n_rows))
@@ -555,7 +555,7 @@ def find_folder(source: Source) -> Path:
 
     source (Source): Where it is from.
     RETURNS (Path): The folder.
-    RAISES (OSError): If it is not to be had, or incomplete.
+    RAISES (OSError): If it can't be found, or is incomplete.
     """
     if source.is_folder:
         check_complete(Path(source.name))

@@ -212,14 +212,14 @@ class Errors:
     OM514 = "[OM514] Standard input can't be read as {format}. Use one of: {formats}."
     OM515 = (
         "[OM515] '{path}' holds the output of a run with another {what}. Give another folder, or "
-        "--force to begin anew."
+        "--force to start over."
     )
     OM516 = "[OM516] '{path}' holds other files than the output of such a run. Give another folder."
     OM517 = "[OM517] --strict stops at the first row with an error: {error}"
     OM519 = "[OM519] '{format}' is not an {what} format.{nearest} There are: {formats}."
     OM520 = (
         "[OM520] '{path}' holds the output of another run, and standard input can't be read "
-        "again. Give another folder, or --force to begin anew."
+        "again. Give another folder, or --force to start over."
     )
     OM530 = (
         "[OM530] The file can't be read as {format} to its end: it is empty, incomplete, or in "
@@ -248,7 +248,7 @@ class Errors:
     OM620 = "[OM620] --{option} is for the formats {formats}, not for {format}."
     OM621 = (
         "[OM621] '{path}' holds shards, but its {file} can't be read. Give another folder, or "
-        "--force to begin anew."
+        "--force to start over."
     )
     OM622 = (
         "[OM622] There is no column {absent} in the header (columns: {n}).{hint} Name columns with "

@@ -18,7 +18,7 @@ from .errors import Errors, HubReasons
 
 # Stands in a folder while a checkpoint is being downloaded into it, and says which.
 MARKER = ".openmed-download.json"
-RESTARTS = 5  # a server may end a file early so many times and send it from its start again
+RESTARTS = 5  # times that a server may break off a file and send it from its start again
 
 
 class HubError(OSError):

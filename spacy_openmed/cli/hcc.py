@@ -167,6 +167,8 @@ def _report(notes: list[Note], nlp: "Language", historical: bool) -> Iterator[di
             for model in MODELS if demographics else ():  # before the work, not after it
                 calculate([], model, demographics)
             docs = list(nlp.pipe(row[TEXT] for row in rows))
+            if len(docs) != len(rows):  # an error handler of the pipeline kept quiet
+                raise ValueError(Errors.OM504)
             yield patient_report(
                 docs, patient=patient, demographics=demographics, historical=historical
             )
