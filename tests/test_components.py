@@ -136,11 +136,8 @@ def test_deid_shows_nothing_of_a_text_that_failed(saved: Path):
 
 
 def test_serve(nlp: Language):
-    pytest.importorskip("fastapi")
-    from fastapi.testclient import TestClient
+    from test_serve import serving
 
-    from spacy_openmed.serve import create_app
-
-    with TestClient(create_app(nlp)) as client:
+    with serving(nlp) as client:
         rows = client.post("/entities", json={"texts": TEXTS}).json()["results"]
     assert summarize(rows) == EXPECTED
