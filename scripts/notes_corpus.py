@@ -503,23 +503,28 @@ def read_standoff(split: str | None = None) -> list[tuple[str, Text]]:
     which OPENMED_CORPORA has.
 
     split (str | None): Only "train" or "dev".
-    RETURNS (list[tuple[str, Text]]): Id and text of each section.
+    RETURNS (list[tuple[str, Text]]): Id and text of each section whose text is there.
     RAISES (OSError): If the texts are not there.
     RAISES (ValueError): If a text is not the one that was annotated.
     """
-    path = Path(os.environ.get("OPENMED_CORPORA", "")) / "notes_plain" / "notes_plain.jsonl"
-    rows = map(json.loads, path.read_text(encoding="utf8").splitlines())
-    texts = {row["id"]: row["text"] for row in rows}
+    texts = _read_plain()
     found = []
     for file in sorted(STANDOFF.glob("*.jsonl")):
         for row in map(json.loads, file.read_text(encoding="utf8").splitlines()):
-            if split not in (None, row["split"]):
+            text = texts.get(row["id"])
+            if text is None or split not in (None, row["split"]):
                 continue
-            text = texts[row["id"]]
             if fingerprint(text) != row["sha256"]:
                 raise ValueError(f"{file}: the text of {row['id']} is another one")
             found.append((row["id"], Text(text, [Span(*span) for span in row["entities"]])))
     return found
+
+
+def _read_plain() -> dict[str, str]:
+    """The texts that stand-off annotation belongs to, by their ids: see `notes_plain.py`."""
+    path = Path(os.environ.get("OPENMED_CORPORA", "")) / "notes_plain" / "notes_plain.jsonl"
+    rows = map(json.loads, path.read_text(encoding="utf8").splitlines())
+    return {row["id"]: row["text"] for row in rows}
 
 
 def make_standoff(markup: str, text: str) -> list[Span]:
@@ -594,9 +599,7 @@ def standoff(
     output: Path = typer.Argument(..., help="File of JSON lines to write"),
 ) -> None:
     """Make stand-off annotation of marked-up copies of real texts (OPENMED_CORPORA)."""
-    source = Path(os.environ.get("OPENMED_CORPORA", "")) / "notes_plain" / "notes_plain.jsonl"
-    rows = map(json.loads, source.read_text(encoding="utf8").splitlines())
-    texts = {row["id"]: row["text"] for row in rows}
+    texts = _read_plain()
     parts = re.split(r"^=== (\S+)\n", marked.read_text(encoding="utf8"), flags=re.M)[1:]
     n_faults = 0
     lines = []

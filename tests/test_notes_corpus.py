@@ -9,6 +9,7 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+import notes_plain
 from notes_formats import WRITERS
 
 import notes_corpus as corpus
@@ -156,3 +157,28 @@ def test_agreement_counts_spans_that_are_the_same(make_note):
     }
     with pytest.raises(ValueError, match="differs"):
         corpus.score_agreement([note], {note.id: "gout and knee pain"})
+
+
+def test_texts_of_standoff_annotation_come_from_the_assets(tmp_path, monkeypatch):
+    table = 'ID,section_header,section_text,dialogue\n7,CC,"Gout,  again.",x\n8,CC,Cough.,x\n'
+    (tmp_path / "MTS-Dialog-TrainingSet.csv").write_text(table, encoding="utf8")
+    notes_plain.main(tmp_path)
+    text = "Gout,  again."
+    row = {
+        "id": "mts-train-7",
+        "split": "dev",
+        "sha256": corpus.fingerprint(text),
+        "entities": [[0, 4, "PROBLEM", "PRESENT", None, False]],
+    }
+    other = {**row, "id": "mts-train-99"}  # a text that is not at hand
+    standoff = tmp_path / "standoff"
+    standoff.mkdir()
+    lines = f"{json.dumps(row)}\n{json.dumps(other)}\n"
+    (standoff / "dev.jsonl").write_text(lines, encoding="utf8")
+    monkeypatch.setattr(corpus, "STANDOFF", standoff)
+    monkeypatch.setenv("OPENMED_CORPORA", str(tmp_path))
+    [(id, found)] = corpus.read_standoff("dev")
+    assert (id, found.text, found.entities[0].label) == ("mts-train-7", text, "PROBLEM")
+    (standoff / "dev.jsonl").write_text(lines.replace(row["sha256"], "0"), encoding="utf8")
+    with pytest.raises(ValueError, match="another one"):
+        corpus.read_standoff("dev")

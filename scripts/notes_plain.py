@@ -1,0 +1,58 @@
+"""Make the texts that `notes_corpus/standoff` annotates, from the assets that hold them.
+
+    python -m spacy project assets --extra
+    python scripts/notes_plain.py assets/notes_plain
+
+The texts are sections of MTS-Dialog and ACI-Bench (CC BY 4.0). They are not part of this repository:
+the annotation names each by its id and its checksum. It also knows 18 texts that no asset holds, of
+PriMock57 (CC BY 4.0), Apache cTAKES (Apache 2.0) and a test part of ACI-Bench; these are left out.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from wasabi import msg
+
+# Prefix of the ids, the file in the assets, the column of the id, and that of the text.
+TABLES = (
+    ("mts-train", "MTS-Dialog-TrainingSet.csv", "ID", "section_text"),
+    ("mts-valid", "MTS-Dialog-ValidationSet.csv", "ID", "section_text"),
+    ("mts-test1", "MTS-Dialog-TestSet-1-MEDIQA-Chat-2023.csv", "ID", "section_text"),
+    ("aci-train", "aci-bench-train.csv", "encounter_id", "note"),
+)
+OUTPUT = "notes_plain.jsonl"
+
+
+def main(
+    folder: Path = typer.Argument(..., help="Folder of the assets", exists=True, file_okay=False),
+) -> None:
+    """Write notes_plain/notes_plain.jsonl beside the assets, which OPENMED_CORPORA can name."""
+    output = folder / "notes_plain"
+    output.mkdir(exist_ok=True)
+    rows = [{"id": id, "text": text} for id, text in read_assets(folder)]
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (output / OUTPUT).write_text(content, encoding="utf8")
+    msg.good(f"Wrote {len(rows)} texts to {output / OUTPUT}")
+
+
+def read_assets(folder: Path) -> Iterator[tuple[str, str]]:
+    """Read the texts.
+
+    folder (Path): Folder of the assets. Files that are not there are left out.
+    YIELDS (tuple[str, str]): Id and text.
+    """
+    for prefix, name, id_column, text_column in TABLES:
+        path = folder / name
+        if not path.is_file():
+            msg.warn(f"{path} is not there")
+            continue
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                yield f"{prefix}-{row[id_column]}", row[text_column].strip()
+
+
+if __name__ == "__main__":
+    typer.run(main)
