@@ -3,9 +3,10 @@
     python -m spacy project assets --extra
     python scripts/notes_plain.py assets/notes_plain
 
-The texts are sections of MTS-Dialog and ACI-Bench (CC BY 4.0). They are not part of this repository:
-the annotation names each by its id and its checksum. It also knows 18 texts that no asset holds, of
-PriMock57 (CC BY 4.0), Apache cTAKES (Apache 2.0) and a test part of ACI-Bench; these are left out.
+The texts are sections of MTS-Dialog and ACI-Bench (CC BY 4.0). They are not part of this
+repository: the annotation names each by its id and its checksum. It also knows 18 texts that no
+asset holds, of PriMock57 (CC BY 4.0), Apache cTAKES (Apache 2.0) and a test part of ACI-Bench;
+these are left out.
 """
 
 import csv
