@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,6 +102,8 @@ def found(doc: Doc) -> list[tuple[str, str]]:
 
 def pytest_configure(config: pytest.Config) -> None:
     block_network()
+    # A shell starts background jobs with SIGINT ignored, and their children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile("tests", deadline=None, max_examples=50)
     hypothesis.settings.load_profile("tests")
     # transformers 4.53's DeBERTa and ModernBERT, when they are imported.
