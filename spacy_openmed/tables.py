@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import PurePosixPath
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .batch import ERROR, read_text
 from .catalogue import nearest
@@ -26,6 +26,9 @@ try:
     from pyarrow import fs
 except ImportError as error:
     raise missing_extra("batch", error) from error
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
 
 # By the ending of the files. What pyarrow reads, and what is read here.
 COLUMNAR = {"parquet": ("parquet",), "arrow": ("arrow", "feather", "ipc")}
@@ -423,7 +426,7 @@ def _to_tables(
         raise NoColumnError(absent, known)
     columns = [*columns, *(name for name in optional if name not in columns)]
     id_name = id_column
-    if id_column is None and any(row.id is not None for row in sample):
+    if id_column is None and any(not _is_missing(row.id) for row in sample):
         id_name = "id"
     rows = chain(sample, rows)
     del sample, good
@@ -464,13 +467,19 @@ def _read_row(
             error = _keep(read, name, row.values.get(name), error)
     if id_name is not None:
         value = row.id if id_column is None else row.values.get(id_column)
-        error = Errors.OM538.format(name=id_name) if value is None else error
+        if _is_missing(value):
+            value, error = None, Errors.OM538.format(name=id_name)
         error = _keep(read, id_name, value, error)
-    elif row.id is not None:
+    elif not _is_missing(row.id):
         error = Errors.OM623
     if error is not None:
         read[text_column], read[ERROR] = None, error
     return read
+
+
+def _is_missing(id: Any) -> bool:
+    """Whether a row has no id. CSV has an empty field there."""
+    return id is None or (isinstance(id, str) and not id.strip())
 
 
 def _keep(read: dict[str, str | None], name: str, value: Any, error: str | None) -> str | None:
@@ -720,14 +729,10 @@ def _name_in(path: str, root: str) -> str:
 def _read_spacy(
     source: Source, text_column: str, id_column: str | None, columns: Sequence[str]
 ) -> Iterator[Row]:
-    from spacy.tokens import DocBin
-    from spacy.vocab import Vocab
-
     def read(file: Any) -> Iterator[Row]:
         name = source.name(file)
         try:
-            docs = DocBin().from_bytes(_read_bytes(source, file)).get_docs(Vocab())
-            for number, doc in enumerate(docs, 1):
+            for number, doc in enumerate(_read_bin(source, file), 1):
                 values = {**doc.user_data, text_column: doc.text}
                 place = _describe_place(name, number)
                 yield Row(doc.text, doc.user_data.get("id"), values, place=place)
@@ -735,6 +740,34 @@ def _read_spacy(
             raise _FileProblem(Errors.OM530.format(format="spacy")) from None
 
     return _read_files(source, read)
+
+
+def _read_bin(source: Source, file: Any) -> Iterator["Doc"]:
+    from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
+
+    docs = DocBin(store_user_data=True).from_bytes(_read_bytes(source, file))
+    yield from docs.get_docs(Vocab())
+
+
+def read_docs(source: Source, file: Any) -> Iterator["Doc"]:
+    """Read the documents of a .spacy file.
+
+    source (Source): The files.
+    file (fs.FileInfo): The file.
+    YIELDS (Doc): Each document.
+    RAISES (ValueError): If the file can't be read.
+    """
+    docs = _read_bin(source, file)
+    while True:
+        try:
+            doc = next(docs, None)
+        except Exception:  # whatever zlib, msgpack or spaCy find
+            name = source.name(file)
+            raise ValueError(f"{Errors.OM530.format(format='spacy')} ({name})") from None
+        if doc is None:
+            return
+        yield doc
 
 
 _READERS: dict[str, Callable[..., Iterator[Row]]] = {

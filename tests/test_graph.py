@@ -515,6 +515,14 @@ def test_an_empty_graph_says_why(tmp_path: Path, args: list, why: str):
     assert why in run(path, tmp_path / "graph", *args)
 
 
+@pytest.mark.parametrize("content", [b"", b"Lithium.", b"PK\x03\x04"])
+def test_a_file_that_is_no_docbin(tmp_path: Path, content: bytes):
+    (tmp_path / "docs.spacy").write_bytes(content)
+    output = run(tmp_path / "docs.spacy", tmp_path / "graph", code=1)
+    assert "[OM530] The file can't be read as spacy to its end" in output
+    assert "(docs.spacy)" in output
+
+
 def test_documents_without_entities_say_so(tmp_path: Path):
     doc = spacy.blank("en")("Lithium.")
     doc.spans["mine"] = [Span(doc, 0, 1, "CHEMICAL")]

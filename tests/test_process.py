@@ -294,6 +294,26 @@ def test_rows_without_an_id_among_others(pipeline: Path, tmp_path: Path):
     assert errors(tmp_path / "out")[0] == "OM538 (notes.jsonl, row 1, line 1)"
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.csv", 'id,text\n"",asthma\n7,asthma\n'),
+        ("notes.jsonl", '{"id": "", "text": "asthma"}\n{"id": "7", "text": "asthma"}\n'),
+    ],
+)
+def test_an_empty_id_is_none(pipeline: Path, tmp_path: Path, name: str, content: str):
+    (tmp_path / name).write_text(content, "utf8")
+    run(pipeline, tmp_path / name, tmp_path / "out", code=3)
+    assert [row["id"] for row in read(tmp_path / "out")] == [None, "7"]
+    assert str(errors(tmp_path / "out")[0]).startswith(f"OM538 ({name}, row 1,")
+
+
+def test_a_column_of_empty_ids_is_as_good_as_none(pipeline: Path, tmp_path: Path):
+    (tmp_path / "notes.csv").write_text("id,text\n,asthma\n,asthma\n", "utf8")
+    run(pipeline, tmp_path / "notes.csv", tmp_path / "out")
+    assert [row["id"] for row in read(tmp_path / "out")] == [0, 1]
+
+
 def test_ids_that_come_too_late_are_not_dropped(tmp_path: Path):
     from spacy_openmed.tables import SAMPLE, find_source, read_tables
 
