@@ -122,6 +122,6 @@ def _make_doc(nlp: Language, text: str | bytes, found: dict[str, Any]) -> Doc:
         spans.append(span)
     doc.spans[SPANS_KEY] = spans
     for name, column in COLUMNS.items():
-        if found.get(name):
+        if found.get(name) is not None:
             column.write(doc, found[name])
     return doc

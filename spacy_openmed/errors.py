@@ -202,7 +202,7 @@ class Errors:
         "a package, or the settings of openmed_ner as a dict. To use a loaded pipeline, save it "
         "with nlp.to_disk first."
     )
-    OM510 = "[OM510] There is no file or folder '{path}'."
+    OM510 = "[OM510] There is no file or folder '{path}'.{nearest}"
     OM511 = "[OM511] '{path}' has no files of texts. Formats that can be read: {formats}."
     OM512 = (
         "[OM512] '{path}' has files of several or unknown formats (endings: {endings}). Name one "
@@ -264,6 +264,15 @@ class Errors:
     OM627 = "[OM627] The column '{name}' is there more than once."
     OM628 = "[OM628] Interrupted. Finished shards are kept: give the same command again to go on."
     OM518 = "[OM518] Name a pipeline, or a --domain, --dataset or --size, not both."
+
+    OM701 = (
+        "[OM701] Two arguments and no --domain, --dataset or --size were given. Write `process "
+        "MODEL IN OUT`, or `process IN OUT --domain NAME`."
+    )
+    OM702 = (
+        "[OM702] The line is not a JSON object, as every line of standard input has to be without "
+        "--format. Name another format with --format csv, tsv or txt."
+    )
 
     # The page
     OM550 = "[OM550] The file is not encoded in UTF-8. Save it so, or paste its text."
@@ -378,8 +387,12 @@ class Errors:
     )
     OM204 = "[OM204] '{path}' can't be read as text: it is not encoded in UTF-8."
     OM205 = (
-        "[OM205] There is no text file '{path}', or it is a folder.{nearest} Give the path of a "
-        "text file, the text itself, or '-' for standard input."
+        "[OM205] There is no text file '{path}'.{nearest} Give the path of a text file, the text "
+        "itself, or '-' for standard input."
+    )
+    OM700 = (
+        "[OM700] '{path}' is a folder, and this command takes one text. "
+        "`python -m spacy openmed process` reads folders."
     )
     OM206 = (
         "[OM206] The folder '{folder}' holds a checkpoint already. Choose another folder, or "
@@ -484,7 +497,7 @@ class Errors:
         "Keep them: `python -m spacy openmed process … --columns {column}`."
     )
     OM346 = "[OM346] An entity lies outside its text: the text is not the one that was annotated."
-    OM347 = "[OM347] {n} rows have no entities, as they could not be annotated: left out."
+    OM347 = "[OM347] Left out, as they could not be annotated: {rows}."
     OM348 = "[OM348] max_evidence has to be 1 or more, not {max_evidence}."
     OM351 = (
         "[OM351] '{path}' is not annotated: it holds texts without entities. Run a pipeline on it "
@@ -492,6 +505,11 @@ class Errors:
         "`python -m spacy openmed graph DOCS OUT`."
     )
     OM352 = "[OM352] The graph has no {what}: {why}."
+    OM703 = (
+        "[OM703] The documents have no relations, and no context of their entities: the graph has "
+        "only what is mentioned together, and negated mentions count. To have more, add "
+        "openmed_context and openmed_relation to the pipeline, and run `process` again."
+    )
     OM356 = "[OM356] No entity has the label '{label}'.{nearest} The labels there are: {known}."
     OM357 = (
         "[OM357] '{path}', row {row}: the entities are not those that `python -m spacy openmed "
