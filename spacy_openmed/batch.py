@@ -159,6 +159,9 @@ class Annotator:
             findings.check(self.attributes)
         if absent := [name for name in self.wanted if name not in given.names]:
             raise NoColumnError(absent, given.names)
+        for name in (*self.wanted, ERROR):
+            if given.names.count(name) > 1:
+                raise ValueError(Errors.OM627.format(name=name))
         if ERROR in given.names and not _holds_strings(kind := given.field(ERROR).type):
             raise ValueError(Errors.OM603.format(column=ERROR, type=kind))
         first = (

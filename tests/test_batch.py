@@ -271,6 +271,17 @@ def test_column_that_is_not_there(saved: str):
 # Data in other formats
 
 
+@pytest.mark.parametrize("name", ["text", "ward"])
+def test_a_column_that_is_there_twice(saved: str, name: str):
+    pandas = pytest.importorskip("pandas")
+    names = ["text", "ward", name]
+    frame = pandas.DataFrame([["secret"] * 3], columns=names)
+    for data in (frame, pa.table([["secret"]] * 3, names=names)):
+        with pytest.raises(ValueError, match=rf"OM627\] The column '{name}'") as error:
+            annotate(data, saved, columns=["ward"])
+        assert "secret" not in str(error.value)
+
+
 def test_pandas(saved: str):
     pandas = pytest.importorskip("pandas")
     texts = ["No asthma.", None, float("nan"), 3, "half \ud83d of a pair", b"Aspirin."]

@@ -366,7 +366,7 @@ def test_ner_with_a_bad_option_is_an_error(options: str, message: str):
 
 def test_ner_without_the_file_is_an_error(tmp_path: Path):
     assert "[OM205] There is no text file" in fail("ner", tmp_path / "missing.txt")
-    assert "[OM205]" in fail("ner", tmp_path)
+    assert "[OM700]" in fail("ner", tmp_path)
 
 
 def test_ner_of_what_is_no_text_is_an_error(tmp_path: Path):
@@ -424,7 +424,7 @@ def test_spacy_runs_the_command_on_a_file(tmp_path: Path):
         ("hcc notes.jsonl --size compct", "Did you mean 'compact'?"),
         (
             "ner note.jsonl",
-            "[OM205] There is no text file 'note.jsonl', or it is a folder. Did you",
+            "[OM205] There is no text file 'note.jsonl'. Did you",
         ),
     ],
 )

@@ -359,6 +359,12 @@ def test_columns_that_are_there_twice(pipeline: Path, tmp_path: Path):
     csv_file = tmp_path / "notes.csv"
     csv_file.write_text("text,id,text\nsecret,1,secret\n", encoding="utf8")
     assert "[OM627]" in run(pipeline, csv_file, tmp_path / "out", code=1)
+    table = pa.table([["1"], ["secret"], ["secret"]], names=["id", "text", "text"])
+    parquet.write_table(table, tmp_path / "notes.parquet")
+    feather.write_feather(table, tmp_path / "notes.arrow")
+    for name in ("notes.parquet", "notes.arrow"):
+        output = run(pipeline, tmp_path / name, tmp_path / "out", code=1)
+        assert f"[OM627] The column 'text' is there more than once. ({name})" in output
 
 
 def test_values_that_can_not_be_kept(pipeline: Path, tmp_path: Path):
@@ -682,6 +688,15 @@ def test_weights_that_are_others(pipeline: Path, tmp_path: Path):
     assert manifest["pipeline"] != other["pipeline"]
 
 
+@pytest.mark.parametrize(("line", "code"), [("", "OM702"), ('{"text": "asthma"}', "OM513")])
+def test_standard_input_that_is_not_json(pipeline: Path, tmp_path: Path, line: str, code: str):
+    content = f"id,text\n1,secret\n{line}".encode()
+    output = run(pipeline, "-", tmp_path / "out", code=3, input=content)
+    assert f"[{code}] The line is not a JSON object" in output
+    assert ("--format csv" in output) == (code == "OM702")
+    assert "secret" not in output
+
+
 def test_standard_input_can_not_be_taken_up_again(pipeline: Path, tmp_path: Path):
     run(pipeline, "-", tmp_path, input=b'{"text": "asthma"}\n')
     assert "OM520" in run(pipeline, "-", tmp_path, input=b'{"text": "aspirin"}\n', code=1)
@@ -707,9 +722,10 @@ def test_strict_stops_at_the_first_error(pipeline: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        (["IN", "OUT"], "OM518"),
+        (["IN", "OUT"], "OM701"),
         (["PIPELINE", "IN", "OUT", "-d", "disease"], "OM518"),
         (["PIPELINE", "missing.parquet", "OUT"], "OM510"),
+        (["PIPELINE", "NEAR", "OUT"], "Did you mean 'notes.parquet'?"),
         (["PIPELINE", "EMPTY", "OUT"], "OM511"),
         (["PIPELINE", "UNKNOWN", "OUT"], "OM512"),
         (["PIPELINE", "-", "OUT", "--format", "parquet"], "OM514"),
@@ -735,6 +751,7 @@ def test_errors(pipeline: Path, tmp_path: Path, args: list[str], code: str):
         "PIPELINE": pipeline,
         "IN": write(tmp_path, "parquet", TEXTS),
         "OUT": tmp_path / "out",
+        "NEAR": tmp_path / "notez.parquet",
         "EMPTY": tmp_path / "empty",
         "UNKNOWN": tmp_path / "unknown.docx",
     }

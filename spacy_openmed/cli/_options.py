@@ -120,7 +120,7 @@ def check_input(path: Path, *, what: str = "file") -> Path:
     RAISES (OSError): If it is not there, is something else, or may not be read.
     """
     if not path.exists():
-        raise OSError(Errors.OM680.format(what=what, path=path, nearest=near_path(path)))
+        raise OSError(Errors.OM680.format(what=what, path=path, nearest=catalogue.near_path(path)))
     if what == "file" and path.is_dir():
         raise OSError(Errors.OM681.format(path=path, actual="folder", expected="file"))
     if what == "folder" and not path.is_dir():
@@ -172,23 +172,9 @@ def check_pipeline(name: str) -> str:
     elif path.exists():
         raise OSError(Errors.OM681.format(path=name, actual="file", expected="pipeline's folder"))
     elif not spacy.util.is_package(name):
-        near = near_path(path, spacy.util.get_installed_models())
+        near = catalogue.near_path(path, spacy.util.get_installed_models())
         raise OSError(Errors.OM680.format(what="pipeline", path=name, nearest=near))
     return name
-
-
-def near_path(path: Path, others: Sequence[str] = ()) -> str:
-    """Say which paths one that is not there may have meant.
-
-    path (Path): The path.
-    others (Sequence[str]): Names that would do too.
-    RETURNS (str): A sentence with a leading space, or "" if none is near.
-    """
-    try:
-        names = os.listdir(path.absolute().parent)
-    except OSError:
-        return ""
-    return catalogue.nearest(path.name, [*names, *others])
 
 
 def decode_utf8(content: bytes, name: object) -> str:

@@ -14,7 +14,7 @@ ROWS_WITH_ERRORS = 3  # exit code
 PATHS = (
     "MODEL: a pipeline's path or package, left out where --domain, --dataset or --size is given. "
     "IN: a file or a folder of Parquet, CSV, TSV, Arrow, JSONL, .spacy or .txt files, or '-' for "
-    "standard input (JSONL). OUT: a folder. IN and OUT may be URIs, such as s3://bucket/notes."
+    "standard input (JSONL, or the --format given). OUT: a folder. IN and OUT may be URIs, such as s3://bucket/notes."
 )
 
 
@@ -82,6 +82,8 @@ def process_cli(
             )
         if len(paths) not in (2, 3):
             raise ValueError(Errors.OM518)
+        if len(paths) == 2 and not (domain or dataset or size):
+            raise ValueError(Errors.OM701)
         *model, given, output = paths
         cores = os.cpu_count() or 1
         job = Job(
