@@ -263,8 +263,8 @@ class GraphBuilder:
         elif not graph:
             why = (
                 f"all {count(read.total(), 'mention')} of entities are left out. They are personal "
-                "data, touch an identifier, are negated, hypothetical or of the family, have no letters, "
-                "or have other labels than those asked for"
+                "data, touch an identifier, are negated, hypothetical or of the family, have no "
+                "letters, or have other labels than those asked for"
             )
         elif self._edges:
             why = f"left out are {' and '.join(self._left_out)}"

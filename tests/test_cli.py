@@ -501,6 +501,32 @@ def test_a_pipeline_with_an_unknown_setting_prints_no_config(
     assert len(output) < 400
 
 
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("serve -d disease", "pyarrow", "serve"),
+        ("app", "pyarrow", "app"),
+        ("graph docs graph", "pyarrow", "graph"),
+        ("hcc notes.txt", "negspacy", "hcc"),
+    ],
+)
+def test_commands_name_their_own_extra(
+    run_python: Callable[..., str], tmp_path: Path, command: str, package: str, extra: str
+):
+    (tmp_path / "notes.txt").write_text("Asthma.", encoding="utf8")
+    code = (
+        "import os, sys\n"
+        f"os.chdir({str(tmp_path)!r})\n"
+        f"sys.modules[{package!r}] = None\n"
+        "from typer.testing import CliRunner\n"
+        "from spacy_openmed.cli import openmed_cli\n"
+        f"print(CliRunner().invoke(openmed_cli, {command.split()}).output)"
+    )
+    printed = " ".join(run_python(code).split())
+    assert f"the package '{package}'" in printed
+    assert f'"spacy-openmed[{extra}]"' in printed
+
+
 def run_guarded(error: BaseException) -> Result:
     app = typer.Typer()
 

@@ -13,20 +13,22 @@ import typer
 from wasabi import msg
 
 from .. import catalogue
-from ..errors import Errors
+from ..errors import Errors, missing_extra
 from ..settings import PRECISIONS
 from ..texts import decode
 
 SIZES = ", ".join(catalogue.SIZES)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # hosts that only this machine reaches
+PARTS = {"serve": ("batch",), "graph": ("batch",), "app": ("batch",), "hcc": ("clinical",)}
 INTERRUPTED = 130  # exit code, as of shells
 
 
-def guard(command: Callable[..., None]) -> Callable[..., None]:
+def guard(command: Callable[..., None], *, extra: str | None = None) -> Callable[..., None]:
     """Make a command end with a message where the user made a mistake, and with a traceback only
     where we did.
 
     command (Callable): The command.
+    extra (str | None): Its extra, to name where a package is missing that is in a part of it.
     RETURNS (Callable): The command, with the same parameters.
     """
 
@@ -38,10 +40,21 @@ def guard(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, typer.Abort, BrokenPipeError):  # typer's own
             raise
+        except ImportError as error:
+            fail(_name_extra(error, extra))
         except Exception as error:
             fail(error)
 
     return run
+
+
+def _name_extra(error: ImportError, extra: str | None) -> ImportError:
+    """Name the extra of the command, not the smaller one that is a part of it."""
+    parts = PARTS.get(extra or "", ())
+    named = any(f"spacy-openmed[{part}]" in str(error) for part in parts)
+    if not named or not isinstance(error.__cause__, ImportError):
+        return error
+    return missing_extra(str(extra), error.__cause__)
 
 
 def fail(error: Exception) -> NoReturn:
