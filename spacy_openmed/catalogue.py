@@ -300,6 +300,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     by_lower = {k.lower(): k for k in known}
     meant = OTHER_NAMES.get(name.lower())
     matches = [meant] if meant in by_lower else get_close_matches(name.lower(), by_lower, n=3)
+    if not matches:  # a slip in another name
+        others = [other for other, own in OTHER_NAMES.items() if own in by_lower]
+        near = get_close_matches(name.lower(), others, n=1, cutoff=0.8)
+        matches = [OTHER_NAMES[other] for other in near]
     guesses = " or ".join(repr(by_lower[match]) for match in matches)
     return f" Did you mean {guesses}?" if matches else ""
 

@@ -140,6 +140,14 @@ class Errors:
         "name = {value}."
     )
     OM037 = '[OM037] model.device = {value} is not a string. Did you mean "{meant}"?'
+    OM705 = (
+        '[OM705] "mini" is a size, not the name of a checkpoint. It is the default: leave model '
+        'and model.name out, or set size = "mini".'
+    )
+    OM706 = (
+        "[OM706] There is no folder '{name}'.{nearest} model.name takes a checkpoint's folder, or "
+        "its id on the Hugging Face hub (OWNER/NAME)."
+    )
     OM670 = (
         "[OM670] Out of memory: a forward pass of {n} windows of up to {longest} pieces does not "
         "fit ({error}). Set model.max_batch_tokens or model.window lower."
@@ -201,6 +209,10 @@ class Errors:
         "[OM604] Can't load a pipeline from an object of type {type}. Expected a path, the name of "
         "a package, or the settings of openmed_ner as a dict. To use a loaded pipeline, save it "
         "with nlp.to_disk first."
+    )
+    OM707 = (
+        "[OM707] There is no pipeline '{model}'. Did you mean {{'{setting}': '{model}'}}, the "
+        "settings of openmed_ner?"
     )
     OM510 = "[OM510] There is no file or folder '{path}'.{nearest}"
     OM511 = "[OM511] '{path}' has no files of texts. Formats that can be read: {formats}."
@@ -301,6 +313,11 @@ class Errors:
     )
     OM652 = "[OM652] The pipeline fails on a sample text, and can't be served: {error}"
     OM653 = "[OM653] The object has keys that are not in the schema in /openapi.json."
+
+    OM704 = (
+        "[OM704] The body was not sent as JSON. Send the header `Content-Type: application/json`, "
+        "and a body that matches the schema in /openapi.json."
+    )
 
     # Corpora
     OM040 = (
@@ -625,7 +642,8 @@ class NoColumnError(ValueError):
 
 def missing_extra(extra: str, error: ImportError) -> ImportError:
     """RETURNS (ImportError): The error for what needs an extra that is not installed."""
-    return ImportError(Errors.OM027.format(extra=extra, package=error.name))
+    package = str(error.name).partition(".")[0]
+    return ImportError(Errors.OM027.format(extra=extra, package=package))
 
 
 def describe(error: Exception) -> str:

@@ -450,6 +450,24 @@ def test_pipeline_is_loaded_once(saved: str):
     assert Annotator(saved).load() is Annotator(saved, text_column="note").load()
 
 
+@pytest.mark.parametrize(
+    ("settings", "near"),
+    [({"domian": "disease"}, "domain"), ({"model": {"presicion": "fp32"}}, "precision")],
+)
+def test_a_setting_that_is_misspelt_prints_no_config(settings: dict, near: str):
+    with pytest.raises(ValueError, match=rf"^\[OM683\].* Did you mean '{near}'") as error:
+        annotate(["No asthma."], settings)
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("model", "setting"), [("disease", "domain"), ("bc2gm", "dataset"), ("mini", "size")]
+)
+def test_a_domain_in_place_of_a_pipeline(model: str, setting: str):
+    with pytest.raises(ValueError, match=rf"OM707.*Did you mean {{'{setting}': '{model}'}}"):
+        annotate(["No asthma."], model)
+
+
 def test_strings_do_not_pile_up(saved: str):
     annotator = Annotator(saved)
     annotator(pa.table({"text": ["asthma"]}))

@@ -357,7 +357,7 @@ def test_ner_drops_entities_below_the_threshold(multi_head_checkpoint: Path):
         ("--threshold high", "[OM012] threshold has to be a number"),
         ("--threshold 2", "[OM012]"),
         ("--language klingon", "klingon"),
-        ("--model no/such/folder", "[OM001]"),
+        ("--model no/such/folder", "[OM706]"),
     ],
 )
 def test_ner_with_a_bad_option_is_an_error(options: str, message: str):
@@ -497,7 +497,7 @@ def test_a_pipeline_with_an_unknown_setting_prints_no_config(
     (tmp_path / "note.jsonl").write_text('{"text": "x"}', encoding="utf8")
     output = fail("hcc", tmp_path / "note.jsonl", "-P", tmp_path)
     assert "[OM683] Invalid settings: " in output
-    assert "threshhold" in output
+    assert "threshhold: there is no such setting. Did you mean 'threshold'?" in output
     assert len(output) < 400
 
 

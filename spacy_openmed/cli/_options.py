@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +14,7 @@ from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors, missing_extra
-from ..settings import PRECISIONS
+from ..settings import PRECISIONS, describe_settings
 from ..texts import decode
 
 SIZES = ", ".join(catalogue.SIZES)
@@ -81,8 +81,7 @@ def describe_mistake(error: Exception) -> str | None:
 
     message = str(error)
     if isinstance(error, ConfigValidationError):  # its message is the whole config
-        problems = "; ".join(map(_describe_setting, error.errors or ()))
-        return Errors.OM683.format(problems=problems or error.desc)
+        return describe_settings(error)
     if re.match(r"\[(OM|E|W)\d+\]", message) or isinstance(error, ImportError):
         return message
     if isinstance(error, OSError):
@@ -93,17 +92,6 @@ def describe_mistake(error: Exception) -> str | None:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     is_of_paths = bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("fsspec.")
     return message if is_of_paths and isinstance(error, ValueError) else None
-
-
-def _describe_setting(row: Mapping[str, Any]) -> str:
-    """One of the errors of a config."""
-    place = ".".join(str(part) for part in row.get("loc", ()))
-    problem = str(row.get("msg", "")).removeprefix("at root: ")
-    choice = re.fullmatch(r"'([^']*)' is not (?:typing\.)?Literal\[(.*)\]", problem)
-    if choice is not None:
-        near = catalogue.nearest(choice[1], re.findall(r"'([^']*)'", choice[2]))
-        problem = f"'{choice[1]}' is not one of {choice[2]}.{near}"
-    return f"{place}: {problem.rstrip('.')}"
 
 
 def check_choice(what: str, name: str, known: Iterable[str]) -> str:
