@@ -143,7 +143,7 @@ def test_documents_that_can_not_be_saved(keyword_checkpoint: Path, tmp_path: Pat
     nlp.to_disk(tmp_path / "pipeline")
     path = write(tmp_path, "parquet", TEXTS)
     printed = run(tmp_path / "pipeline", path, tmp_path / "out", "--to", "spacy", code=3)
-    assert "4 rows, 1 entities" in printed
+    assert "4 rows, 1 entity" in printed
     assert "[OM502] The pipeline failed: TypeError." in printed
 
 
@@ -636,18 +636,35 @@ def test_killed_and_resumed(pipeline: Path, tmp_path: Path):
 
 def test_nothing_is_done_twice(pipeline: Path, tmp_path: Path):
     path = write(tmp_path, "parquet", TEXTS)
-    first = run(pipeline, path, tmp_path / "out")
+    out = tmp_path / "out"
+    assert f"Wrote 4 rows, 3 entities to {out}." in run(pipeline, path, out)
     before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("part-*")}
-    assert run(pipeline, path, tmp_path / "out") == first
+    again = run(pipeline, path, out)
+    assert f"Nothing was left to do. {out} holds 4 rows, 3 entities." in again
     assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("part-*")}
 
 
 def test_a_copy_of_the_pipeline_goes_on(pipeline: Path, tmp_path: Path):
     path = write(tmp_path, "parquet", TEXTS)
     copy = shutil.copytree(pipeline, tmp_path / "copy")
-    first = run(copy, path, tmp_path / "out")
+    run(copy, path, tmp_path / "out")
     os.utime(copy / "config.cfg", (1, 1))
-    assert run(copy, path, tmp_path / "out") == first
+    assert "Nothing was left to do." in run(copy, path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("to", ["parquet", "spacy"])
+def test_errors_are_told_with_their_first_place(pipeline: Path, tmp_path: Path, to: str):
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"text": 1}\n{"text": "Asthma."}\n[]\n[]\n', "utf8")
+    args = (pipeline, path, tmp_path / "out", "--to", to, "--shard-size", 2)
+    for _ in range(2):
+        printed = run(*args, code=3)
+        assert "1 row: [OM500]" in printed
+        assert "It is in notes.jsonl, row 1, line 1." in printed
+        assert "2 rows: [OM513]" in printed
+        assert "The first is in notes.jsonl, row 3, line 3." in printed
+    (tmp_path / "out" / f"part-00001.{to}").unlink()
+    assert "An earlier run wrote 2 rows of it." in run(*args, code=3)
 
 
 @pytest.mark.parametrize(
