@@ -122,7 +122,7 @@ def find_labels(nlp: Language, component: Any, places: set[str]) -> set[str] | N
             return None
         if written & places:
             try:
-                own = [*pipe.labels]
+                own = [*getattr(pipe, "labels", ())]
             except Exception:  # none, or whatever another's property raises
                 return None
             if not own:

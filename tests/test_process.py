@@ -405,7 +405,7 @@ def test_parquet_of_other_types_and_without_the_column(pipeline: Path, tmp_path:
 def test_folder_of_texts_with_another_file(pipeline: Path, tmp_path: Path):
     folder = write(tmp_path, "txt", ["asthma"])
     (folder / "README.md").write_text("About the notes", "utf8")
-    assert "1 files left out" in run(pipeline, folder, tmp_path / "out")
+    assert "1 file left out" in run(pipeline, folder, tmp_path / "out")
     assert json.loads(run(pipeline, folder, tmp_path / "out", "--json"))["files_left_out"] == 1
     (folder / "notes.csv").write_text("text\n", "utf8")
     assert "OM512" in run(pipeline, folder, tmp_path / "two", code=1)
