@@ -6,15 +6,14 @@ from json import JSONDecodeError
 from typing import Any
 
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span
-from spacy.vocab import Vocab
+from spacy.tokens import Doc, Span
 
 from .batch import ENTITIES, ERROR, SPANS_KEY
 from .blank import blank_pipeline
 from .errors import Errors, NoColumnError
 from .extensions import register_extensions
 from .findings import COLUMNS, KB_ID, make_span
-from .tables import Source, find_source, read_tables
+from .tables import Source, find_source, read_docs, read_tables
 
 ROWS = 1000  # read at once
 # Other fields are attributes.
@@ -40,7 +39,7 @@ def read_annotated(
         of .spacy files where the pipeline has put them; None for a row that could not be
         annotated. A document is good until the next is read, as its strings are forgotten
         (spaCy's memory zones).
-    RAISES (ValueError): If there is no such column, or nothing is annotated.
+    RAISES (ValueError): If there is no such column, nothing is annotated, or a file can't be read.
     """
     register_extensions()
     source = find_source(path)
@@ -94,9 +93,7 @@ def _parse(value: Any) -> Any:
 def _read_docs(source: Source, id_column: str | None) -> Iterator[tuple[str, Doc | None]]:
     n = n_annotated = 0
     for file in source.files:
-        with source.filesystem.open_input_stream(file.path) as stream:
-            docs = DocBin(store_user_data=True).from_bytes(stream.read())
-        for doc in docs.get_docs(Vocab()):
+        for doc in read_docs(source, file):
             if id_column is not None and id_column not in doc.user_data:
                 names = [name for name in doc.user_data if isinstance(name, str)]
                 raise NoColumnError([id_column], names)
@@ -125,6 +122,6 @@ def _make_doc(nlp: Language, text: str | bytes, found: dict[str, Any]) -> Doc:
         spans.append(span)
     doc.spans[SPANS_KEY] = spans
     for name, column in COLUMNS.items():
-        if found.get(name):
+        if found.get(name) is not None:
             column.write(doc, found[name])
     return doc

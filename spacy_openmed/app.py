@@ -78,9 +78,11 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        running.close()
-        folder.cleanup()
+        try:
+            yield
+        finally:
+            running.close()
+            folder.cleanup()
 
     with _environment(**PRIVATE):
         page = make_page(pipeline, domains, size)

@@ -18,9 +18,11 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from . import catalogue
 from .blank import blank_pipeline, lift_limit
 from .errors import Errors, NoColumnError, describe, missing_extra
 from .findings import COLUMNS, KB_ID, Findings, find_findings, read_config, read_findings
+from .settings import naming_settings
 from .spans import read_spans
 
 try:
@@ -159,6 +161,9 @@ class Annotator:
             findings.check(self.attributes)
         if absent := [name for name in self.wanted if name not in given.names]:
             raise NoColumnError(absent, given.names)
+        for name in (*self.wanted, ERROR):
+            if given.names.count(name) > 1:
+                raise ValueError(Errors.OM627.format(name=name))
         if ERROR in given.names and not _holds_strings(kind := given.field(ERROR).type):
             raise ValueError(Errors.OM603.format(column=ERROR, type=kind))
         first = (
@@ -205,12 +210,20 @@ def to_model(model: str | Path | Mapping[str, Any]) -> str:
 
     model (str | Path | Mapping): Path or package name, or the settings of `openmed_ner`.
     RETURNS (str): The name; paths are absolute, as workers may run elsewhere.
-    RAISES (ValueError): If it is neither.
+    RAISES (ValueError): If it is neither, or the name of a domain, dataset or size.
     """
     if not isinstance(model, (str, Path, Mapping)):
         raise ValueError(Errors.OM604.format(type=type(model).__name__))
     if isinstance(model, Mapping):
         return json.dumps(model, sort_keys=True)
+    if not Path(model).is_dir() and not spacy.util.is_package(str(model)):
+        for setting, known in (
+            ("domain", catalogue.domains()),
+            ("dataset", catalogue.datasets()),
+            ("size", catalogue.SIZES),
+        ):
+            if model in known:
+                raise ValueError(Errors.OM707.format(model=model, setting=setting))
     return str(Path(model).resolve()) if Path(model).is_dir() else str(model)
 
 
@@ -267,9 +280,11 @@ def _load_pipeline(model: str, device: str | None, threads: int, stamp: str) -> 
         if device is not None:
             config["model"] = {**config.get("model", {}), "device": device}
         nlp = blank_pipeline(config.pop("language", "en"))
-        nlp.add_pipe("openmed_ner", config=config)
+        with naming_settings():
+            nlp.add_pipe("openmed_ner", config=config)
     else:
-        nlp = lift_limit(spacy.load(model, config=_on_device(model, device)))
+        with naming_settings():
+            nlp = lift_limit(spacy.load(model, config=_on_device(model, device)))
     for shim in _find_shims(nlp):
         shim.load()  # fail fast rather than once per document
     return nlp

@@ -4,6 +4,7 @@ Imported whenever spaCy lists its factories, so the standard library is all it u
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -299,8 +300,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
     by_lower = {k.lower(): k for k in known}
     meant = OTHER_NAMES.get(name.lower())
     matches = [meant] if meant in by_lower else get_close_matches(name.lower(), by_lower, n=3)
+    if not matches:  # a slip in another name
+        others = [other for other, own in OTHER_NAMES.items() if own in by_lower]
+        near = get_close_matches(name.lower(), others, n=1, cutoff=0.8)
+        matches = [OTHER_NAMES[other] for other in near]
     guesses = " or ".join(repr(by_lower[match]) for match in matches)
     return f" Did you mean {guesses}?" if matches else ""
+
+
+def near_path(path: Path, others: Sequence[str] = ()) -> str:
+    """Say which paths one that is not there may have meant.
+
+    path (Path): The path.
+    others (Sequence[str]): Names that would do too.
+    RETURNS (str): A sentence with a leading space, or "" if none is near.
+    """
+    try:
+        names = os.listdir(path.absolute().parent)
+    except OSError:
+        return ""
+    return nearest(path.name, [*names, *others])
 
 
 def _choose_heads(

@@ -1,6 +1,7 @@
 """Checkpoints: Hugging Face folders with a token-classification head."""
 
 import copy
+import os
 import re
 import threading
 import warnings
@@ -16,6 +17,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import srsly
 
+from . import catalogue
 from .engines import Engine, EngineSettings, first_position, make_engine, quiet_transformers
 from .errors import Errors, Warnings
 from .hub import HubError, check_complete, download_to_cache, find_missing
@@ -560,6 +562,11 @@ def find_folder(source: Source) -> Path:
     if source.is_folder:
         check_complete(Path(source.name))
         return Path(source.name)
+    if source.name == catalogue.MINI:
+        raise OSError(Errors.OM705)
+    if _is_path(source.name):
+        near = catalogue.near_path(Path(source.name))
+        raise OSError(Errors.OM706.format(name=source.name, nearest=near))
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import HFValidationError
 
@@ -586,6 +593,11 @@ def find_folder(source: Source) -> Path:
             why = f"downloading it failed: {error}"
     revision = f" (revision {source.revision})" if source.revision else ""
     raise OSError(Errors.OM001.format(name=source.name, revision=revision, why=why))
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name can only be that of a folder here, not OWNER/NAME."""
+    return name.startswith((".", "~", os.sep)) or "\\" in name or name.count("/") > 1
 
 
 def _load(source: Source, settings: EngineSettings) -> Checkpoint:

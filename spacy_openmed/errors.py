@@ -140,6 +140,14 @@ class Errors:
         "name = {value}."
     )
     OM037 = '[OM037] model.device = {value} is not a string. Did you mean "{meant}"?'
+    OM705 = (
+        '[OM705] "mini" is a size, not the name of a checkpoint. It is the default: leave model '
+        'and model.name out, or set size = "mini".'
+    )
+    OM706 = (
+        "[OM706] There is no folder '{name}'.{nearest} model.name takes a checkpoint's folder, or "
+        "its id on the Hugging Face hub (OWNER/NAME)."
+    )
     OM670 = (
         "[OM670] Out of memory: a forward pass of {n} windows of up to {longest} pieces does not "
         "fit ({error}). Set model.max_batch_tokens or model.window lower."
@@ -202,7 +210,11 @@ class Errors:
         "a package, or the settings of openmed_ner as a dict. To use a loaded pipeline, save it "
         "with nlp.to_disk first."
     )
-    OM510 = "[OM510] There is no file or folder '{path}'."
+    OM707 = (
+        "[OM707] There is no pipeline '{model}'. Did you mean {{'{setting}': '{model}'}}, the "
+        "settings of openmed_ner?"
+    )
+    OM510 = "[OM510] There is no file or folder '{path}'.{nearest}"
     OM511 = "[OM511] '{path}' has no files of texts. Formats that can be read: {formats}."
     OM512 = (
         "[OM512] '{path}' has files of several or unknown formats (endings: {endings}). Name one "
@@ -265,6 +277,15 @@ class Errors:
     OM628 = "[OM628] Interrupted. Finished shards are kept: give the same command again to go on."
     OM518 = "[OM518] Name a pipeline, or a --domain, --dataset or --size, not both."
 
+    OM701 = (
+        "[OM701] Two arguments and no --domain, --dataset or --size were given. Write `process "
+        "MODEL IN OUT`, or `process IN OUT --domain NAME`."
+    )
+    OM702 = (
+        "[OM702] The line is not a JSON object, as every line of standard input has to be without "
+        "--format. Name another format with --format csv, tsv or txt."
+    )
+
     # The page
     OM550 = "[OM550] The file is not encoded in UTF-8. Save it so, or paste its text."
     OM551 = (
@@ -292,6 +313,11 @@ class Errors:
     )
     OM652 = "[OM652] The pipeline fails on a sample text, and can't be served: {error}"
     OM653 = "[OM653] The object has keys that are not in the schema in /openapi.json."
+
+    OM704 = (
+        "[OM704] The body was not sent as JSON. Send the header `Content-Type: application/json`, "
+        "and a body that matches the schema in /openapi.json."
+    )
 
     # Corpora
     OM040 = (
@@ -378,8 +404,12 @@ class Errors:
     )
     OM204 = "[OM204] '{path}' can't be read as text: it is not encoded in UTF-8."
     OM205 = (
-        "[OM205] There is no text file '{path}', or it is a folder.{nearest} Give the path of a "
-        "text file, the text itself, or '-' for standard input."
+        "[OM205] There is no text file '{path}'.{nearest} Give the path of a text file, the text "
+        "itself, or '-' for standard input."
+    )
+    OM700 = (
+        "[OM700] '{path}' is a folder, and this command takes one text. "
+        "`python -m spacy openmed process` reads folders."
     )
     OM206 = (
         "[OM206] The folder '{folder}' holds a checkpoint already. Choose another folder, or "
@@ -484,7 +514,7 @@ class Errors:
         "Keep them: `python -m spacy openmed process … --columns {column}`."
     )
     OM346 = "[OM346] An entity lies outside its text: the text is not the one that was annotated."
-    OM347 = "[OM347] {n} rows have no entities, as they could not be annotated: left out."
+    OM347 = "[OM347] Left out, as they could not be annotated: {rows}."
     OM348 = "[OM348] max_evidence has to be 1 or more, not {max_evidence}."
     OM351 = (
         "[OM351] '{path}' is not annotated: it holds texts without entities. Run a pipeline on it "
@@ -492,6 +522,11 @@ class Errors:
         "`python -m spacy openmed graph DOCS OUT`."
     )
     OM352 = "[OM352] The graph has no {what}: {why}."
+    OM703 = (
+        "[OM703] The documents have no relations, and no context of their entities: the graph has "
+        "only what is mentioned together, and negated mentions count. To have more, add "
+        "openmed_context and openmed_relation to the pipeline, and run `process` again."
+    )
     OM356 = "[OM356] No entity has the label '{label}'.{nearest} The labels there are: {known}."
     OM357 = (
         "[OM357] '{path}', row {row}: the entities are not those that `python -m spacy openmed "
@@ -607,7 +642,8 @@ class NoColumnError(ValueError):
 
 def missing_extra(extra: str, error: ImportError) -> ImportError:
     """RETURNS (ImportError): The error for what needs an extra that is not installed."""
-    return ImportError(Errors.OM027.format(extra=extra, package=error.name))
+    package = str(error.name).partition(".")[0]
+    return ImportError(Errors.OM027.format(extra=extra, package=package))
 
 
 def describe(error: Exception) -> str:

@@ -13,16 +13,19 @@ from spacy.tokens import Doc
 from .catalogue import nearest
 from .concepts import Concept, choose_name, find_concepts, read_mentions
 from .errors import Errors, missing_extra
-from .extensions import register_extensions
+from .extensions import SPAN_ATTRIBUTES, register_extensions
 from .labels import PERSONAL
 from .relations import EXTENSION
 from .sentences import set_sentence_starts
+from .texts import count
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
 
 Scope = Literal["sentence", "document"]
 
+# What `openmed_relation` and `openmed_context` set.
+MORE = {EXTENSION, *SPAN_ATTRIBUTES["openmed_context"]}
 TOGETHER = "TOGETHER"  # the relation of things that are mentioned together
 
 
@@ -89,6 +92,8 @@ class GraphBuilder:
         self.n_documents = 0
         self.n_sentences = 0
         self.labels_read: Counter[str] = Counter()  # of all mentions, also those left out
+        self.has_more = False  # whether any document has relations or clinical context
+        self._left_out: list[str] = []  # edges that `build` left out, by limit
         self._nodes: dict[str, _Node] = defaultdict(_Node)
         self._edges: dict[tuple[str, str, str], _Edge] = defaultdict(_Edge)
 
@@ -119,6 +124,9 @@ class GraphBuilder:
         for head, tail in combinations(sorted(mentions), 2):
             self._add_together(id, head, tail, mentions[head], mentions[tail], bounds)
         register_extensions()  # another process may have found the relations
+        self.has_more = self.has_more or any(
+            isinstance(key, tuple) and not MORE.isdisjoint(key) for key in doc.user_data
+        )
         for relation in doc._.get(EXTENSION) or ():
             if relation["head"] in mentions and relation["tail"] in mentions:
                 self._add_relation(id, relation)
@@ -187,14 +195,20 @@ class GraphBuilder:
                 documents=node.documents,
                 sentences=node.sentences,
             )
+        few: list[int] = []
+        by_chance: list[float] = []
+        weak: list[float] = []
         for relation, head, tail in sorted(self._edges):
             edge = self._edges[relation, head, tail]
             npmi = self._npmi(head, tail, edge) if relation == TOGETHER else None
-            if (
-                edge.documents < min_documents
-                or (npmi is not None and npmi < min_npmi)
-                or (edge.score is not None and edge.score < min_score)
-            ):
+            if edge.documents < min_documents:
+                few.append(edge.documents)
+                continue
+            if npmi is not None and npmi < min_npmi:
+                by_chance.append(npmi)
+                continue
+            if edge.score is not None and edge.score < min_score:
+                weak.append(edge.score)
                 continue
             graph.add_edge(
                 head,
@@ -206,6 +220,22 @@ class GraphBuilder:
                 npmi=npmi,
                 evidence=[place._asdict() for place in edge.evidence],
             )
+        self._left_out = []
+        if few:
+            documents = count(min_documents, "document")
+            self._left_out.append(
+                f"{count(len(few), 'edge')} in fewer than {documents} (try --min-documents "
+                f"{max(few)})"
+            )
+        for option, limit, values in (
+            ("--min-npmi", min_npmi, by_chance),
+            ("--min-score", min_score, weak),
+        ):
+            if values:
+                most = math.floor(max(values) * 100) / 100
+                self._left_out.append(
+                    f"{count(len(values), 'edge')} below {option} {limit:g} (try {option} {most:g})"
+                )
         return graph
 
     def explain(self, graph: "MultiDiGraph") -> list[str]:
@@ -221,6 +251,8 @@ class GraphBuilder:
             )
             for label in unknown
         ]
+        if read and not self.has_more:
+            notes.append(Errors.OM703)
         if graph.number_of_edges():
             return notes
         if not self.n_documents:
@@ -230,12 +262,12 @@ class GraphBuilder:
             why = f"the documents have no entities in {' or '.join(['doc.ents', *groups])}"
         elif not graph:
             why = (
-                f"all {read.total():,} mentions of entities are left out. They are personal data, "
-                "touch an identifier, are negated, hypothetical or of the family, have no letters, "
-                "or have other labels than those asked for"
+                f"all {count(read.total(), 'mention')} of entities are left out. They are personal "
+                "data, touch an identifier, are negated, hypothetical or of the family, have no "
+                "letters, or have other labels than those asked for"
             )
         elif self._edges:
-            why = f"all {len(self._edges):,} edges are weaker than the limits that are set"
+            why = f"left out are {' and '.join(self._left_out)}"
         else:
             why = f"no two things stand in the same {self.scope}"
             why += '. scope = "document" joins all of a document' * (self.scope == "sentence")

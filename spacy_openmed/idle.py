@@ -121,7 +121,10 @@ def find_labels(nlp: Language, component: Any, places: set[str]) -> set[str] | N
         if written is None:
             return None
         if written & places:
-            own = getattr(pipe, "labels", ())
+            try:
+                own = [*getattr(pipe, "labels", ())]
+            except Exception:  # none, or whatever another's property raises
+                return None
             if not own:
                 return None
             labels.update(own)

@@ -685,6 +685,8 @@ def make_openmed_ner(
     RETURNS (OpenMedNER): The component.
     RAISES (ValueError): If a setting is not valid, or names something unknown.
     """
+    if model == catalogue.MINI:
+        raise ValueError(Errors.OM705)
     if isinstance(model, str):
         raise ValueError(Errors.OM036.format(name=name, value=json.dumps(model)))
     check_choice("size", size, catalogue.SIZES)

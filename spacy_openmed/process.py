@@ -47,21 +47,32 @@ class Summary:
     rows (int): Texts.
     entities (Counter[str]): Entities by label.
     errors (Counter[str]): Rows without entities, by what is wrong with them.
+    places (dict[str, str]): Where the first of these rows is.
+    n_kept (int): Texts that an earlier run has done.
     """
 
     rows: int = 0
     entities: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
+    places: dict[str, str] = field(default_factory=dict)
+    n_kept: int = 0
 
     def add(self, other: "Summary") -> None:
         """Add another's counts."""
         self.rows += other.rows
         self.entities.update(other.entities)
         self.errors.update(other.errors)
+        self.places = {**other.places, **self.places}
+        self.n_kept += other.n_kept
 
     def to_dict(self) -> dict[str, Any]:
         """RETURNS (dict[str, Any]): The counts, for JSON."""
-        return {"rows": self.rows, "entities": dict(self.entities), "errors": dict(self.errors)}
+        return {
+            "rows": self.rows,
+            "entities": dict(self.entities),
+            "errors": dict(self.errors),
+            "places": self.places,
+        }
 
 
 @dataclass(frozen=True)
@@ -173,6 +184,7 @@ def run(job: Job, *, force: bool = False, tick: Tick = lambda rows, pieces: None
                     tick(part.counts.rows, part.n_pieces)
                 output.write(number, parts, counts)
             else:
+                counts.n_kept = counts.rows
                 tick(counts.rows, 0)
             summary.add(counts)
     output.finish(summary)
@@ -236,6 +248,9 @@ def annotate_part(annotator: Annotator, format: str, table: pa.Table) -> Part:
         content = content.set_column(at, ERROR, pa.array(placed, pa.string()))
         labels = content[ENTITIES].combine_chunks().flatten().field("label").to_pylist()
         counts = Summary(len(content), Counter(labels), Counter(filter(None, errors)))
+        for error, place in zip(errors, places, strict=True):
+            if error is not None:
+                counts.places.setdefault(error, place)
     n_pieces = count_pieces(nlp) - before
     return Part(content, counts, n_pieces, next(filter(None, placed), None))
 
@@ -258,6 +273,7 @@ def _make_docs(
                 counts.entities.update(ent.label_ for ent in result.ents)
             else:
                 counts.errors[result] += 1
+                counts.places.setdefault(result, places[i])
                 placed.append(_add_place(result, places[i]))
                 result = Doc(nlp.vocab, user_data={ERROR: placed[-1]})
             columns = {name: table[name][i].as_py() for name in annotator.columns}
@@ -383,7 +399,12 @@ class Output:
             return None
         try:
             counts = self._read_json(self._names(number)[1])
-            return Summary(counts["rows"], Counter(counts["entities"]), Counter(counts["errors"]))
+            return Summary(
+                counts["rows"],
+                Counter(counts["entities"]),
+                Counter(counts["errors"]),
+                dict(counts["places"]),
+            )
         except (KeyError, ValueError):
             return None
 

@@ -386,14 +386,17 @@ async def wait_until_gone(request: Request) -> None:
         pass
 
 
-async def refuse_malformed(_request: Request, error: Exception) -> Response:
+async def refuse_malformed(request: Request, error: Exception) -> Response:
     """Say where a request is malformed. FastAPI's own answer repeats what was sent."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = kind == "application/json" or kind.endswith("+json")
     places = [
         # The last part of the place is the client's own word where it is not to be there.
         {"loc": e["loc"][: -1 if e["type"] == "extra_forbidden" else None], "msg": e["msg"]}
         for e in (error.errors() if isinstance(error, RequestValidationError) else ())
     ]
-    return JSONResponse({"detail": Errors.OM540, "errors": places}, 422)
+    detail = Errors.OM540 if is_json else Errors.OM704
+    return JSONResponse({"detail": detail, "errors": places}, 422)
 
 
 def describe_pipeline(nlp: Language) -> Pipeline:

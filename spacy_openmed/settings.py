@@ -1,7 +1,9 @@
 """Check the settings of a component, and say what a misspelt one may have meant."""
 
+import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from .catalogue import nearest
@@ -48,6 +50,46 @@ def check_threshold(value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value != "recommended" and not (is_number and 0 <= value <= 1):
         raise ValueError(Errors.OM012.format(threshold=repr(value)))
+
+
+@contextmanager
+def naming_settings() -> Iterator[None]:
+    """Say which settings are wrong, without the whole config, which spaCy's error prints.
+
+    RAISES (ValueError): If settings are wrong.
+    """
+    from confection import ConfigValidationError
+
+    try:
+        yield
+    except ConfigValidationError as error:
+        raise ValueError(describe_settings(error)) from None
+
+
+def describe_settings(error: Any) -> str:
+    """Say which settings are wrong.
+
+    error (ConfigValidationError): The error.
+    RETURNS (str): The message.
+    """
+    config = error.config if isinstance(error.config, Mapping) else {}
+    problems = "; ".join(_describe_setting(row, config) for row in error.errors or ())
+    return Errors.OM683.format(problems=problems or error.desc)
+
+
+def _describe_setting(row: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """One of the errors of a config."""
+    parts = [str(part) for part in row.get("loc", ())]
+    problem = str(row.get("msg", "")).removeprefix("at root: ")
+    choice = re.fullmatch(r"'([^']*)' is not (?:typing\.)?Literal\[(.*)\]", problem)
+    if choice is not None:
+        near = nearest(choice[1], re.findall(r"'([^']*)'", choice[2]))
+        problem = f"'{choice[1]}' is not one of {choice[2]}.{near}"
+    elif problem.startswith(("unexpected argument", "extra fields")):
+        name = parts[-1]
+        own = (str(key) for key in config if key != name and str(key)[0] != "@")
+        problem = f"there is no such setting.{nearest(name, own)}"
+    return f"{'.'.join(parts)}: {problem.rstrip('.')}"
 
 
 def warn_of_labels(

@@ -12,20 +12,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import PurePosixPath
-from typing import Any, TextIO
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .batch import ERROR, read_text
-from .catalogue import nearest
+from .catalogue import near_path, nearest
 from .errors import Errors, NoColumnError, describe, missing_extra
 from .texts import BROKEN, UTF8, decode, find_encoding, open_lines
 
 try:
     import pyarrow as pa
     import pyarrow.dataset as ds
-    from pyarrow import fs
+    from pyarrow import fs, parquet
 except ImportError as error:
     raise missing_extra("batch", error) from error
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
 
 # By the ending of the files. What pyarrow reads, and what is read here.
 COLUMNAR = {"parquet": ("parquet",), "arrow": ("arrow", "feather", "ipc")}
@@ -134,7 +137,9 @@ def find_source(
     filesystem, root = find_filesystem(uri)
     info = filesystem.get_file_info(root)
     if info.type == fs.FileType.NotFound:
-        raise OSError(Errors.OM510.format(path=uri))
+        is_local = isinstance(filesystem, fs.LocalFileSystem)
+        near = near_path(Path(root)) if is_local else ""
+        raise OSError(Errors.OM510.format(path=uri, nearest=near))
     files, n_left_out = [info], 0
     if info.type == fs.FileType.Directory:
         below = sorted(_find_below(filesystem, root), key=lambda file: file.path)
@@ -266,10 +271,15 @@ def _read_columns(
         name, row = source.name(file), 0
         try:
             with _reading(source.format):
-                dataset = ds.dataset(
-                    [file.path], filesystem=source.filesystem, format=source.format
-                )
+                try:
+                    dataset = ds.dataset(
+                        [file.path], filesystem=source.filesystem, format=source.format
+                    )
+                except pa.ArrowInvalid:  # also of columns of one name, whichever they are
+                    _check_once(_read_names(source, file))
+                    raise
             names = dataset.schema.names
+            _check_once(names, [text_column, id_column or "id", *columns])
             if schema is None and id_column is None and "id" in names:
                 id_column = "id"
             elif schema is not None and id_column is None and "id" in names:
@@ -316,6 +326,20 @@ def _read_columns(
         table = pa.concat_tables(waiting)
         yield table.slice(0, size)
         waiting = [table.slice(size)]
+
+
+def _read_names(source: Source, file: Any) -> list[str]:
+    if source.format == "parquet":
+        return parquet.read_schema(file.path, filesystem=source.filesystem).names
+    with source.filesystem.open_input_file(file.path) as stream:
+        return pa.ipc.open_file(stream).schema.names
+
+
+def _check_once(names: Sequence[str], wanted: Iterable[str] | None = None) -> None:
+    """RAISES (_FileProblem): If a column (of those wanted) is there more than once."""
+    for name in names if wanted is None else wanted:
+        if names.count(name) > 1:
+            raise _FileProblem(Errors.OM627.format(name=name))
 
 
 @contextmanager
@@ -423,7 +447,7 @@ def _to_tables(
         raise NoColumnError(absent, known)
     columns = [*columns, *(name for name in optional if name not in columns)]
     id_name = id_column
-    if id_column is None and any(row.id is not None for row in sample):
+    if id_column is None and any(not _is_missing(row.id) for row in sample):
         id_name = "id"
     rows = chain(sample, rows)
     del sample, good
@@ -464,13 +488,19 @@ def _read_row(
             error = _keep(read, name, row.values.get(name), error)
     if id_name is not None:
         value = row.id if id_column is None else row.values.get(id_column)
-        error = Errors.OM538.format(name=id_name) if value is None else error
+        if _is_missing(value):
+            value, error = None, Errors.OM538.format(name=id_name)
         error = _keep(read, id_name, value, error)
-    elif row.id is not None:
+    elif not _is_missing(row.id):
         error = Errors.OM623
     if error is not None:
         read[text_column], read[ERROR] = None, error
     return read
+
+
+def _is_missing(id: Any) -> bool:
+    """Whether a row has no id. CSV has an empty field there."""
+    return id is None or (isinstance(id, str) and not id.strip())
 
 
 def _keep(read: dict[str, str | None], name: str, value: Any, error: str | None) -> str | None:
@@ -562,7 +592,18 @@ def _read_jsonl(
                     error = Errors.OM501.format(encoding=broken) if broken else Errors.OM513
                     yield Row(error=error, place=place)
 
-    return _read_files(source, read)
+    rows = _read_files(source, read)
+    return rows if source.files else _name_formats(rows)
+
+
+def _name_formats(rows: Iterator[Row]) -> Iterator[Row]:
+    """Rows of standard input. Where none of the first is JSON, it may be of another format."""
+    first = list(islice(rows, SAMPLE))
+    is_other = all(row.error == Errors.OM513 for row in first)
+    for row in chain(first, rows):
+        if is_other and row.error == Errors.OM513:
+            row.error = Errors.OM702
+        yield row
 
 
 def _read_csv(
@@ -614,9 +655,7 @@ def _check_header(
             hint = f" The delimiter may be '{others[0]}'." if others else ""
         n = len(header.fields)
         raise _FileProblem(Errors.OM622.format(absent=", ".join(absent), n=n, hint=hint))
-    wanted = [text_column, id_column or "id", *columns]
-    if twice := [name for name in wanted if header.fields.count(name) > 1]:
-        raise _FileProblem(Errors.OM627.format(name=twice[0]))
+    _check_once(header.fields, [text_column, id_column or "id", *columns])
 
 
 def _describe_record(record: "_Record", header: "_Record", format: str) -> str:
@@ -720,14 +759,10 @@ def _name_in(path: str, root: str) -> str:
 def _read_spacy(
     source: Source, text_column: str, id_column: str | None, columns: Sequence[str]
 ) -> Iterator[Row]:
-    from spacy.tokens import DocBin
-    from spacy.vocab import Vocab
-
     def read(file: Any) -> Iterator[Row]:
         name = source.name(file)
         try:
-            docs = DocBin().from_bytes(_read_bytes(source, file)).get_docs(Vocab())
-            for number, doc in enumerate(docs, 1):
+            for number, doc in enumerate(_read_bin(source, file), 1):
                 values = {**doc.user_data, text_column: doc.text}
                 place = _describe_place(name, number)
                 yield Row(doc.text, doc.user_data.get("id"), values, place=place)
@@ -735,6 +770,34 @@ def _read_spacy(
             raise _FileProblem(Errors.OM530.format(format="spacy")) from None
 
     return _read_files(source, read)
+
+
+def _read_bin(source: Source, file: Any) -> Iterator["Doc"]:
+    from spacy.tokens import DocBin
+    from spacy.vocab import Vocab
+
+    docs = DocBin(store_user_data=True).from_bytes(_read_bytes(source, file))
+    yield from docs.get_docs(Vocab())
+
+
+def read_docs(source: Source, file: Any) -> Iterator["Doc"]:
+    """Read the documents of a .spacy file.
+
+    source (Source): The files.
+    file (fs.FileInfo): The file.
+    YIELDS (Doc): Each document.
+    RAISES (ValueError): If the file can't be read.
+    """
+    docs = _read_bin(source, file)
+    while True:
+        try:
+            doc = next(docs, None)
+        except Exception:  # whatever zlib, msgpack or spaCy find
+            name = source.name(file)
+            raise ValueError(f"{Errors.OM530.format(format='spacy')} ({name})") from None
+        if doc is None:
+            return
+        yield doc
 
 
 _READERS: dict[str, Callable[..., Iterator[Row]]] = {
@@ -756,13 +819,13 @@ def make_table(data: Any, text_column: str, wanted: Sequence[str]) -> "pa.Table 
         so.
     wanted (Sequence[str]): The columns of a list that has no rows.
     RETURNS (pa.Table | pa.RecordBatch): The table.
-    RAISES (ValueError): If the data is in another format.
+    RAISES (ValueError): If the data is in another format, or has a column more than once.
     """
     if isinstance(data, (pa.Table, pa.RecordBatch)):
         return data
     pandas = sys.modules.get("pandas")  # never imported for it
     if isinstance(data, getattr(pandas, "DataFrame", ())):
-        columns = _read_frame(data)
+        columns = _read_frame(data, [*wanted, ERROR])
     elif isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
         columns = _read_list(data, text_column, wanted)
     else:
@@ -792,8 +855,12 @@ def _read_value(value: Any) -> tuple[str | None, str | None]:
         return None, describe(error)
 
 
-def _read_frame(frame: Any) -> dict[str, list[Any]]:
-    """The columns of a DataFrame of pandas, and its index if that has a name."""
+def _read_frame(frame: Any, wanted: Sequence[str]) -> dict[str, list[Any]]:
+    """The columns of a DataFrame of pandas, and its index if that has a name.
+
+    RAISES (ValueError): If a column that is wanted is there more than once.
+    """
+    _check_once([str(name) for name in frame.columns], wanted)
     names = [name for name in frame.index.names if name is not None]
     if names and frame.columns.intersection(names).empty:
         frame = frame.reset_index()

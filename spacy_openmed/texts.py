@@ -41,6 +41,11 @@ def find_encoding(name: str) -> str:
     raise ValueError(Errors.OM531.format(name=name, nearest=near))
 
 
+def count(n: int, noun: str) -> str:
+    """RETURNS (str): A number of things: "1 row", "1,000 rows"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def is_unicode(text: str) -> bool:
     """RETURNS (bool): Whether a text can be encoded: it holds no half of a surrogate pair."""
     try:

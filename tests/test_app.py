@@ -226,6 +226,30 @@ with TestClient(make_app()) as client:
 """
 
 
+CUT = """
+import asyncio
+import os
+from pathlib import Path
+from spacy_openmed.app import make_app
+
+async def cut(app):
+    async with app.router.lifespan_context(app):
+        raise KeyError
+
+app = make_app()
+folder = Path(os.environ["GRADIO_TEMP_DIR"])
+try:
+    asyncio.run(cut(app))
+except KeyError:
+    print(folder.exists(), "GRADIO_TEMP_DIR" in os.environ)
+"""
+
+
+@pytest.mark.slow
+def test_server_that_is_cut_off_keeps_nothing(run_python: Callable[..., str]):
+    assert run_python(CUT).splitlines() == ["False False"]
+
+
 @pytest.mark.slow
 def test_server_reads_uploads_only(run_python: Callable[..., str], tmp_path: Path):
     path = tmp_path / "other.txt"

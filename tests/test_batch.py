@@ -271,6 +271,17 @@ def test_column_that_is_not_there(saved: str):
 # Data in other formats
 
 
+@pytest.mark.parametrize("name", ["text", "ward"])
+def test_a_column_that_is_there_twice(saved: str, name: str):
+    pandas = pytest.importorskip("pandas")
+    names = ["text", "ward", name]
+    frame = pandas.DataFrame([["secret"] * 3], columns=names)
+    for data in (frame, pa.table([["secret"]] * 3, names=names)):
+        with pytest.raises(ValueError, match=rf"OM627\] The column '{name}'") as error:
+            annotate(data, saved, columns=["ward"])
+        assert "secret" not in str(error.value)
+
+
 def test_pandas(saved: str):
     pandas = pytest.importorskip("pandas")
     texts = ["No asthma.", None, float("nan"), 3, "half \ud83d of a pair", b"Aspirin."]
@@ -437,6 +448,24 @@ def test_a_checkpoint_saved_anew_is_loaded_anew(keyword_checkpoint: Path, tmp_pa
 
 def test_pipeline_is_loaded_once(saved: str):
     assert Annotator(saved).load() is Annotator(saved, text_column="note").load()
+
+
+@pytest.mark.parametrize(
+    ("settings", "near"),
+    [({"domian": "disease"}, "domain"), ({"model": {"presicion": "fp32"}}, "precision")],
+)
+def test_a_setting_that_is_misspelt_prints_no_config(settings: dict, near: str):
+    with pytest.raises(ValueError, match=rf"^\[OM683\].* Did you mean '{near}'") as error:
+        annotate(["No asthma."], settings)
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("model", "setting"), [("disease", "domain"), ("bc2gm", "dataset"), ("mini", "size")]
+)
+def test_a_domain_in_place_of_a_pipeline(model: str, setting: str):
+    with pytest.raises(ValueError, match=rf"OM707.*Did you mean {{'{setting}': '{model}'}}"):
+        annotate(["No asthma."], model)
 
 
 def test_strings_do_not_pile_up(saved: str):

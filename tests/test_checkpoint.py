@@ -226,8 +226,12 @@ def test_facts_of_the_source_describe_the_head(bert: Path):
 
 
 def test_missing_folder(tmp_path: Path, hub_cache: Path):
-    with pytest.raises(OSError, match=r"OM001.*nowhere.*openmed download"):
+    (tmp_path / "somewhere").mkdir()
+    with pytest.raises(OSError, match=r"OM706.*nowhere.*Did you mean 'somewhere'") as error:
         load(tmp_path / "nowhere")
+    assert "download" not in str(error.value)
+    with pytest.raises(OSError, match=r"OM705.*size = \"mini\""):
+        load(Path("mini"))
 
 
 @pytest.mark.parametrize("revision", [None, "v2"])

@@ -357,7 +357,7 @@ def test_ner_drops_entities_below_the_threshold(multi_head_checkpoint: Path):
         ("--threshold high", "[OM012] threshold has to be a number"),
         ("--threshold 2", "[OM012]"),
         ("--language klingon", "klingon"),
-        ("--model no/such/folder", "[OM001]"),
+        ("--model no/such/folder", "[OM706]"),
     ],
 )
 def test_ner_with_a_bad_option_is_an_error(options: str, message: str):
@@ -366,7 +366,7 @@ def test_ner_with_a_bad_option_is_an_error(options: str, message: str):
 
 def test_ner_without_the_file_is_an_error(tmp_path: Path):
     assert "[OM205] There is no text file" in fail("ner", tmp_path / "missing.txt")
-    assert "[OM205]" in fail("ner", tmp_path)
+    assert "[OM700]" in fail("ner", tmp_path)
 
 
 def test_ner_of_what_is_no_text_is_an_error(tmp_path: Path):
@@ -424,7 +424,7 @@ def test_spacy_runs_the_command_on_a_file(tmp_path: Path):
         ("hcc notes.jsonl --size compct", "Did you mean 'compact'?"),
         (
             "ner note.jsonl",
-            "[OM205] There is no text file 'note.jsonl', or it is a folder. Did you",
+            "[OM205] There is no text file 'note.jsonl'. Did you",
         ),
     ],
 )
@@ -497,8 +497,34 @@ def test_a_pipeline_with_an_unknown_setting_prints_no_config(
     (tmp_path / "note.jsonl").write_text('{"text": "x"}', encoding="utf8")
     output = fail("hcc", tmp_path / "note.jsonl", "-P", tmp_path)
     assert "[OM683] Invalid settings: " in output
-    assert "threshhold" in output
+    assert "threshhold: there is no such setting. Did you mean 'threshold'?" in output
     assert len(output) < 400
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("serve -d disease", "pyarrow", "serve"),
+        ("app", "pyarrow", "app"),
+        ("graph docs graph", "pyarrow", "graph"),
+        ("hcc notes.txt", "negspacy", "hcc"),
+    ],
+)
+def test_commands_name_their_own_extra(
+    run_python: Callable[..., str], tmp_path: Path, command: str, package: str, extra: str
+):
+    (tmp_path / "notes.txt").write_text("Asthma.", encoding="utf8")
+    code = (
+        "import os, sys\n"
+        f"os.chdir({str(tmp_path)!r})\n"
+        f"sys.modules[{package!r}] = None\n"
+        "from typer.testing import CliRunner\n"
+        "from spacy_openmed.cli import openmed_cli\n"
+        f"print(CliRunner().invoke(openmed_cli, {command.split()}).output)"
+    )
+    printed = " ".join(run_python(code).split())
+    assert f"the package '{package}'" in printed
+    assert f'"spacy-openmed[{extra}]"' in printed
 
 
 def run_guarded(error: BaseException) -> Result:

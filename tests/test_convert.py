@@ -367,6 +367,16 @@ def test_named_format_is_taken_at_its_word(tmp_path: Path):
     assert passed_over == [tmp_path / "notes.md"]
 
 
+def test_command_names_the_first_document_that_it_changed(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": "Asthma.", "entities": [[0, end, "DISEASE"]]} for end in (6, 0, 6)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf8")
+    args = ["convert", str(path), str(tmp_path / "out.spacy")]
+    printed = " ".join(CliRunner().invoke(openmed_cli, args).output.split())
+    assert "1 mention left out: without characters" in printed
+    assert "a.jsonl, document 2)" in printed
+
+
 def test_command_names_the_files_that_it_passes_over(tmp_path: Path):
     (tmp_path / "a.pubtator").write_text(PUBTATOR, encoding="utf8")
     (tmp_path / "notes.md").write_text("About the corpus", encoding="utf8")

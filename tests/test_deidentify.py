@@ -419,7 +419,9 @@ def test_command_redacts():
 def test_command_encrypts_and_decrypts(tmp_path: Path, key_file: Path):
     note, out, audit = (tmp_path / name for name in ("note.txt", "out.txt", "audit.json"))
     note.write_bytes(NOTE.encode())
-    run(note, "-a", "encrypt", "-k", key_file, "-o", out, "-A", audit)
+    args = ["deid", note, "-a", "encrypt", "-k", key_file, "-o", out, "-A", audit]
+    result = CliRunner().invoke(openmed_cli, [*map(str, args)])
+    assert (result.stdout, result.stderr) == ("", f"Wrote the text to {out}\n")
     assert not re.search("Lund|Miller|0048", out.read_text("utf8") + audit.read_text("utf8"))
     run(out, "--decrypt", "-k", key_file, "-A", audit, "-o", tmp_path / "back.txt")
     assert (tmp_path / "back.txt").read_bytes() == NOTE.encode()

@@ -21,6 +21,7 @@ from pyarrow import parquet
 
 from spacy_openmed.cli import openmed_cli
 from spacy_openmed.context import register_extensions
+from spacy_openmed.errors import Errors
 from spacy_openmed.graph import TOGETHER, GraphBuilder
 from spacy_openmed.graph_files import (
     BIOLINK,
@@ -495,7 +496,9 @@ def test_notes_that_are_not_annotated(tmp_path: Path, form: str):
 
 def test_rows_that_all_failed(tmp_path: Path):
     path = write_rows(tmp_path / "found.parquet", make_rows()[-1:])
-    assert "[OM347] 1 rows" in run(path, tmp_path / "graph", code=1)
+    assert "[OM347] Left out, as they could not be annotated: 1 row." in run(
+        path, tmp_path / "graph", code=1
+    )
 
 
 @pytest.mark.parametrize(
@@ -506,7 +509,8 @@ def test_rows_that_all_failed(tmp_path: Path):
             ["--labels", "DISEASES"],
             "[OM352] The graph has no things: all 8 mentions of entities are left out",
         ),
-        (["--labels", "CHEMICAL,DISEASE", "--min-documents", 3], "all 2 edges are weaker"),
+        (["--labels", "CHEMICAL,DISEASE", "--min-documents", 3], "try --min-documents 1"),
+        (["--labels", "CHEMICAL,DISEASE", "--min-npmi", 1], "2 edges below --min-npmi 1 (try"),
         (["--labels", "DISEASE"], "no two things stand in the same sentence"),
     ],
 )
@@ -515,13 +519,33 @@ def test_an_empty_graph_says_why(tmp_path: Path, args: list, why: str):
     assert why in run(path, tmp_path / "graph", *args)
 
 
+@pytest.mark.parametrize("content", [b"", b"Lithium.", b"PK\x03\x04"])
+def test_a_file_that_is_no_docbin(tmp_path: Path, content: bytes):
+    (tmp_path / "docs.spacy").write_bytes(content)
+    output = run(tmp_path / "docs.spacy", tmp_path / "graph", code=1)
+    assert "[OM530] The file can't be read as spacy to its end" in output
+    assert "(docs.spacy)" in output
+
+
+def test_documents_of_a_pipeline_without_context_and_relations_say_so(tmp_path: Path):
+    doc = spacy.blank("en")("Lithium.")
+    doc.ents = [Span(doc, 0, 1, "CHEMICAL")]
+    builder = GraphBuilder()
+    builder.add(doc, "1")
+    assert builder.explain(builder.build())[0] == Errors.OM703
+    register_extensions()
+    doc.ents[0]._.is_negated = False
+    builder.add(doc, "2")
+    assert Errors.OM703 not in builder.explain(builder.build())
+
+
 def test_documents_without_entities_say_so(tmp_path: Path):
     doc = spacy.blank("en")("Lithium.")
     doc.spans["mine"] = [Span(doc, 0, 1, "CHEMICAL")]
     DocBin(docs=[doc]).to_disk(tmp_path / "docs.spacy")
     paths = tmp_path / "docs.spacy", tmp_path / "graph"
     assert 'no entities in doc.ents or doc.spans["openmed"]' in run(*paths)
-    assert "1 things" in run(*paths, "--span-keys", "mine")
+    assert "1 thing and 0 edges from 1 document:" in run(*paths, "--span-keys", "mine")
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,14 @@ def test_command_with_the_bundled_model(tmp_path: Path):
     assert [row["code"] for row in report["codes"]] == ["E11.9"]
 
 
+def test_command_says_where_its_reports_are(pipeline: Path, tmp_path: Path):
+    (tmp_path / "kim.txt").write_text("CHF.", encoding="utf8")
+    args = ["hcc", str(tmp_path), "-P", str(pipeline), "-o", str(tmp_path / "out.jsonl")]
+    result = CliRunner().invoke(openmed_cli, args)
+    assert result.stdout == ""
+    assert "Wrote 1 report to" in result.stderr
+
+
 def test_command_reads_standard_input(pipeline: Path):
     [report] = run(
         "-", "-P", pipeline, "--historical", input='{"text": "Past medical history: CHF"}\n'

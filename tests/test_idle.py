@@ -110,3 +110,21 @@ def test_the_order_counts(name: str):
     with pytest.warns(UserWarning, match="OM353"):
         ruler.add_patterns([CHEMICAL, DISEASE])  # which applies the components before
     assert nlp.analyze_pipes()["problems"][name] == ["doc.ents"]
+
+
+class Unsure:
+    """Finds entities, and fails where it is asked for their labels."""
+
+    def __call__(self, doc: Doc) -> Doc:
+        return doc
+
+    @property
+    def labels(self) -> list[str]:
+        raise RuntimeError("not trained yet")
+
+
+def test_labels_that_can_not_be_read_are_unknown():
+    nlp = make_nlp(last="openmed_relation")
+    Language.factory("unsure", assigns=["doc.ents"], func=lambda nlp, name: Unsure())
+    nlp.add_pipe("unsure", first=True)
+    assert nlp(TEXT)._.relations == []

@@ -246,3 +246,13 @@ def test_one_batch_uses_no_more_threads_than_cpus(monkeypatch: pytest.MonkeyPatc
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_another_number_of_workers_ends_the_threads_of_the_last():
+    parallel._make_pool.cache_clear()
+    first = {*parallel._make_pool(os.getpid(), 3)._threads}
+    second = {*parallel._make_pool(os.getpid(), 2)._threads}
+    for thread in first:
+        thread.join(timeout=10)
+    assert not any(thread.is_alive() for thread in first)
+    assert all(thread.is_alive() for thread in second)

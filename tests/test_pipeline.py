@@ -488,6 +488,8 @@ def test_settings_with_other_values(keyword_checkpoint: Path, setting: str):
         ({"aggregation_strategy": "simple"}, "OM035.*aggregation_strategy.*'first'"),
         ({"ents_policy": "longset"}, "OM035.*ents_policy.*'longest'"),
         ({"size": "small"}, "OM035.*size.*'compact'"),
+        ({"size": "smal"}, "OM035.*size.*'compact'"),
+        ({"model": "mini"}, "OM705.*leave model and model.name out"),
         ({"threshold": "recomended"}, "OM012.*'recomended'"),
         ({"model": {"precision": "float16"}}, "OM035.*model.precision.*'fp16'"),
         ({"model": {"engine": "openvno"}}, "OM035.*model.engine.*'openvino'"),
@@ -706,7 +708,7 @@ def test_checkpoint_that_is_not_there_is_no_documents_fault(tmp_path: Path):
     nlp = make_nlp(tmp_path / "nowhere", model={"local_files_only": True})
     log = Log()
     nlp.set_error_handler(log)
-    with pytest.raises(OSError, match="OM001"):
+    with pytest.raises(OSError, match="OM706"):
         list(nlp.pipe(MIXED))
     assert log.calls == []
 

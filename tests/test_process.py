@@ -143,7 +143,7 @@ def test_documents_that_can_not_be_saved(keyword_checkpoint: Path, tmp_path: Pat
     nlp.to_disk(tmp_path / "pipeline")
     path = write(tmp_path, "parquet", TEXTS)
     printed = run(tmp_path / "pipeline", path, tmp_path / "out", "--to", "spacy", code=3)
-    assert "4 rows, 1 entities" in printed
+    assert "4 rows, 1 entity" in printed
     assert "[OM502] The pipeline failed: TypeError." in printed
 
 
@@ -294,6 +294,26 @@ def test_rows_without_an_id_among_others(pipeline: Path, tmp_path: Path):
     assert errors(tmp_path / "out")[0] == "OM538 (notes.jsonl, row 1, line 1)"
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.csv", 'id,text\n"",asthma\n7,asthma\n'),
+        ("notes.jsonl", '{"id": "", "text": "asthma"}\n{"id": "7", "text": "asthma"}\n'),
+    ],
+)
+def test_an_empty_id_is_none(pipeline: Path, tmp_path: Path, name: str, content: str):
+    (tmp_path / name).write_text(content, "utf8")
+    run(pipeline, tmp_path / name, tmp_path / "out", code=3)
+    assert [row["id"] for row in read(tmp_path / "out")] == [None, "7"]
+    assert str(errors(tmp_path / "out")[0]).startswith(f"OM538 ({name}, row 1,")
+
+
+def test_a_column_of_empty_ids_is_as_good_as_none(pipeline: Path, tmp_path: Path):
+    (tmp_path / "notes.csv").write_text("id,text\n,asthma\n,asthma\n", "utf8")
+    run(pipeline, tmp_path / "notes.csv", tmp_path / "out")
+    assert [row["id"] for row in read(tmp_path / "out")] == [0, 1]
+
+
 def test_ids_that_come_too_late_are_not_dropped(tmp_path: Path):
     from spacy_openmed.tables import SAMPLE, find_source, read_tables
 
@@ -339,6 +359,12 @@ def test_columns_that_are_there_twice(pipeline: Path, tmp_path: Path):
     csv_file = tmp_path / "notes.csv"
     csv_file.write_text("text,id,text\nsecret,1,secret\n", encoding="utf8")
     assert "[OM627]" in run(pipeline, csv_file, tmp_path / "out", code=1)
+    table = pa.table([["1"], ["secret"], ["secret"]], names=["id", "text", "text"])
+    parquet.write_table(table, tmp_path / "notes.parquet")
+    feather.write_feather(table, tmp_path / "notes.arrow")
+    for name in ("notes.parquet", "notes.arrow"):
+        output = run(pipeline, tmp_path / name, tmp_path / "out", code=1)
+        assert f"[OM627] The column 'text' is there more than once. ({name})" in output
 
 
 def test_values_that_can_not_be_kept(pipeline: Path, tmp_path: Path):
@@ -379,7 +405,7 @@ def test_parquet_of_other_types_and_without_the_column(pipeline: Path, tmp_path:
 def test_folder_of_texts_with_another_file(pipeline: Path, tmp_path: Path):
     folder = write(tmp_path, "txt", ["asthma"])
     (folder / "README.md").write_text("About the notes", "utf8")
-    assert "1 files left out" in run(pipeline, folder, tmp_path / "out")
+    assert "1 file left out" in run(pipeline, folder, tmp_path / "out")
     assert json.loads(run(pipeline, folder, tmp_path / "out", "--json"))["files_left_out"] == 1
     (folder / "notes.csv").write_text("text\n", "utf8")
     assert "OM512" in run(pipeline, folder, tmp_path / "two", code=1)
@@ -610,18 +636,35 @@ def test_killed_and_resumed(pipeline: Path, tmp_path: Path):
 
 def test_nothing_is_done_twice(pipeline: Path, tmp_path: Path):
     path = write(tmp_path, "parquet", TEXTS)
-    first = run(pipeline, path, tmp_path / "out")
+    out = tmp_path / "out"
+    assert f"Wrote 4 rows, 3 entities to {out}." in run(pipeline, path, out)
     before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("part-*")}
-    assert run(pipeline, path, tmp_path / "out") == first
+    again = run(pipeline, path, out)
+    assert f"Nothing was left to do. {out} holds 4 rows, 3 entities." in again
     assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").glob("part-*")}
 
 
 def test_a_copy_of_the_pipeline_goes_on(pipeline: Path, tmp_path: Path):
     path = write(tmp_path, "parquet", TEXTS)
     copy = shutil.copytree(pipeline, tmp_path / "copy")
-    first = run(copy, path, tmp_path / "out")
+    run(copy, path, tmp_path / "out")
     os.utime(copy / "config.cfg", (1, 1))
-    assert run(copy, path, tmp_path / "out") == first
+    assert "Nothing was left to do." in run(copy, path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("to", ["parquet", "spacy"])
+def test_errors_are_told_with_their_first_place(pipeline: Path, tmp_path: Path, to: str):
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"text": 1}\n{"text": "Asthma."}\n[]\n[]\n', "utf8")
+    args = (pipeline, path, tmp_path / "out", "--to", to, "--shard-size", 2)
+    for _ in range(2):
+        printed = run(*args, code=3)
+        assert "1 row: [OM500]" in printed
+        assert "It is in notes.jsonl, row 1, line 1." in printed
+        assert "2 rows: [OM513]" in printed
+        assert "The first is in notes.jsonl, row 3, line 3." in printed
+    (tmp_path / "out" / f"part-00001.{to}").unlink()
+    assert "An earlier run wrote 2 rows of it." in run(*args, code=3)
 
 
 @pytest.mark.parametrize(
@@ -662,6 +705,15 @@ def test_weights_that_are_others(pipeline: Path, tmp_path: Path):
     assert manifest["pipeline"] != other["pipeline"]
 
 
+@pytest.mark.parametrize(("line", "code"), [("", "OM702"), ('{"text": "asthma"}', "OM513")])
+def test_standard_input_that_is_not_json(pipeline: Path, tmp_path: Path, line: str, code: str):
+    content = f"id,text\n1,secret\n{line}".encode()
+    output = run(pipeline, "-", tmp_path / "out", code=3, input=content)
+    assert f"[{code}] The line is not a JSON object" in output
+    assert ("--format csv" in output) == (code == "OM702")
+    assert "secret" not in output
+
+
 def test_standard_input_can_not_be_taken_up_again(pipeline: Path, tmp_path: Path):
     run(pipeline, "-", tmp_path, input=b'{"text": "asthma"}\n')
     assert "OM520" in run(pipeline, "-", tmp_path, input=b'{"text": "aspirin"}\n', code=1)
@@ -687,9 +739,10 @@ def test_strict_stops_at_the_first_error(pipeline: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        (["IN", "OUT"], "OM518"),
+        (["IN", "OUT"], "OM701"),
         (["PIPELINE", "IN", "OUT", "-d", "disease"], "OM518"),
         (["PIPELINE", "missing.parquet", "OUT"], "OM510"),
+        (["PIPELINE", "NEAR", "OUT"], "Did you mean 'notes.parquet'?"),
         (["PIPELINE", "EMPTY", "OUT"], "OM511"),
         (["PIPELINE", "UNKNOWN", "OUT"], "OM512"),
         (["PIPELINE", "-", "OUT", "--format", "parquet"], "OM514"),
@@ -715,6 +768,7 @@ def test_errors(pipeline: Path, tmp_path: Path, args: list[str], code: str):
         "PIPELINE": pipeline,
         "IN": write(tmp_path, "parquet", TEXTS),
         "OUT": tmp_path / "out",
+        "NEAR": tmp_path / "notez.parquet",
         "EMPTY": tmp_path / "empty",
         "UNKNOWN": tmp_path / "unknown.docx",
     }

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,20 +13,22 @@ import typer
 from wasabi import msg
 
 from .. import catalogue
-from ..errors import Errors
-from ..settings import PRECISIONS
+from ..errors import Errors, missing_extra
+from ..settings import PRECISIONS, describe_settings
 from ..texts import decode
 
 SIZES = ", ".join(catalogue.SIZES)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # hosts that only this machine reaches
+PARTS = {"serve": ("batch",), "graph": ("batch",), "app": ("batch",), "hcc": ("clinical",)}
 INTERRUPTED = 130  # exit code, as of shells
 
 
-def guard(command: Callable[..., None]) -> Callable[..., None]:
+def guard(command: Callable[..., None], *, extra: str | None = None) -> Callable[..., None]:
     """Make a command end with a message where the user made a mistake, and with a traceback only
     where we did.
 
     command (Callable): The command.
+    extra (str | None): Its extra, to name where a package is missing that is in a part of it.
     RETURNS (Callable): The command, with the same parameters.
     """
 
@@ -38,10 +40,21 @@ def guard(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, typer.Abort, BrokenPipeError):  # typer's own
             raise
+        except ImportError as error:
+            fail(_name_extra(error, extra))
         except Exception as error:
             fail(error)
 
     return run
+
+
+def _name_extra(error: ImportError, extra: str | None) -> ImportError:
+    """Name the extra of the command, not the smaller one that is a part of it."""
+    parts = PARTS.get(extra or "", ())
+    named = any(f"spacy-openmed[{part}]" in str(error) for part in parts)
+    if not named or not isinstance(error.__cause__, ImportError):
+        return error
+    return missing_extra(str(extra), error.__cause__)
 
 
 def fail(error: Exception) -> NoReturn:
@@ -68,8 +81,7 @@ def describe_mistake(error: Exception) -> str | None:
 
     message = str(error)
     if isinstance(error, ConfigValidationError):  # its message is the whole config
-        problems = "; ".join(map(_describe_setting, error.errors or ()))
-        return Errors.OM683.format(problems=problems or error.desc)
+        return describe_settings(error)
     if re.match(r"\[(OM|E|W)\d+\]", message) or isinstance(error, ImportError):
         return message
     if isinstance(error, OSError):
@@ -80,17 +92,6 @@ def describe_mistake(error: Exception) -> str | None:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     is_of_paths = bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("fsspec.")
     return message if is_of_paths and isinstance(error, ValueError) else None
-
-
-def _describe_setting(row: Mapping[str, Any]) -> str:
-    """One of the errors of a config."""
-    place = ".".join(str(part) for part in row.get("loc", ()))
-    problem = str(row.get("msg", "")).removeprefix("at root: ")
-    choice = re.fullmatch(r"'([^']*)' is not (?:typing\.)?Literal\[(.*)\]", problem)
-    if choice is not None:
-        near = catalogue.nearest(choice[1], re.findall(r"'([^']*)'", choice[2]))
-        problem = f"'{choice[1]}' is not one of {choice[2]}.{near}"
-    return f"{place}: {problem.rstrip('.')}"
 
 
 def check_choice(what: str, name: str, known: Iterable[str]) -> str:
@@ -120,7 +121,7 @@ def check_input(path: Path, *, what: str = "file") -> Path:
     RAISES (OSError): If it is not there, is something else, or may not be read.
     """
     if not path.exists():
-        raise OSError(Errors.OM680.format(what=what, path=path, nearest=near_path(path)))
+        raise OSError(Errors.OM680.format(what=what, path=path, nearest=catalogue.near_path(path)))
     if what == "file" and path.is_dir():
         raise OSError(Errors.OM681.format(path=path, actual="folder", expected="file"))
     if what == "folder" and not path.is_dir():
@@ -172,23 +173,9 @@ def check_pipeline(name: str) -> str:
     elif path.exists():
         raise OSError(Errors.OM681.format(path=name, actual="file", expected="pipeline's folder"))
     elif not spacy.util.is_package(name):
-        near = near_path(path, spacy.util.get_installed_models())
+        near = catalogue.near_path(path, spacy.util.get_installed_models())
         raise OSError(Errors.OM680.format(what="pipeline", path=name, nearest=near))
     return name
-
-
-def near_path(path: Path, others: Sequence[str] = ()) -> str:
-    """Say which paths one that is not there may have meant.
-
-    path (Path): The path.
-    others (Sequence[str]): Names that would do too.
-    RETURNS (str): A sentence with a leading space, or "" if none is near.
-    """
-    try:
-        names = os.listdir(path.absolute().parent)
-    except OSError:
-        return ""
-    return catalogue.nearest(path.name, [*names, *others])
 
 
 def decode_utf8(content: bytes, name: object) -> str:

@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ..catalogue import nearest
 from ..convert import GOLD_KEY, to_doc
 from ..errors import Errors
 from ..readers import AUTO, READERS, find_inputs, read_documents
-from ..texts import UTF8
+from ..texts import UTF8, count
 from ._options import check_input, check_output
 
 
@@ -46,6 +47,7 @@ def convert_cli(
     counts: Counter[str] = Counter()
     entities: Counter[str] = Counter()
     changes: Counter[str] = Counter()
+    places: dict[str, str] = {}  # of the first document with each change
     seen: set[str] = set()
     for path, found in inputs:
         sources = read_documents(path, found, n_sents=n_sents, encoding=encoding)
@@ -63,6 +65,8 @@ def convert_cli(
             counts["mentions"] += len(doc.spans[GOLD_KEY])
             entities.update(ent.label_ for ent in doc.ents)
             changes.update({change.value: n for change, n in changed.items()})
+            for change in changed:
+                places.setdefault(change.value, f"{path}, document {number}")
     output_path.parent.mkdir(parents=True, exist_ok=True)
     docs.to_disk(output_path)
     msg.table([(name, f"{n:,}") for name, n in counts.items()], aligns=("l", "r"))
@@ -78,8 +82,9 @@ def convert_cli(
         near = "".join(nearest(name, seen) for name in absent)
         msg.warn(f"No mention is of the type {', '.join(absent)}.{near}")
     for name, n in changes.items():
-        msg.warn(f"{n:,} {name}")
-    msg.good(f"Wrote {counts['documents']:,} documents to {output_path}")
+        noun = re.sub(r"^(token|document|mention|relation)s\b", r"\1", name) if n == 1 else name
+        msg.warn(f"{n:,} {noun} ({'first ' * (n > 1)}in {places[name]})")
+    msg.good(f"Wrote {count(counts['documents'], 'document')} to {output_path}")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -97,6 +97,7 @@ def deid_cli(
             audit.write_text(json.dumps(done.to_dict(), indent=1), encoding="utf8")
     if output is not None:
         output.write_bytes(result.encode("utf8"))
+        print(f"Wrote the text to {output}", file=sys.stderr)
     else:
         sys.stdout.buffer.write(result.encode("utf8"))
         sys.stdout.flush()

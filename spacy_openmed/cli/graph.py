@@ -5,6 +5,7 @@ from spacy.cli._util import Opt
 from wasabi import msg
 
 from ..errors import Errors
+from ..texts import count
 from ._options import check_output
 
 FORMATS = "graphml, json, kgx, turtle, neo4j, html"
@@ -14,7 +15,7 @@ def graph_cli(
     # fmt: off
     given: str = typer.Argument(..., metavar="IN", help="Output of `openmed process`, or .spacy"),
     output: Path = typer.Argument(..., metavar="OUT", help="Folder for the graph", file_okay=False),
-    to: str = Opt("json,html", "--to", "-t", help=f"Forms, of {FORMATS}: NAME,NAME"),
+    to: str = Opt("json,html", "--to", "-t", help=f"Formats, of {FORMATS}: NAME,NAME"),
     labels: str = Opt(
         "",
         "--labels",
@@ -68,14 +69,14 @@ def graph_cli(
         else:
             builder.add(doc, id)
     if n_failed and not builder.n_documents:
-        raise ValueError(Errors.OM347.format(n=f"{n_failed:,}"))
+        raise ValueError(Errors.OM347.format(rows=count(n_failed, "row")))
     graph = builder.build(min_documents=min_documents, min_npmi=min_npmi, min_score=min_score)
     paths = write_graph(graph, output, formats)
     if n_failed:
-        msg.warn(Errors.OM347.format(n=f"{n_failed:,}"))
+        msg.warn(Errors.OM347.format(rows=count(n_failed, "row")))
     for note in builder.explain(graph):
         msg.warn(note)
     msg.good(
-        f"{len(graph):,} things and {graph.number_of_edges():,} edges from "
-        f"{builder.n_documents:,} documents: {', '.join(str(path) for path in paths)}"
+        f"{count(len(graph), 'thing')} and {count(graph.number_of_edges(), 'edge')} from "
+        f"{count(builder.n_documents, 'document')}: {', '.join(str(path) for path in paths)}"
     )

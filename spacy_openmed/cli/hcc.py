@@ -9,7 +9,7 @@ from spacy.cli._util import Arg, Opt
 
 from .. import catalogue
 from ..errors import Errors, describe
-from ..texts import BROKEN, UTF8, decode, find_encoding, is_unicode, open_lines
+from ..texts import BROKEN, UTF8, count, decode, find_encoding, is_unicode, open_lines
 from ._options import SIZES, check_choice, check_input, check_output, check_pipeline
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def hcc_cli(
     content = "".join(f"{json.dumps(report)}\n" for report in reports)
     if output is not None:
         output.write_text(content, encoding="utf8")
+        print(f"Wrote {count(len(reports), 'report')} to {output}", file=sys.stderr)
     else:
         sys.stdout.write(content)
     if any(ERROR in report for report in reports):

@@ -9,7 +9,7 @@ from wasabi import msg, table
 
 from .. import catalogue
 from ..errors import Errors
-from ._options import SIZES, check_output, decode_utf8, near_path, read_file
+from ._options import SIZES, check_output, decode_utf8, read_file
 from .models import wrap_text
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ def read_text(text: str) -> str:
     if os.path.isfile(text):  # False too for texts that can't be a path
         return read_file(Path(text))
     ends_so = os.path.splitext(text)[1].lower() in ENDINGS and not any(map(str.isspace, text))
-    if ends_so or os.path.isdir(text):
-        near = "" if os.path.isdir(text) else near_path(Path(text))
-        raise OSError(Errors.OM205.format(path=text, nearest=near))
+    if os.path.isdir(text):
+        raise OSError(Errors.OM700.format(path=text))
+    if ends_so:
+        raise OSError(Errors.OM205.format(path=text, nearest=catalogue.near_path(Path(text))))
     return text
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+from typing import TYPE_CHECKING
 
 import typer
 from spacy.cli._util import Opt
@@ -7,14 +8,18 @@ from wasabi import msg
 
 from .. import catalogue
 from ..errors import Errors
+from ..texts import count
 from ._options import INTERRUPTED, SIZES, choose_model
+
+if TYPE_CHECKING:
+    from ..process import Summary
 
 ROWS_WITH_ERRORS = 3  # exit code
 
 PATHS = (
     "MODEL: a pipeline's path or package, left out where --domain, --dataset or --size is given. "
     "IN: a file or a folder of Parquet, CSV, TSV, Arrow, JSONL, .spacy or .txt files, or '-' for "
-    "standard input (JSONL). OUT: a folder. IN and OUT may be URIs, such as s3://bucket/notes."
+    "standard input (JSONL, or the --format given). OUT: a folder. IN and OUT may be URIs, such as s3://bucket/notes."
 )
 
 
@@ -82,6 +87,8 @@ def process_cli(
             )
         if len(paths) not in (2, 3):
             raise ValueError(Errors.OM518)
+        if len(paths) == 2 and not (domain or dataset or size):
+            raise ValueError(Errors.OM701)
         *model, given, output = paths
         cores = os.cpu_count() or 1
         job = Job(
@@ -126,24 +133,37 @@ def process_cli(
         print(json.dumps({**summary.to_dict(), "files_left_out": job.source.n_left_out}))
     else:
         if job.source.n_left_out:
-            msg.warn(f"{job.source.n_left_out:,} files left out: not {job.source.format}")
-        print_summary(summary.rows, summary.entities, summary.errors)
+            left_out = count(job.source.n_left_out, "file")
+            msg.warn(f"{left_out} left out: not {job.source.format}")
+        print_summary(summary, output)
     if summary.errors:
         raise typer.Exit(ROWS_WITH_ERRORS)
 
 
-def print_summary(rows: int, entities: dict[str, int], errors: dict[str, int]) -> None:
+def print_summary(summary: "Summary", output: str) -> None:
     """Print what a run came to.
 
-    rows (int): Texts.
-    entities (dict[str, int]): Entities by label.
-    errors (dict[str, int]): Rows by what is wrong with them.
+    summary (Summary): What is in the output.
+    output (str): The folder.
     """
-    by_count = sorted(entities.items(), key=lambda item: (-item[1], item[0]))
+    by_count = sorted(summary.entities.items(), key=lambda item: (-item[1], item[0]))
     msg.table([(label, f"{n:,}") for label, n in by_count], aligns=("l", "r"))
-    for error, n in errors.items():
-        msg.warn(f"{n:,} rows: {error}")
-    msg.good(f"{rows:,} rows, {sum(entities.values()):,} entities")
+    for error, n in summary.errors.items():
+        msg.warn(
+            f"{count(n, 'row')}: {error} {'The first is' if n > 1 else 'It is'} in "
+            f"{summary.places[error]}."
+        )
+    n_entities = summary.entities.total()
+    noun = "entity" if n_entities == 1 else "entities"
+    found = f"{count(summary.rows, 'row')}, {n_entities:,} {noun}"
+    if summary.rows and summary.n_kept == summary.rows:
+        msg.good(f"Nothing was left to do. {output} holds {found}.")
+    elif summary.n_kept:
+        msg.good(
+            f"{output} holds {found}. An earlier run wrote {count(summary.n_kept, 'row')} of it."
+        )
+    else:
+        msg.good(f"Wrote {found} to {output}.")
 
 
 def _split(names: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Barrier
 
@@ -90,9 +90,10 @@ def predict_side_by_side(
     return left
 
 
-@cache
+@lru_cache(maxsize=1)
 def _make_pool(pid: int, n_workers: int) -> ThreadPoolExecutor:
-    """Threads that compute alone. Made anew after a fork, which threads do not survive.
+    """Threads that compute alone. Made anew after a fork, which threads do not survive, and for
+    another number. The threads of a pool that nobody holds any longer end after their work.
 
     pid (int): The process.
     n_workers (int): How many threads.
