@@ -246,8 +246,8 @@ def test_revision_that_there_is_not(fetch: Fetch, id: str, tmp_path: Path):
     assert "no such revision 'v9'" in fetch(id, revision="v9")
 
 
-def test_name_that_is_no_id(fetch: Fetch, tmp_path: Path):
-    message = fetch(str(tmp_path / "nowhere"))
+def test_name_that_is_no_id(fetch: Fetch):
+    message = fetch("no id/at all")
     assert message.startswith("[OM001]")
     assert "not the id of a repository" in message
 
