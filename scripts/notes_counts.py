@@ -1,6 +1,5 @@
 """Count the notes corpus, and compare its words with those of real notes."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -78,7 +77,7 @@ def count(notes: Sequence["Note"]) -> dict[str, Any]:
 
 
 def find_short_forms(text: str) -> set[str]:
-    """Find abbreviations and shorthand. Lines in capitals only count through their slashes.
+    """Find abbreviations and shorthand. In lines in capitals only the forms of `SHORTHAND` count.
 
     text (str): The text.
     RETURNS (set[str]): The different ones.
@@ -133,6 +132,8 @@ def _words(texts: Iterable[str]) -> list[str]:
 
 
 def read_plain(corpora: Path) -> list[str]:
-    """RETURNS (list[str]): The texts of `notes_plain`, where that is at hand."""
+    """RETURNS (list[str]): The texts that `notes_plain.py` wrote; none if it did not run."""
+    from notes_corpus import read_rows
+
     path = corpora / "notes_plain" / "notes_plain.jsonl"
-    return [json.loads(line)["text"] for line in path.read_text(encoding="utf8").splitlines()]
+    return [row["text"] for row in read_rows(path)] if path.is_file() else []

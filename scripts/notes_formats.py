@@ -35,6 +35,7 @@ def write_spacy(folder: Path, split: str, notes: "Sequence[tuple[Note, Text]]") 
 
 def make_doc(doc: Doc, id: str, text: "Text") -> Doc:
     """Put a note's annotation on a tokenized text. Spans are widened to whole tokens.
+    Where two then share a token, the longer one stays.
 
     doc (Doc): The tokenized text.
     id (str): The note's id, for `doc.user_data["id"]`.
@@ -76,7 +77,7 @@ def write_brat(folder: Path, split: str, notes: "Sequence[tuple[Note, Text]]") -
 
 
 def _pieces(text: str, span: "Span") -> str:
-    """BRAT's offsets: a span over a line break is written as one piece a line."""
+    """BRAT's offsets: a span over a line break is written as one piece for each line."""
     pieces, start = [], span.start
     for line in text[span.start : span.end].split("\n"):
         pieces.append(f"{start} {start + len(line)}")
@@ -85,7 +86,8 @@ def _pieces(text: str, span: "Span") -> str:
 
 
 def write_iob(folder: Path, split: str, notes: "Sequence[tuple[Note, Text]]") -> None:
-    """Write SPLIT.iob: token, tab, IOB2 tag; an empty line after each line of a note."""
+    """Write SPLIT.iob: token, tab, IOB2 tag; an empty line after each line of a note,
+    except where an entity runs over the line break."""
     nlp = spacy.blank("en")
     with (folder / f"{split}.iob").open("w", encoding="utf8") as file:
         for note, text in notes:

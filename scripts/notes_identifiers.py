@@ -82,8 +82,6 @@ SSNS = {
     "SG": ("S#######@", "T#######@"),
     "ZA": ("#############",),
 }
-
-
 # Where Faker knows none of a country's own.
 PHONES = {
     "IE": ("01 ### ####", "08# ### ####", "+353 8# ### ####"),
@@ -116,7 +114,8 @@ class Person(NamedTuple):
 
 
 class Filler:
-    """Invents the values of one note. The same placeholder always gives the same value.
+    """Invents the values of one note. The same placeholder always gives the same value, but
+    {date:short} and {date:monthyear} may be written in another way each time.
 
     seed (str): The note's id and a number; another one gives other values.
     country (str): Key of `LOCALES`.
@@ -161,10 +160,10 @@ class Filler:
             own = LOCALES[self.country]
             locale = own if self.rng.random() < 0.5 else self.rng.choice(ORIGINS)
             sex = {"patient": self.sex, "relf": "F", "relm": "M"}.get(stem, "X")
-            sex = sex if sex in "FM" else self.rng.choice("FM")
+            sex = sex if sex in ("F", "M") else self.rng.choice("FM")
             first = self._ask(locale, "first_name_female" if sex == "F" else "first_name_male")
             last = self._ask(locale, "last_name")
-            if stem != "patient" and stem.startswith("rel") and self.rng.random() < 0.6:
+            if stem.startswith("rel") and self.rng.random() < 0.6:
                 last = self._person("patient", "patient1").last
             self.people[key] = Person(first, self.rng.choice("ABCDEGHJKLMNPRST"), last)
         return self.people[key]
@@ -251,6 +250,8 @@ def find_fault(match: re.Match[str]) -> str | None:
         return f"{match[0]} has an unknown format of a date"
     if offset and stem != "date":
         return f"{match[0]}: only {{date}} takes an offset"
+    if len(offset) > 6:
+        return f"{match[0]} is too far from the note's day"
     return None
 
 

@@ -4,9 +4,9 @@
     python scripts/notes_plain.py assets/notes_plain
 
 The texts are sections of MTS-Dialog and ACI-Bench (CC BY 4.0). They are not part of this
-repository: the annotation names each by its id and its checksum. It also knows 18 texts that no
-asset holds, of PriMock57 (CC BY 4.0), Apache cTAKES (Apache 2.0) and a test part of ACI-Bench;
-these are left out.
+repository: the annotation names each by its id and its checksum. It also names 18 texts that no
+asset holds: texts of PriMock57 (CC BY 4.0), of Apache cTAKES (Apache 2.0) and of a test part of
+ACI-Bench. These are left out.
 """
 
 import csv
@@ -30,10 +30,12 @@ OUTPUT = "notes_plain.jsonl"
 def main(
     folder: Path = typer.Argument(..., help="Folder of the assets", exists=True, file_okay=False),
 ) -> None:
-    """Write notes_plain/notes_plain.jsonl beside the assets, which OPENMED_CORPORA can name."""
+    """Write FOLDER/notes_plain/notes_plain.jsonl. OPENMED_CORPORA can then name FOLDER."""
+    rows = [{"id": id, "text": text} for id, text in read_assets(folder)]
+    if not rows:
+        msg.fail(f"{folder} holds none of the assets", exits=1)
     output = folder / "notes_plain"
     output.mkdir(exist_ok=True)
-    rows = [{"id": id, "text": text} for id, text in read_assets(folder)]
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (output / OUTPUT).write_text(content, encoding="utf8")
     msg.good(f"Wrote {len(rows)} texts to {output / OUTPUT}")

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 import notes_plain
+from notes_counts import read_plain
 from notes_formats import WRITERS
 
 import notes_corpus as corpus
@@ -72,6 +74,7 @@ def test_a_placeholder_has_one_value_in_a_note_and_another_with_another_seed(mak
         ("seen by {dr1.nickname}", "unknown form of a name"),
         ("seen on {date:german}", "unknown format of a date"),
         ("call {phone+1}", "takes an offset"),
+        ("seen on {date+9999999}", "too far"),
         ("[[Dr {dr1} syndrome|P]]", "may not hold a placeholder"),
     ],
 )
@@ -99,6 +102,23 @@ def test_a_run_of_words_of_another_text_is_found(make_note, tmp_path):
     faults = corpus.find_copies([make_note(f"Seen late. {said}, no loss.")], tmp_path)
     assert "copies: 'the patient was seen" in faults[0].message
     assert not corpus.find_copies([make_note("Seen late after a fall from a ladder.")], tmp_path)
+
+
+def test_a_stock_phrase_does_not_excuse_the_words_around_it(make_note, tmp_path):
+    stock = "was seen in consultation at the request of Dr"
+    said = "a tall man fell off a ladder at home on Sunday and could not get up again"
+    row = json.dumps({"text": f"He {stock}. Odd\u2028: {said}"}, ensure_ascii=False)
+    (tmp_path / "other.jsonl").write_text(row, encoding="utf8")
+    faults = corpus.find_copies([make_note(f"He {stock}. Odd: {said}")], tmp_path)
+    assert "copies: 'odd a tall man" in faults[0].message
+    assert not corpus.find_copies([make_note(f"He {stock}. Odd: a boy")], tmp_path)
+
+
+def test_comparison_needs_the_texts_of_the_assets(tmp_path):
+    assert read_plain(tmp_path) == []
+    with pytest.raises(SystemExit):
+        notes_plain.main(tmp_path)
+    assert not (tmp_path / "notes_plain").exists()
 
 
 def test_repeats_that_are_not_marked_are_found(make_note):
@@ -141,7 +161,7 @@ def test_standoff_spans_come_from_a_marked_copy():
     text = "Denies fever.\nOn Lasix 40 mg."
     spans = corpus.make_standoff("Denies [[fever|P no]].\nOn [[Lasix|B]] [[40 mg|DO]].", text)
     assert [text[s.start : s.end] for s in spans] == ["fever", "Lasix", "40 mg"]
-    with pytest.raises(ValueError, match="differs at character 7"):
+    with pytest.raises(ValueError, match="differs at character 7: 'Denies Fever"):
         corpus.make_standoff("Denies [[Fever|P no]].\nOn Lasix 40 mg.", text)
 
 
@@ -155,7 +175,7 @@ def test_agreement_counts_spans_that_are_the_same(make_note):
         "assertion of DRUG": (1, 1, 1),
         "ICD-10-CM": (1, 0, 0),
     }
-    with pytest.raises(ValueError, match="differs"):
+    with pytest.raises(ValueError, match=f"{note.id}: the copy differs"):
         corpus.score_agreement([note], {note.id: "gout and knee pain"})
 
 
@@ -182,3 +202,11 @@ def test_texts_of_standoff_annotation_come_from_the_assets(tmp_path, monkeypatch
     (standoff / "dev.jsonl").write_text(lines.replace(row["sha256"], "0"), encoding="utf8")
     with pytest.raises(ValueError, match="another one"):
         corpus.read_standoff("dev")
+
+
+def test_real_sections_have_no_test_split(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    import notes
+
+    with pytest.raises(typer.BadParameter, match="no test part"):
+        notes.main(split="test", standoff=True)
