@@ -80,7 +80,8 @@ def _pieces(text: str, span: "Span") -> str:
     """BRAT's offsets: a span over a line break is written as one piece for each line."""
     pieces, start = [], span.start
     for line in text[span.start : span.end].split("\n"):
-        pieces.append(f"{start} {start + len(line)}")
+        if line:  # BRAT refuses empty pieces
+            pieces.append(f"{start} {start + len(line)}")
         start += len(line) + 1
     return ";".join(pieces)
 

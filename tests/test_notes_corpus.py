@@ -157,6 +157,13 @@ def test_formats_agree_on_the_entities(make_note, tmp_path):
     assert "chest\tB-PROBLEM\npain\tI-PROBLEM\n" in iob
 
 
+def test_brat_has_a_piece_for_each_line_that_is_not_empty(make_note, tmp_path):
+    note = make_note("[[chest\n\npain|P]]")
+    WRITERS["brat"](tmp_path, "train", [(note, corpus.annotate(note))])
+    ann = (tmp_path / "train" / "nursing-z01.ann").read_text(encoding="utf8")
+    assert "T1\tPROBLEM 0 5;7 11\t" in ann
+
+
 def test_standoff_spans_come_from_a_marked_copy():
     text = "Denies fever.\nOn Lasix 40 mg."
     spans = corpus.make_standoff("Denies [[fever|P no]].\nOn [[Lasix|B]] [[40 mg|DO]].", text)
