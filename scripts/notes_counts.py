@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import mean, quantiles
 from typing import TYPE_CHECKING, Any
 
+from notes_identifiers import PLACEHOLDER
+
 if TYPE_CHECKING:
     from notes_corpus import Note
 
@@ -55,7 +57,7 @@ def count(notes: Sequence["Note"]) -> dict[str, Any]:
                 brands[text.text[span.start : span.end].lower()] += 1
         for span in text.identifiers:
             identifiers[span.label] += 1
-        plain = annotate(note, None).text
+        plain = PLACEHOLDER.sub(" ", annotate(note, None).text)
         headings.update(" ".join((a or b).upper().split()) for a, b in HEADING.findall(plain))
         short.update(find_short_forms(plain))
     return {
