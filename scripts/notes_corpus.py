@@ -534,7 +534,7 @@ def read_standoff(split: str | None = None) -> list[tuple[str, Text]]:
     found = []
     for file in sorted(STANDOFF.glob("*.jsonl")):
         for row in read_rows(file):
-            text = texts.get(row["id"])
+            text = find_text(texts, row["id"])
             if text is None or split not in (None, row["split"]):
                 continue
             if fingerprint(text) != row["sha256"]:
@@ -543,10 +543,28 @@ def read_standoff(split: str | None = None) -> list[tuple[str, Text]]:
     return found
 
 
+PLAIN = ("notes_plain/notes_plain.jsonl", "notes/mtsamples_500.jsonl")
+
+
 def _read_plain() -> dict[str, str]:
     """The texts that stand-off annotation belongs to, by their ids: see `notes_plain.py`."""
-    path = Path(os.environ.get("OPENMED_CORPORA", "")) / "notes_plain" / "notes_plain.jsonl"
-    return {row["id"]: row["text"] for row in read_rows(path)}
+    folder = Path(os.environ.get("OPENMED_CORPORA", ""))
+    paths = [folder / name for name in PLAIN]
+    # The second file's texts may be in the first one.
+    paths = [path for path in paths if path == paths[0] or path.is_file()]
+    return {row["id"]: row["text"] for path in paths for row in read_rows(path)}
+
+
+def find_text(texts: Mapping[str, str], id: str) -> str | None:
+    """Get the text that an annotation is of.
+
+    texts (Mapping[str, str]): Texts by their ids.
+    id (str): An id, or "ID:START:END" for a part of a text.
+    RETURNS (str | None): The text or the part. None if the text is not there.
+    """
+    name, *part = id.split(":")
+    text = texts.get(name)
+    return text if text is None or not part else text[int(part[0]) : int(part[1])]
 
 
 def make_standoff(markup: str, text: str) -> list[Span]:
@@ -627,7 +645,7 @@ def standoff(
     n_faults = 0
     lines = []
     for id, markup in zip(parts[::2], parts[1::2], strict=True):
-        text = texts.get(id)
+        text = find_text(texts, id)
         if text is None:
             n_faults += 1
             print(f"{id}: its text is not there")

@@ -3,8 +3,9 @@
     python -m spacy project assets --extra
     python scripts/notes_plain.py assets/notes_plain
 
-The texts are sections of MTS-Dialog and ACI-Bench (CC BY 4.0). They are not part of this
-repository: the annotation names each by its id and its checksum. It also names 18 texts that no
+The texts are sections of MTS-Dialog and ACI-Bench (CC BY 4.0), and transcription samples of
+mtsamples.com (licence unclear). They are not part of this repository: the annotation names each by
+its id and its checksum. It also names 18 texts that no
 asset holds: texts of PriMock57 (CC BY 4.0), of Apache cTAKES (Apache 2.0) and of a test part of
 ACI-Bench. These are left out.
 """
@@ -24,6 +25,8 @@ TABLES = (
     ("mts-test1", "MTS-Dialog-TestSet-1-MEDIQA-Chat-2023.csv", "ID", "section_text"),
     ("aci-train", "aci-bench-train.csv", "encounter_id", "note"),
 )
+# Ids are the numbers of the rows; the text is in the longest column.
+NUMBERED = ("mtsamples", "mtsamples.csv")
 OUTPUT = "notes_plain.jsonl"
 
 
@@ -55,6 +58,14 @@ def read_assets(folder: Path) -> Iterator[tuple[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file):
                 yield f"{prefix}-{row[id_column]}", row[text_column].strip()
+    prefix, name = NUMBERED
+    path = folder / name
+    if not path.is_file():
+        msg.warn(f"{path} is not there")
+        return
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file)):
+            yield f"{prefix}-{number}", max(map(str, row.values()), key=len).strip()
 
 
 if __name__ == "__main__":
