@@ -1,12 +1,13 @@
 """Make the bundled checkpoint out of trained ones: fp16 weights, and the encoder's tokenizer.
 
-    python scripts/bundle_mini.py ENCODER CHECKPOINT [CHECKPOINT …] [--facts FILE] [--window 128]
+    python scripts/bundle_mini.py ENCODER CHECKPOINT [CHECKPOINT …] [--facts FILE] [--window 256]
 
 The weights of several checkpoints are averaged: runs that went on from one another, or from a
-common start, are better so than each of them (Wortsman et al. 2022, "Model soups").
+common start, are better so than each of them (Wortsman et al. 2022, "Model soups"). Heads that only
+served the training are left out.
 
-The facts are a JSON list with a row a head: "dataset", "recommended_confidence" and "f1" (from 0
-to 1, on gold tokens of the test set), both from benchmarks/accuracy.py.
+The facts are a JSON list with a row a head: "dataset", and what was measured of it:
+"recommended_confidence", "temperature", and "f1" (from 0 to 1, on gold tokens of the test set).
 """
 
 import argparse
@@ -37,9 +38,33 @@ def average(checkpoints: Sequence[Path]) -> Any:
     return module
 
 
+def keep_heads(module: Any) -> None:
+    """Leave out the heads that only served the training.
+
+    module (PreTrainedModel): The checkpoint. It is changed.
+    """
+    config = module.config
+    heads = [head for head in config.openmed["heads"] if head.pop("keep", True)]
+    columns = [head["start"] + i for head in heads for i in range(len(head["labels"]))]
+    old, new = module.classifier, torch.nn.Linear(config.hidden_size, len(columns))
+    with torch.no_grad():
+        new.weight.copy_(old.weight[columns])
+        new.bias.copy_(old.bias[columns])
+    module.classifier = new
+    module.num_labels = len(columns)
+    labels = [config.id2label[column] for column in columns]
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
+    start = 0
+    for head in heads:
+        head["start"] = start
+        start += len(head["labels"])
+    config.openmed["heads"] = heads
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("encoder", type=Path, help="folder of the base encoder")
+    parser.add_argument("encoder", type=Path, help="folder that prepare_mini.py wrote")
     parser.add_argument(
         "checkpoints", type=Path, nargs="+", help="folders that train_mini.py wrote"
     )
@@ -49,22 +74,17 @@ def main() -> None:
     args = parser.parse_args()
 
     module = average(args.checkpoints)
+    keep_heads(module)
     if args.window is not None:
         module.config.openmed["window"] = args.window
     if args.facts is not None:
         facts = {row["dataset"]: row for row in json.loads(args.facts.read_text(encoding="utf8"))}
         for head in module.config.openmed["heads"]:
-            head |= facts[head["dataset"]]
-    # The encoder's own files, as transformers of every version reads them, but without the
-    # truncation and padding to 128 that it was used with.
-    tokenizer = json.loads((args.encoder / "tokenizer.json").read_text(encoding="utf8"))
-    tokenizer |= {"truncation": None, "padding": None}
+            head |= facts.get(head["dataset"], {})
+    # The encoder's own files: transformers of every version reads them.
     args.output.mkdir(parents=True, exist_ok=True)
-    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+    for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copyfile(args.encoder / file, args.output / file)
-    (args.output / "tokenizer.json").write_text(
-        json.dumps(tokenizer, ensure_ascii=False), encoding="utf8"
-    )
     module.half().save_pretrained(args.output)
     (args.output / "model.safetensors").chmod(0o644)  # safetensors lets only the owner read them
 

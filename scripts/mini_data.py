@@ -4,11 +4,10 @@ The heads file names the corpora, and says which types of which corpus are gold 
 passage has a row of labels for each of those heads. Whatever a head does not learn of is `IGNORE`.
 """
 
-import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +17,9 @@ import numpy as np
 import spacy
 from mini_training import batch_rows, bucket, make_batches
 from mini_words import make_fragment, make_names
-from notes_corpus import annotate, read_notes, read_standoff
 from privacy_data import read_privacy
 
+from notes_corpus import annotate, read_notes, read_standoff
 from spacy_openmed.corpora import find_corpora, read_sentences
 
 IGNORE = -100
@@ -169,18 +168,26 @@ def read_heads(path: Path) -> tuple[list[Head], list[Corpus]]:
 # Texts
 
 
-def read_iob(corpus: Corpus, split: str) -> list[tuple[int, Sequence[str], list[Sequence[str]]]]:
-    """RETURNS: Document, tokens, and the tags for each of its heads, of every sentence."""
+class TaggedSentence(NamedTuple):
+    """A sentence: number of its document, tokens, and the tags for each head of its corpus."""
+
+    doc: int
+    tokens: Sequence[str]
+    tags: list[Sequence[str]]
+
+
+def read_iob(corpus: Corpus, split: str) -> list[TaggedSentence]:
+    """RETURNS (list[TaggedSentence]): The sentences of a split."""
     file = corpus.splits.get(split, split)
     if corpus.reader == "privacy":
         own = read_privacy(split)
-        tags = {head: own for head in corpus.heads}
+        tags = dict.fromkeys(corpus.heads, own)
     else:
         own = read_sentences(corpus.name, file)
         tags = {h: read_sentences(corpus.tags[h], file) for h in corpus.heads if h in corpus.tags}
     columns = [tags.get(head, own) for head in corpus.heads]
     return [
-        (sentence.doc, sentence.tokens, [column[i].tags for column in columns])
+        TaggedSentence(sentence.doc, sentence.tokens, [column[i].tags for column in columns])
         for i, sentence in enumerate(own)
         if _is_in(split, corpus, sentence.doc if corpus.is_document else i // 20)
     ]
@@ -301,6 +308,24 @@ def find_leaks(corpora: Iterable[Corpus], splits: Sequence[str]) -> Leaks:
     return leaks
 
 
+def _has(corpus: Corpus, split: str) -> bool:
+    return not corpus.splits or split in corpus.splits
+
+
+def training_sentences(corpus: Corpus, split: str, leaks: Leaks) -> list[TaggedSentence]:
+    """RETURNS (list[TaggedSentence]): The sentences of a split that may be learned from."""
+    if not _has(corpus, split):
+        return []
+    return [row for row in read_iob(corpus, split) if not leaks.are_in("".join(row.tokens))]
+
+
+def training_documents(corpus: Corpus, split: str, leaks: Leaks, epoch: int = 0) -> list[Annotated]:
+    """RETURNS (list[Annotated]): The documents of a split that may be learned from."""
+    if not _has(corpus, split):
+        return []
+    return [d for d in read_documents(corpus, split, epoch) if not leaks.are_in(d.text)]
+
+
 # ---------------------------------------------------------------------------------------
 # Pieces
 
@@ -319,12 +344,12 @@ class Encoder:
         }
         self.words = spacy.blank("en").tokenizer
         ids = range(len(tokenizer))
-        self.is_word = np.array([not p.startswith("##") for p in tokenizer.convert_ids_to_tokens(ids)])
+        self.is_word = np.array(
+            [not p.startswith("##") for p in tokenizer.convert_ids_to_tokens(ids)]
+        )
         self.newline = tokenizer.convert_tokens_to_ids("\n")
 
-    def encode_sentences(
-        self, corpus: Corpus, rows: Sequence[tuple[int, Sequence[str], list[Sequence[str]]]]
-    ) -> list[Passage]:
+    def encode_sentences(self, corpus: Corpus, rows: Sequence[TaggedSentence]) -> list[Passage]:
         """One passage a sentence. Labels stand on the first piece of every word of the tokenizer.
         These words are finer than the corpora's tokens: other tokenizers may cut "OCI-AML-1" at
         its hyphens."""
@@ -379,12 +404,13 @@ class Encoder:
             labels = np.full((len(corpus.heads), len(pieces)), IGNORE, dtype="int64")
             cuts = np.ones(len(pieces), dtype=bool)  # places that no mention runs over
             for h, (head, types) in enumerate(corpus.heads.items()):
-                spans = longest(text.layers[corpus.layers.get(head, "entities")])
+                spans = longest(text.layers.get(corpus.layers.get(head, "entities"), ()))
                 if head != ASSERTION and None not in types.values():
                     labels[h, asked] = 0
                 for span in spans:
-                    first, last = np.searchsorted(ends, span.start, "right"), np.searchsorted(
-                        starts, span.end
+                    first, last = (
+                        np.searchsorted(ends, span.start, "right"),
+                        np.searchsorted(starts, span.end),
                     )
                     cuts[first + 1 : last] = False
                     where = np.flatnonzero(asked[first:last]) + first
@@ -398,14 +424,15 @@ class Encoder:
                     else:
                         labels[h, where] = self.ids[head][f"I-{kind}"]
                         labels[h, where[0]] = self.ids[head][f"B-{kind}"]
-            ends_of_lines = [m.end() for m in re.finditer(r"\n+|(?<=[.!?])\s+(?=[A-Z(\"'])", text.text)]
-            at = np.searchsorted(starts, ends_of_lines)
-            at = [0, *(int(i) for i in at if 0 < i < len(pieces) and cuts[i]), len(pieces)]
+            ends_of_lines = [
+                m.end() for m in re.finditer(r"\n+|(?<=[.!?])\s+(?=[A-Z(\"'])", text.text)
+            ]
+            places = np.searchsorted(starts, ends_of_lines)
+            inner = [int(i) for i in places if 0 < i < len(pieces) and cuts[i]]
+            at = [0, *inner, len(pieces)]
             for a, b in zip(at, at[1:], strict=False):
                 if b > a:
-                    passages.append(
-                        Passage(corpus.name, doc, pieces[a:b], labels[:, a:b], fixed)
-                    )
+                    passages.append(Passage(corpus.name, doc, pieces[a:b], labels[:, a:b], fixed))
         return passages
 
 
@@ -474,9 +501,7 @@ def cut(passages: Sequence[Passage], length: int) -> list[Passage]:
     ]
 
 
-def find_mentions(
-    labels: np.ndarray, fixed: Sequence[int] = ()
-) -> list[tuple[int, int, int, int]]:
+def find_mentions(labels: np.ndarray, fixed: Sequence[int] = ()) -> list[tuple[int, int, int, int]]:
     """RETURNS: Row, id of the type's "B-" label, start and end of each mention of a passage.
 
     Only those whose borders cut no mention of another row.
@@ -544,9 +569,7 @@ def swap_mentions(
     return swapped
 
 
-def wrap_lines(
-    passage: Passage, is_word: np.ndarray, newline: int, rng: random.Random
-) -> Passage:
+def wrap_lines(passage: Passage, is_word: np.ndarray, newline: int, rng: random.Random) -> Passage:
     """Break a passage into lines of about one length, as many notes and abstracts are stored."""
     width = rng.randint(8, 24)
     words = np.flatnonzero(is_word[passage.pieces])[width::width]
@@ -589,7 +612,6 @@ class Data:
         numbers = {head.dataset: i for i, head in enumerate(heads)}
         self.rows = {c.name: [numbers[head] for head in c.heads] for c in corpora}
         self.leaks = find_leaks(corpora, splits)
-        self.texts: dict[str, list[str]] = {}  # what is trained on, for tests
         self.encoded: dict[str, list[Passage]] = {}
         self.pools: dict[str, Pool] = {}
         for corpus in corpora:
@@ -602,20 +624,12 @@ class Data:
     def _encode(self, corpus: Corpus, epoch: int) -> list[Passage]:
         passages = []
         for number, split in enumerate(self.splits):
-            if split not in corpus.splits and corpus.splits:
-                if not corpus.held_out:
-                    continue
             if corpus.reader in ("iob", "privacy"):
-                rows = [r for r in read_iob(corpus, split) if not self.leaks.are_in("".join(r[1]))]
-                self.texts.setdefault(corpus.name, []).extend(" ".join(r[1]) for r in rows)
-                part = self.encoder.encode_sentences(corpus, rows)
+                part = self.encoder.encode_sentences(
+                    corpus, training_sentences(corpus, split, self.leaks)
+                )
             else:
-                texts = [
-                    text
-                    for text in read_documents(corpus, split, epoch)
-                    if not self.leaks.are_in(text.text)
-                ]
-                self.texts.setdefault(corpus.name, []).extend(text.text for text in texts)
+                texts = training_documents(corpus, split, self.leaks, epoch)
                 part = self.encoder.encode_documents(corpus, texts)
             # Documents are numbered in each split: they get a number of their own here.
             passages += [replace(p, doc=p.doc * len(self.splits) + number) for p in part]
@@ -645,9 +659,7 @@ class Data:
                 joined = join_context(part, self.lengths, rng) if corpus.is_document else part
                 if corpus.negatives < 1:
                     joined = [
-                        p
-                        for p in joined
-                        if (p.labels > 0).any() or rng.random() < corpus.negatives
+                        p for p in joined if (p.labels > 0).any() or rng.random() < corpus.negatives
                     ]
                 if turn == whole:  # a part of a turn
                     rng.shuffle(joined)

@@ -28,9 +28,9 @@ from mini_training import (
     bucket,
     make_batches,
 )
-from notes_corpus import annotate, read_notes, read_standoff
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+from notes_corpus import annotate, read_notes, read_standoff
 from spacy_openmed.corpora import find_corpora
 
 MASKED = 0.2  # share of the words
@@ -70,7 +70,8 @@ def read_texts() -> Iterator[tuple[str, float]]:
     exact = {text.strip() for text in held_back}
     for name, times in SOURCES.items():
         # Passages of one document follow each other; they are one text here.
-        document, parts = "", []
+        document = ""
+        parts: list[str] = []
         for line in (folder / name).read_text(encoding="utf8").splitlines():
             row = json.loads(line)
             if row["text"].strip() in exact or not runs.isdisjoint(word_runs(row["text"])):
@@ -106,9 +107,7 @@ def encode(tokenizer: Any, cache: Path) -> tuple[np.ndarray, np.ndarray, np.ndar
     return pieces, ends, np.asarray(times)
 
 
-def passages(
-    ends: np.ndarray, times: np.ndarray, rng: random.Random
-) -> list[tuple[int, int]]:
+def passages(ends: np.ndarray, times: np.ndarray, rng: random.Random) -> list[tuple[int, int]]:
     """RETURNS (list[tuple[int, int]]): Start and end of each passage of one pass, in any order."""
     found = []
     for text in range(len(ends)):

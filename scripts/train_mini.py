@@ -10,7 +10,6 @@ script, the heads that it has keep what they learned. `OUTPUT/final` is the last
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,6 +59,8 @@ def describe_heads(heads: Sequence[Head]) -> list[dict[str, Any]]:
         }
         if head.is_assertion:
             row["kind"] = "assertion"
+        if not head.is_kept:
+            row["keep"] = False
         rows.append(row)
     return rows
 
@@ -130,7 +131,10 @@ def main() -> None:
                 yield from data.epoch(epoch, args.batch_pieces, args.share)
 
     def loss(batch: Sequence[Passage]) -> tuple[torch.Tensor, int]:
-        pieces, gold = (torch.from_numpy(array).to(run.device) for array in data.collate(batch, args.batch_pieces))
+        pieces, gold = (
+            torch.from_numpy(array).to(run.device)
+            for array in data.collate(batch, args.batch_pieces)
+        )
         mask = (pieces != tokenizer.pad_token_id).long()
         with torch.autocast(run.device, torch.bfloat16, enabled=args.bf16):
             logits = model(input_ids=pieces, attention_mask=mask).logits
