@@ -8,7 +8,7 @@ import json
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,16 +36,19 @@ class Head:
     types (tuple[str, ...]): Its entity types, or the values of the assertion head.
     start (int): First column of its slice.
     is_kept (bool): False if it only serves the training, and is not bundled.
+    groups (Mapping[str, Sequence[str]]): Of the assertion head: which of its values mentions of
+        each type may have.
     """
 
     dataset: str
     types: tuple[str, ...]
     start: int
     is_kept: bool = True
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def is_assertion(self) -> bool:
-        return self.dataset == ASSERTION
+        return bool(self.groups)
 
     @property
     def labels(self) -> list[str]:
@@ -149,7 +152,9 @@ def read_heads(path: Path) -> tuple[list[Head], list[Corpus]]:
     heads: list[Head] = []
     start = 0
     for dataset, row in data["heads"].items():
-        head = Head(dataset, tuple(row["types"]), start, row.get("keep", True))
+        groups = row.get("groups", {})
+        types = row.get("types") or dict.fromkeys(t for own in groups.values() for t in own)
+        head = Head(dataset, tuple(types), start, row.get("keep", True), groups)
         start += len(head.labels)
         heads.append(head)
     corpora = []

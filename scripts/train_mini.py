@@ -58,7 +58,7 @@ def describe_heads(heads: Sequence[Head]) -> list[dict[str, Any]]:
             "labels": head.labels,
         }
         if head.is_assertion:
-            row["kind"] = "assertion"
+            row |= {"kind": "assertion", "groups": head.groups}
         if not head.is_kept:
             row["keep"] = False
         rows.append(row)

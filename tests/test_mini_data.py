@@ -96,7 +96,9 @@ CORPUS = Corpus(
 )
 HEADS = [
     mini_data.Head("notes", ("PROBLEM", "DRUG"), 0),
-    mini_data.Head("assertion", ("PRESENT", "ABSENT"), 5),
+    mini_data.Head(
+        "assertion", ("PRESENT", "ABSENT"), 5, groups={"PROBLEM": ("PRESENT", "ABSENT")}
+    ),
 ]
 
 
