@@ -94,7 +94,8 @@ def make_clinical(checkpoint: str | None) -> Language:
     """RETURNS (Language): A pipeline that finds problems and drugs in notes: with the notes head,
     if the checkpoint has one, else with those of diseases and drugs."""
     nlp = make_pipeline(checkpoint, {"annotate": "spans"})
-    heads = {head.dataset for head in nlp.get_pipe("openmed_ner").shim.heads}
+    component: Any = nlp.get_pipe("openmed_ner")
+    heads = {head.dataset for head in component.shim.heads}
     own = ["notes"] if "notes" in heads else ["bc5cdr_disease", "ncbi_disease", "bc5cdr_chem"]
     return make_pipeline(checkpoint, {"dataset": own, "annotate": "spans"})
 
@@ -104,7 +105,7 @@ def render(before: dict[str, Any], after: dict[str, Any]) -> str:
     lines = [
         "# Clinical notes, before and after",
         "",
-        "What the bundled checkpoint finds in texts of our own, in shorthand as clinicians type it. "
+        "What the bundled checkpoint finds in texts of our own, in shorthand as clinicians type. "
         "*Before* is the checkpoint of the releases up to 0.2, which had learned from abstracts "
         "only; its disease and drug heads are on. *After* is the `notes` head of today's. "
         "A mention counts as found if its characters are exact. "
