@@ -646,14 +646,14 @@ class Data:
         texts = [_from_note("", text) for text in make_names()]
         return self.encoder.encode_documents(corpus, texts)
 
-    def passages(self, epoch: int, share: float = 1.0) -> list[Passage]:
+    def passages(self, epoch: int) -> list[Passage]:
         """RETURNS (list[Passage]): What is learned from in an epoch, in its order."""
         rng = random.Random(f"{self.seed}-{epoch}")
         found: list[Passage] = []
         limit = max(self.lengths)
         for corpus in self.corpora:
             encoded = self.encoded[corpus.name]
-            whole, rest = divmod(share * corpus.sample, 1)
+            whole, rest = divmod(corpus.sample, 1)
             for turn in range(int(whole) + (rest > 0)):
                 if corpus.reader in ("notes", "fragments"):
                     encoded = self._encode(corpus, epoch * 100 + turn)
@@ -679,10 +679,10 @@ class Data:
         rng.shuffle(found)
         return found
 
-    def epoch(self, epoch: int, max_pieces: int, share: float = 1.0) -> list[list[Passage]]:
+    def epoch(self, epoch: int, max_pieces: int) -> list[list[Passage]]:
         """RETURNS (list[list[Passage]]): The batches of an epoch."""
         rng = random.Random(f"{self.seed}-{epoch}-batches")
-        passages = self.passages(epoch, share)
+        passages = self.passages(epoch)
         return make_batches(passages, lambda p: len(p.pieces) + 2, max_pieces, rng)
 
     def collate(self, batch: Sequence[Passage], max_pieces: int) -> tuple[np.ndarray, np.ndarray]:

@@ -257,13 +257,14 @@ class Run:
 
     def steps(
         self,
-        batches: Iterable[Any],
+        batches: Callable[[int], Iterable[Any]],
         loss: Callable[[Any], tuple[torch.Tensor, int]],
         checkpoints: dict[int, str] | None = None,
     ) -> bool:
         """Learn from the batches that have not been learned from.
 
-        batches (Iterable): All batches of the run, in order. A process learns from its own.
+        batches (Callable): RETURNS the batches of the run from a number on, in order. A process
+            learns from its own.
         loss (Callable): RETURNS the loss of a batch and the number of its pieces.
         checkpoints (dict[int, str]): After which batches the average is written, and its name.
         RETURNS (bool): False if the time was up before the batches ended.
@@ -272,10 +273,9 @@ class Run:
         losses: list[float] = []
         pieces, since = 0, time.monotonic()
         marks = {batch // self.world: name for batch, name in (checkpoints or {}).items()}
-        own = islice(batches, self.rank, self.total * self.world, self.world)
-        for step, batch in enumerate(own):
-            if step < self.done:
-                continue
+        rest = (self.total - self.done) * self.world
+        own = islice(batches(self.done * self.world), self.rank, rest, self.world)
+        for step, batch in enumerate(own, start=self.done):
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(
                     step, self.total, args.lr, warmup=args.warmup, decay=args.decay

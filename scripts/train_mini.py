@@ -1,20 +1,21 @@
 """Train the bundled multi-head checkpoint, `mini`.
 
-    python scripts/train_mini.py ENCODER OUTPUT [--epochs 6] [--heads scripts/mini_heads.json]
+    python scripts/train_mini.py ENCODER OUTPUT [--pieces 40e6] [--heads scripts/mini_heads.json]
 
 Every head learns from the corpora that the heads file names for it; heads of one corpus share its
 forward passes. A run that was stopped goes on where it was when it is started again with the same
 arguments. Adding a head means adding a row to the heads file: started from a checkpoint of this
 script, the heads that it has keep what they learned. `OUTPUT/final` is the last state,
-`OUTPUT/average-N` the average of the weights after N epochs.
+`OUTPUT/average-N` the average of the weights after every `--export-pieces`.
 """
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mini_data import IGNORE, Data, Head, Passage, read_heads
 from mini_training import Run, add_arguments, attention_for_training
@@ -96,8 +97,8 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--heads", type=Path, default=Path(__file__).parent / "mini_heads.json")
     parser.add_argument("--splits", nargs="+", default=["train"], help="train, or train dev")
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--share", type=float, default=1.0, help="of the passages, an epoch")
+    parser.add_argument("--pieces", type=float, default=40e6, help="to learn from")
+    parser.add_argument("--export-pieces", type=float, default=5e6, help="from average to average")
     parser.add_argument("--swap", type=float, default=0.3, help="share of passages with swaps")
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, help="of passages")
     add_arguments(parser)
@@ -119,16 +120,20 @@ def main() -> None:
         seed=args.seed,
         swap=args.swap,
     )
-    sizes = [len(data.epoch(e, args.batch_pieces, args.share)) for e in range(args.epochs)]
-    ends = np.cumsum(sizes)
-    run = Run(model, tokenizer, args, int(ends[-1]))
+    total = int(args.pieces / args.batch_pieces)
+    run = Run(model, tokenizer, args, total)
 
-    def batches() -> Iterator[list[Passage]]:
-        for epoch, size in enumerate(sizes):
-            if ends[epoch] <= run.done * run.world:
-                yield from ([] for _ in range(size))
-            else:
-                yield from data.epoch(epoch, args.batch_pieces, args.share)
+    def batches(first: int) -> Iterator[list[Passage]]:
+        # Which batch an epoch begins with is not known before those before it were made.
+        path = args.output / "epochs.json"
+        starts = json.loads(path.read_text(encoding="utf8")) if path.is_file() else [0]
+        for epoch in count(max(e for e, start in enumerate(starts) if start <= first)):
+            made = data.epoch(epoch, args.batch_pieces)
+            yield from made[max(first - starts[epoch], 0) :]
+            if epoch + 1 == len(starts):
+                starts.append(starts[epoch] + len(made))
+                if run.rank == 0:
+                    path.write_text(json.dumps(starts), encoding="utf8")
 
     def loss(batch: Sequence[Passage]) -> tuple[torch.Tensor, int]:
         pieces, gold = (
@@ -140,8 +145,9 @@ def main() -> None:
             logits = model(input_ids=pieces, attention_mask=mask).logits
         return heads_loss(logits, gold, heads), int(mask.sum())
 
-    marks = {int(end): str(epoch + 1) for epoch, end in enumerate(ends)}
-    if run.steps(batches(), loss, checkpoints=marks):
+    every = int(args.export_pieces / args.batch_pieces)
+    marks = {step: str(step // every) for step in range(every, total + 1, every)} if every else {}
+    if run.steps(batches, loss, checkpoints=marks):
         run.finish()
 
 

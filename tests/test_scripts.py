@@ -47,7 +47,9 @@ def train(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENMED_CORPORA", str(tmp_path))
     encoder = ckpt.make_checkpoint(tmp_path / "encoder", "bert")
 
-    def run(name: str, *, lr: float = 1e-3, stop_after: int | None = None) -> Path:
+    def run(
+        name: str, *, lr: float = 1e-3, pieces: int = 512, stop_after: int | None = None
+    ) -> Path:
         steps = 0
         own = mini_training.learning_rate
 
@@ -58,7 +60,8 @@ def train(tmp_path, monkeypatch):
                 raise Interrupted
             return own(*args, **kwargs)
 
-        options = ["--epochs", 4, "--lr", lr, "--batch-pieces", 32, "--save-minutes", 0]
+        options = ["--pieces", pieces, "--export-pieces", 128, "--lr", lr, "--batch-pieces", 32]
+        options += ["--save-minutes", 0]
         argv = ["train_mini.py", encoder, tmp_path / name, "--heads", heads, *options]
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", [*map(str, argv)])
@@ -127,8 +130,11 @@ def test_line_breaks_are_a_piece(tmp_path, monkeypatch):
 
 def test_score_of_a_trained_checkpoint(train):
     heads, corpora = mini_data.read_heads(train.heads)
-    scores = score_mini.score(heads, corpora, train("run", lr=1e-2) / "final", 1000, set())
-    assert scores == {"drugs (made-up)": {"all": 100.0}}
+    run = train("run", lr=1e-2, pieces=2048)
+    [(name, scores)] = score_mini.score(heads, corpora, run / "final", 1000, set()).items()
+    # "No asthma was seen" is a sentence of dev, so that nothing says that it is no drug.
+    assert name == "drugs (made-up)"
+    assert scores == {"all": 50.0}
 
 
 def zip_states(first: Path, last: Path):
