@@ -363,6 +363,10 @@ class Errors:
         "load {best} from the Hugging Face hub; `python -m spacy openmed info {name}` lists "
         "the other sizes."
     )
+    OM711 = (
+        "[OM711] The bundled model has no head for the dataset '{dataset}', and no checkpoint on "
+        "the hub was trained on it. Choose one of the domains {domains} (datasets {datasets})."
+    )
     OM104 = (
         "[OM104] The size '{size}' needs a domain or a dataset to choose a checkpoint by. "
         "Domains: {domains}."
@@ -374,6 +378,10 @@ class Errors:
     OM106 = (
         "[OM106] The domain 'privacy' has no checkpoint of the size '{size}' for the language "
         "'{language}'. Choose one of these sizes: {sizes}."
+    )
+    OM710 = (
+        "[OM710] No checkpoint on the hub was trained on the dataset '{dataset}'. Set size = "
+        '"mini", or choose another dataset.'
     )
     OM107 = (
         "[OM107] The bundled model is not complete: no file {path}. Install the package again, "

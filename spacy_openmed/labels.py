@@ -1,7 +1,7 @@
 """One vocabulary for the labels of every checkpoint, and a colour for each.
 
-Checkpoints name the same type differently: chemicals are `CHEM`, cell lines `CL`,
-`Cell-line-name` or `cell_line`, diseases `DISEASE` or `Disease`.
+Checkpoints name the same type differently: chemicals are `CHEM` or `DRUG`, cell lines `CL`,
+`Cell-line-name` or `cell_line`, diseases `DISEASE`, `Disease` or `PROBLEM`.
 """
 
 import re
@@ -14,15 +14,26 @@ from .errors import Errors
 # Two types of one checkpoint never share a row, so that no distinction is lost.
 BIOMEDICAL: dict[str, tuple[str, ...]] = {
     # Chemicals and drugs
-    "CHEMICAL": ("CHEM",),
+    "CHEMICAL": ("CHEM", "DRUG"),
     "SIMPLE_CHEMICAL": (),
     "AMINO_ACID": (),
     # Diseases
-    "DISEASE": (),
+    "DISEASE": ("PROBLEM",),
     "CANCER": (),
     "PATHOLOGICAL_FORMATION": (),
+    # What clinical notes say of treatment and tests
+    "DOSE": (),
+    "FORM": (),
+    "ROUTE": (),
+    "FREQUENCY": (),
+    "DURATION": (),
+    "TEST": (),
+    "TEST_RESULT": (),
+    "PROCEDURE": (),
+    "DEVICE": (),
     # Genes and their products
     "GENE_OR_GENE_PRODUCT": ("GENE", "GENE/PROTEIN"),
+    "VARIANT": ("SEQUENCE_VARIANT",),
     "DNA": (),
     "RNA": (),
     "PROTEIN": (),
@@ -125,6 +136,13 @@ PERSONAL: dict[str, tuple[str, ...]] = {
     "API_KEY": (),
 }
 LABELS = BIOMEDICAL | PERSONAL
+# Labels of which a note asserts the same as of another: it denies, suspects or remembers a cancer
+# as it does any disease.
+ASSERTED_AS: dict[str, str] = {
+    "CANCER": "DISEASE",
+    "PATHOLOGICAL_FORMATION": "DISEASE",
+    "SIMPLE_CHEMICAL": "CHEMICAL",
+}
 
 
 def _key(label: str) -> str:
@@ -222,8 +240,19 @@ DISPLACY_COLORS: dict[str, str] = {
     "DISEASE": "#fc92b5",
     "CANCER": "#fda5aa",
     "PATHOLOGICAL_FORMATION": "#fdc9b9",
+    # What clinical notes say of treatment and tests
+    "DOSE": "#b8e79d",
+    "FORM": "#cbefbe",
+    "ROUTE": "#b9e8b0",
+    "FREQUENCY": "#a7e0a3",
+    "DURATION": "#c8efc8",
+    "TEST": "#8de2d7",
+    "TEST_RESULT": "#b6edeb",
+    "PROCEDURE": "#d5c2f4",
+    "DEVICE": "#d3d6ee",
     # Genes and their products
     "GENE_OR_GENE_PRODUCT": "#8edcf6",
+    "VARIANT": "#a3eaf5",
     "DNA": "#a5d8f8",
     "RNA": "#bddbfa",
     "PROTEIN": "#8eb3f6",
