@@ -531,8 +531,8 @@ def read_entities(
             by_id.setdefault(kb_id, row)
 
     for key in keys:
-        for span, score, datasets, _ in read_spans(doc, key):
-            add(span, score, datasets)
+        for own in read_spans(doc, key):
+            add(own.span, own.score, own.datasets)
     for ent in doc.ents:
         add(ent, None, None)
     return [row for at in sorted(rows) for row in rows[at].values()]

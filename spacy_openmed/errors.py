@@ -174,6 +174,19 @@ class Errors:
         "[OM675] spaCy has no language '{language}'.{nearest} Use a code that spacy.blank takes, "
         "e.g. 'en', 'de', or 'xx' for any other."
     )
+    OM712 = (
+        "[OM712] The assertion head of '{name}' has no valid groups. In its config.json, set "
+        '"groups" of that row to labels of entities, each with some of the labels {labels}: '
+        '{{"PROBLEM": ["PRESENT", "ABSENT"]}}.'
+    )
+    OM713 = (
+        "[OM713] The head '{head}' can't learn entities: it is of the kind '{kind}'. Give the new "
+        "head another name."
+    )
+    OM714 = (
+        "[OM714] The checkpoint '{name}' has no head that says what is asserted of entities. Use "
+        "one that has, or openmed_context with its rules."
+    )
     OM690 = (
         "[OM690] The engine 'torch' can't run in int8 on this processor, which has no AVX512-VNNI. "
         'Use model.precision = "fp32", which is the fastest here.'

@@ -5,7 +5,7 @@ Checkpoints name the same type differently: chemicals are `CHEM` or `DRUG`, cell
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import lru_cache
 
 from .errors import Errors
@@ -164,6 +164,18 @@ def canonical_label(native: str) -> str:
     """
     label = _CANONICAL.get(_key(native))
     return label if label is not None else re.sub(r"[\W_]+", "_", native.upper())
+
+
+def asserted_as(label: str, groups: Container[str]) -> str | None:
+    """Say as which label an entity has assertions.
+
+    label (str): Its label, native or canonical.
+    groups (Container[str]): The canonical labels that have assertions.
+    RETURNS (str | None): One of them; None if none fits.
+    """
+    canonical = canonical_label(label)
+    kind = canonical if canonical in groups else ASSERTED_AS.get(canonical)
+    return kind if kind in groups else None
 
 
 # Prefixes of the tagging schemes in use (IOB2, BILOU, IOBES), by what they say.

@@ -15,7 +15,7 @@ from spacy import util
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
@@ -23,14 +23,15 @@ from thinc.api import Config, Model, Optimizer
 from . import catalogue
 from .alignment import Buffer
 from .architectures import PieceLogits, resolve_sizes
+from .assertion import Assertion, find_assertions
 from .checkpoint import Checkpoint, Head, Source
 from .decoding import LabelScheme, LabelSchemes
 from .entities import find_entities
 from .errors import Errors, Warnings
-from .labels import canonical_label
+from .labels import asserted_as, canonical_label
 from .settings import CHOICES, check_choice, check_threshold, warn_of_labels
 from .shim import CheckpointShim
-from .spans import Entity, add_spans, set_ents
+from .spans import Entity, add_assertions, add_spans, set_ents
 from .stream import Pending, begin, run_ahead
 from .training import cross_entropy, get_tags, label_pieces, read_states
 
@@ -123,8 +124,11 @@ class OpenMedNER(TrainablePipe):
         chosen = [head for head in heads if head.dataset in datasets]
         if chosen:
             return chosen
-        if len(heads) == 1 and heads[0].dataset not in catalogue.datasets():
-            return heads  # trained on something that the catalogue does not know
+        if len(heads) == 1 and (
+            heads[0].dataset not in catalogue.datasets()  # trained on something else
+            or catalogue.stands_in(heads[0].dataset, datasets)
+        ):
+            return heads
         raise ValueError(
             Errors.OM009.format(
                 name=self.shim.name,
@@ -255,12 +259,11 @@ class OpenMedNER(TrainablePipe):
         found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in output.pieces.lengths]
         if not kinds:
             return [[] for _ in found]
-        strategy = self.aggregation_strategy
         rows = find_entities(
             output.buffer,
             output.logits,
             schemes,
-            strategy=self.shim.checkpoint.strategy if strategy == "auto" else strategy,
+            strategy=self._strategy,
             decoding=self.decoding,
             mode=self.alignment_mode,
         ).rows()
@@ -279,7 +282,85 @@ class OpenMedNER(TrainablePipe):
             entity = Entity(start, end, label, score, (dataset,), char_start, char_end)
             twin = found[text].get(entity[:3])
             found[text][entity[:3]] = entity if twin is None else twin.join(entity)
-        return [sorted(entities.values()) for entities in found]
+        return self._add_assertions(output, [sorted(entities.values()) for entities in found])
+
+    def _add_assertions(
+        self, output: PieceLogits, entities: list[list[Entity]]
+    ) -> list[list[Entity]]:
+        """Say what is asserted of entities, if the checkpoint can."""
+        head = self.shim.checkpoint.assertion
+        if head is None:
+            return entities
+        spans = [[(e.start, e.end, e.label) for e in found] for found in entities]
+        return [
+            [
+                entity
+                if asserted is None
+                else entity._replace(assertion=asserted.label, assertion_score=asserted.score)
+                for entity, asserted in zip(found, assertions, strict=True)
+            ]
+            for found, assertions in zip(entities, self._assess(output, head, spans), strict=True)
+        ]
+
+    def assess(
+        self, docs: Iterable[Doc], spans: Iterable[Iterable[Span]]
+    ) -> list[list[Assertion | None]]:
+        """Tell what the checkpoint asserts of spans, whoever found them.
+
+        docs (Iterable[Doc]): The documents.
+        spans (Iterable[Iterable[Span]]): The spans of each, under the component's, canonical or
+            native labels.
+        RETURNS (list[list[Assertion | None]]): Label, score and probabilities of each span; None
+            where the checkpoint says nothing of entities of that label.
+        RAISES (ValueError): If the checkpoint has no head for it.
+        """
+        head = self.shim.checkpoint.assertion
+        if head is None:
+            raise ValueError(Errors.OM714.format(name=self.shim.name))
+        rows = [[(span.start, span.end, span.label_) for span in own] for own in spans]
+        return self._assess(self.model.predict(list(docs)), head, rows)
+
+    def _assess(
+        self, output: PieceLogits, head: Head, spans: Sequence[Sequence[tuple[int, int, str]]]
+    ) -> list[list[Assertion | None]]:
+        """What is asserted of spans: first token, the one after the last, and label of each."""
+        given = self._asserted_kinds(head, {label for own in spans for *_, label in own})
+        kinds = [[given[label] for *_, label in own] for own in spans]
+        known = [
+            (i, j) for i, own in enumerate(kinds) for j, kind in enumerate(own) if kind is not None
+        ]
+        first_tokens = output.buffer.first_tokens.tolist()
+        found: list[list[Assertion | None]] = [[None] * len(own) for own in spans]
+        assertions = find_assertions(
+            output.buffer,
+            output.logits,
+            head,
+            np.array([first_tokens[i] + spans[i][j][0] for i, j in known], dtype="int64"),
+            np.array([first_tokens[i] + spans[i][j][1] for i, j in known], dtype="int64"),
+            [str(kinds[i][j]) for i, j in known],
+            strategy=self._strategy,
+        )
+        for (i, j), asserted in zip(known, assertions, strict=True):
+            found[i][j] = asserted
+        return found
+
+    def _asserted_kinds(self, head: Head, labels: Iterable[str]) -> dict[str, str | None]:
+        """As which of the head's groups each label has assertions. None where it has none, or
+        stands for types of several groups."""
+        groups = dict(head.groups)
+        kinds: dict[str, set[str | None]] = {}
+        for native in self._types([own.dataset for own in self.shim.heads]):
+            if label := self.label_of(native):
+                kinds.setdefault(label, set()).add(asserted_as(native, groups))
+        own = {label: kinds.get(label) or {asserted_as(label, groups)} for label in labels}
+        return {label: next(iter(k)) if len(k) == 1 else None for label, k in own.items()}
+
+    @property
+    def _strategy(self) -> str:
+        """How pieces are pooled."""
+        if self.aggregation_strategy == "auto":
+            return self.shim.checkpoint.strategy
+        return self.aggregation_strategy
 
     def _warn_of_dropped(self) -> None:
         counts, self._counts = self._counts, Counter()
@@ -312,6 +393,8 @@ class OpenMedNER(TrainablePipe):
                 set_ents(doc, found, self.ents_policy)
             if self.annotate != "ents":
                 add_spans(doc, found, self.annotate_spans_key)
+            else:
+                add_assertions(doc, found)
 
     def initialize(
         self,

@@ -105,7 +105,7 @@ def test_spans_that_were_appended_have_no_values(doc: Doc):
     add_spans(doc, [entity(0, 1)._replace(char_start=0, char_end=2)], "openmed")
     doc.spans["openmed"].append(Span(doc, 3, 6, "Disease"))
     found = read_spans(doc, "openmed")
-    assert [(span.label_, score, names) for span, score, names, _ in found] == [
+    assert [(own.span.label_, own.score, own.datasets) for own in found] == [
         ("CHEM", 0.5, ("chem",)),
         ("Disease", None, ()),
     ]
