@@ -647,6 +647,11 @@ class Warnings:
         "as the components before it find no {wanted}, only {labels}. Add one before it: {add}; "
         "or set spans_key to null if rules alone are what you want."
     )
+    OM715 = (
+        "[OM715] Component '{name}' gives no entity a context: source is \"model\", and no "
+        'checkpoint before it says what is asserted of entities. Set source = "auto" for the '
+        "rules."
+    )
 
 
 class NoColumnError(ValueError):

@@ -136,6 +136,8 @@ PERSONAL: dict[str, tuple[str, ...]] = {
     "API_KEY": (),
 }
 LABELS = BIOMEDICAL | PERSONAL
+# Labels of what is said of a drug or a test, and is no thing of its own.
+DETAILS = ("DOSE", "FORM", "ROUTE", "FREQUENCY", "DURATION", "TEST_RESULT")
 # Labels of which a note asserts the same as of another: it denies, suspects or remembers a cancer
 # as it does any disease.
 ASSERTED_AS: dict[str, str] = {
