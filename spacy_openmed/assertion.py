@@ -4,7 +4,6 @@ A head for it has no BIO labels: its logits on the tokens of an entity say what 
 entity, whichever head found it.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,10 +31,10 @@ def find_assertions(
     head: Head,
     starts: np.ndarray,
     ends: np.ndarray,
-    kinds: Sequence[str],
+    groups: np.ndarray,
     *,
     strategy: str,
-) -> list[Assertion | None]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Find what is asserted of spans of tokens.
 
     Log-probabilities of the tokens are averaged, so that one token that is sure of a label counts
@@ -47,18 +46,20 @@ def find_assertions(
     head (Head): The head.
     starts, ends (Ints1d): (n_spans,) First token of each span and the one after the last, counted
         over the buffer.
-    kinds (Sequence[str]): (n_spans,) The canonical label of each, one of the head's groups.
+    groups (Ints1d): (n_spans,) Index of each among the head's groups, -1 for none.
     strategy (str): How pieces are pooled, see `alignment.pool`.
-    RETURNS (list[Assertion | None]): What is asserted of each; None if no token of it has a piece.
+    RETURNS (tuple[Ints1d, Floats2d]): (n_spans,) Index of the likeliest label, -1 for spans without
+        a group, or without a piece in any of their tokens; (n_spans, n_labels) probabilities.
     """
     units = buffer.tokens
     first = np.searchsorted(units.index, starts, side="left")
     lengths = np.searchsorted(units.index, ends, side="left") - first
-    found: list[Assertion | None] = [None] * len(lengths)
-    filled = np.flatnonzero(lengths > 0)
-    if not len(filled):
-        return found
-    first, lengths = first[filled], lengths[filled]
+    best = np.full(len(starts), -1)
+    probs = np.zeros((len(starts), len(head.labels)), dtype=logits.dtype)
+    used = np.flatnonzero((lengths > 0) & (groups >= 0))
+    if not len(used):
+        return best, probs
+    first, lengths = first[used], lengths[used]
     opens = np.cumsum(lengths) - lengths
     rows = np.arange(lengths.sum()) + np.repeat(first - opens, lengths)  # their units
     if strategy == "first":  # only their pieces are read
@@ -68,13 +69,11 @@ def find_assertions(
         logs = _log_softmax(logits[:, head.columns] / head.temperature)
         logs = pool(logs, units.alignment, strategy)[rows]
     means = np.add.reduceat(logs, opens, axis=0) / lengths[:, None]
-    groups = dict(head.groups)
-    for kind, labels in groups.items():
-        own = np.flatnonzero([kinds[i] == kind for i in filled])
-        probs = np.exp(_log_softmax(means[own][:, [head.labels.index(label) for label in labels]]))
-        for i, best, row in zip(filled[own], probs.argmax(axis=1), probs.tolist(), strict=True):
-            found[i] = Assertion(labels[best], row[best], dict(zip(labels, row, strict=True)))
-    return found
+    may_have = np.array([[label in own for label in head.labels] for _, own in head.groups])
+    means[~may_have[groups[used]]] = -np.inf
+    best[used] = means.argmax(axis=1)
+    probs[used] = np.exp(_log_softmax(means))
+    return best, probs
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -219,7 +219,9 @@ def stands_in(dataset: str, chosen: Iterable[str]) -> bool:
         the domain are all chosen.
     """
     row = datasets().get(dataset)
-    return bool(row and row.by_name and row.domain) and {*chosen} >= {*_meant_by(row.domain)}
+    if row is None or not row.by_name or row.domain is None:
+        return False
+    return {*chosen} >= {*_meant_by(row.domain)}
 
 
 def find(

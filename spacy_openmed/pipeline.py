@@ -291,16 +291,14 @@ class OpenMedNER(TrainablePipe):
         head = self.shim.checkpoint.assertion
         if head is None:
             return entities
-        spans = [[(e.start, e.end, e.label) for e in found] for found in entities]
-        return [
-            [
-                entity
-                if asserted is None
-                else entity._replace(assertion=asserted.label, assertion_score=asserted.score)
-                for entity, asserted in zip(found, assertions, strict=True)
-            ]
-            for found, assertions in zip(entities, self._assess(output, head, spans), strict=True)
-        ]
+        flat = [entity for found in entities for entity in found]
+        spans = [entity[:3] for entity in flat]
+        best, probs = self._assess(output, head, spans, [len(found) for found in entities])
+        scores = probs.max(axis=1, initial=0).tolist()
+        for i in np.flatnonzero(best >= 0).tolist():
+            flat[i] = flat[i]._replace(assertion=head.labels[best[i]], assertion_score=scores[i])
+        ordered = iter(flat)
+        return [list(islice(ordered, len(found))) for found in entities]
 
     def assess(
         self, docs: Iterable[Doc], spans: Iterable[Iterable[Span]]
@@ -317,43 +315,54 @@ class OpenMedNER(TrainablePipe):
         head = self.shim.checkpoint.assertion
         if head is None:
             raise ValueError(Errors.OM714.format(name=self.shim.name))
-        rows = [[(span.start, span.end, span.label_) for span in own] for own in spans]
-        return self._assess(self.model.predict(list(docs)), head, rows)
+        docs, given = list(docs), [list(own) for own in spans]
+        flat = [(span.start, span.end, span.label_) for own in given for span in own]
+        counts = [len(own) for _, own in zip(docs, given, strict=True)]
+        best, probs = self._assess(self.model.predict(docs), head, flat, counts)
+        groups = self._asserted_groups(head, {label for *_, label in flat})
+        found: list[Assertion | None] = [None] * len(flat)
+        for i in np.flatnonzero(best >= 0).tolist():
+            _, own = head.groups[groups[flat[i][2]]]
+            by_label = {label: float(probs[i, head.labels.index(label)]) for label in own}
+            label = head.labels[best[i]]
+            found[i] = Assertion(label, by_label[label], by_label)
+        ordered = iter(found)
+        return [list(islice(ordered, n)) for n in counts]
 
     def _assess(
-        self, output: PieceLogits, head: Head, spans: Sequence[Sequence[tuple[int, int, str]]]
-    ) -> list[list[Assertion | None]]:
-        """What is asserted of spans: first token, the one after the last, and label of each."""
-        given = self._asserted_kinds(head, {label for own in spans for *_, label in own})
-        kinds = [[given[label] for *_, label in own] for own in spans]
-        known = [
-            (i, j) for i, own in enumerate(kinds) for j, kind in enumerate(own) if kind is not None
-        ]
-        first_tokens = output.buffer.first_tokens.tolist()
-        found: list[list[Assertion | None]] = [[None] * len(own) for own in spans]
-        assertions = find_assertions(
+        self,
+        output: PieceLogits,
+        head: Head,
+        spans: Sequence[tuple[int, int, str]],
+        counts: Sequence[int],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `find_assertions` finds of spans: first token, the one after the last, and label
+        of each, as many of each document as `counts` says."""
+        groups = self._asserted_groups(head, {label for *_, label in spans})
+        first_tokens = np.repeat(output.buffer.first_tokens, counts)
+        return find_assertions(
             output.buffer,
             output.logits,
             head,
-            np.array([first_tokens[i] + spans[i][j][0] for i, j in known], dtype="int64"),
-            np.array([first_tokens[i] + spans[i][j][1] for i, j in known], dtype="int64"),
-            [str(kinds[i][j]) for i, j in known],
+            first_tokens + np.array([start for start, _, _ in spans], dtype="int64"),
+            first_tokens + np.array([end for _, end, _ in spans], dtype="int64"),
+            np.array([groups[label] for *_, label in spans], dtype="int64"),
             strategy=self._strategy,
         )
-        for (i, j), asserted in zip(known, assertions, strict=True):
-            found[i][j] = asserted
-        return found
 
-    def _asserted_kinds(self, head: Head, labels: Iterable[str]) -> dict[str, str | None]:
-        """As which of the head's groups each label has assertions. None where it has none, or
-        stands for types of several groups."""
-        groups = dict(head.groups)
+    def _asserted_groups(self, head: Head, labels: Iterable[str]) -> dict[str, int]:
+        """Which of the head's groups each label belongs to: its index; -1 if to none, or if the
+        label stands for types of several groups."""
+        indices = {kind: i for i, (kind, _) in enumerate(head.groups)}
         kinds: dict[str, set[str | None]] = {}
         for native in self._types([own.dataset for own in self.shim.heads]):
             if label := self.label_of(native):
-                kinds.setdefault(label, set()).add(asserted_as(native, groups))
-        own = {label: kinds.get(label) or {asserted_as(label, groups)} for label in labels}
-        return {label: next(iter(k)) if len(k) == 1 else None for label, k in own.items()}
+                kinds.setdefault(label, set()).add(asserted_as(native, indices))
+        found = {}
+        for label in labels:
+            own = kinds.get(label) or {asserted_as(label, indices)}
+            found[label] = indices.get(next(iter(own)) or "", -1) if len(own) == 1 else -1
+        return found
 
     @property
     def _strategy(self) -> str:

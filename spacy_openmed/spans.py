@@ -1,7 +1,7 @@
 """Write entities to documents."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
@@ -103,35 +103,38 @@ def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
     entities (Iterable[Entity]): The entities.
     key (str): The group's key in `doc.spans`.
     """
-    rows: dict[tuple[int, int, str], dict[tuple[int, int], tuple[Span, list]]] = {}
+    rows: dict[tuple[int, int, str], dict[tuple[int, int], tuple[Span, Entity | None]]] = {}
     other_attrs = {}
     if key in doc.spans:
         old = doc.spans[key].attrs
         other_attrs = {name: value for name, value in old.items() if name not in ATTRS}
     for own in read_spans(doc, key):
-        span, is_scored = own.span, own.score is not None
-        values = [own.score, [*own.datasets], [*own.offsets], own.assertion, own.assertion_score]
-        known = values if is_scored else [None] * len(ATTRS)
-        same = rows.setdefault((span.start, span.end, span.label_), {})
-        same[span.kb_id, span.id] = (span, known)
+        span, known = own.span, None
+        at = (span.start, span.end, span.label_)
+        if own.score is not None:
+            asserted = (own.assertion, own.assertion_score)
+            known = Entity(*at, float(own.score), own.datasets, *own.offsets, *asserted)
+        rows.setdefault(at, {})[span.kb_id, span.id] = (span, known)
     for entity in entities:
-        at = entity[:3]
-        same = rows.setdefault(at, {})
+        same = rows.setdefault(entity[:3], {})
         if not same:
-            same[0, 0] = (Span(doc, entity.start, entity.end, entity.label), [None] * len(ATTRS))
-        for ids, (span, (score, datasets, offsets, *asserted)) in same.items():
-            best = entity
-            if score is not None:
-                offsets = offsets or (entity.char_start, entity.char_end)
-                own = (float(score), tuple(datasets or ()), *offsets, *asserted)
-                best = entity.join(Entity(*at, *own))
-            chars = [best.char_start, best.char_end]
-            asserted = [best.assertion, best.assertion_score]
-            same[ids] = (span, [best.score, list(best.datasets), chars, *asserted])
+            same[0, 0] = (Span(doc, entity.start, entity.end, entity.label), None)
+        for ids, (span, known) in same.items():
+            same[ids] = (span, entity if known is None else entity.join(known))
     ordered = [row for at in sorted(rows) for row in rows[at].values()]
-    attrs = {name: [values[i] for _, values in ordered] for i, name in enumerate(ATTRS)}
+    columns = [_to_attrs(entity) for _, entity in ordered]
+    attrs = {name: [values[i] for values in columns] for i, name in enumerate(ATTRS)}
     spans = [span for span, _ in ordered]
     doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs={**other_attrs, **attrs})
+
+
+def _to_attrs(entity: Entity | None) -> list[Any]:
+    """What each of `ATTRS` says of an entity."""
+    if entity is None:
+        return [None] * len(ATTRS)
+    chars = [entity.char_start, entity.char_end]
+    asserted = [entity.assertion, entity.assertion_score]
+    return [entity.score, list(entity.datasets), chars, *asserted]
 
 
 def add_assertions(doc: Doc, entities: Iterable[Entity]) -> None:

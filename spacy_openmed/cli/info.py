@@ -137,7 +137,7 @@ def _print_checkpoint(checkpoint: CheckpointInfo) -> None:
 
 
 def _print_sizes(key: str, name: str, language: str) -> None:
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for size in catalogue.SIZES:
         try:
             choice = catalogue.choose(**{key: name}, size=size, language=language)
