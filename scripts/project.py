@@ -94,7 +94,7 @@ def convert(corpus: str) -> None:
             lang="en",
             rename=[],
             types=[],
-            canonical=True,
+            canonical=corpus != "medication",  # which says DRUG of what others call chemicals
             n_sents=1,
             encoding="utf-8",
         )

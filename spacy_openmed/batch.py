@@ -21,7 +21,15 @@ from spacy.tokens import Doc
 from . import catalogue
 from .blank import blank_pipeline, lift_limit
 from .errors import Errors, NoColumnError, describe, missing_extra
-from .findings import COLUMNS, KB_ID, Findings, find_findings, read_config, read_findings
+from .findings import (
+    ATTRIBUTE_TYPES,
+    COLUMNS,
+    KB_ID,
+    Findings,
+    find_findings,
+    read_config,
+    read_findings,
+)
 from .settings import naming_settings
 from .spans import read_spans
 
@@ -52,8 +60,8 @@ class Annotator:
     id_column (str | None): A column that says which row is which. None: the row's number.
     columns (tuple[str, ...]): Other columns to keep.
     attributes (tuple[str, ...]): Extension attributes of spans to add to each entity, true or
-        false. Those of the clinical context, such as "is_negated", are added in any case if the
-        pipeline sets them.
+        false. Those of the clinical context, such as "is_negated" and "context", are added in any
+        case if the pipeline sets them.
     device (str | None): Where `openmed_ner` runs, instead of what the pipeline says: "cuda:0".
     threads (int): Threads of the process. 0: as many as PyTorch chooses.
     stamp (str): The state of the model's files when the annotator was made. A process that has
@@ -178,7 +186,10 @@ class Annotator:
                 ("text", pa.string()),
                 ("dataset", pa.string()),
                 *([(KB_ID, pa.string())] if findings.kb_ids else []),
-                *((name, pa.bool_()) for name in self._attributes(findings)),
+                *(
+                    (name, ATTRIBUTE_TYPES.get(name, pa.bool_()))
+                    for name in self._attributes(findings)
+                ),
             ]
         )
         kept = [given.field(name) for name in self.columns]
@@ -498,6 +509,11 @@ def read_result(result: Doc | str, read: Callable[[Doc], Value]) -> tuple[Value 
         return None, describe(error)
 
 
+def _read_attribute(span: Any, name: str) -> Any:
+    value = span._.get(name)
+    return value if name in ATTRIBUTE_TYPES else bool(value)
+
+
 def read_entities(
     doc: Doc, keys: Sequence[str], attributes: Sequence[str] = (), *, kb_ids: bool = False
 ) -> list[dict[str, Any]]:
@@ -505,7 +521,8 @@ def read_entities(
 
     doc (Doc): The document.
     keys (Sequence[str]): The span groups.
-    attributes (Sequence[str]): Extension attributes of spans to add, true or false.
+    attributes (Sequence[str]): Extension attributes of spans to add, true or false but for those
+        of `ATTRIBUTE_TYPES`.
     kb_ids (bool): Whether to add ids of a knowledge base.
     RETURNS (list[dict[str, Any]]): The entities in the order of the text.
     """
@@ -519,7 +536,7 @@ def read_entities(
             "score": score,
             "text": span.text,
             "dataset": ", ".join(datasets) if datasets else None,
-            **{name: bool(span._.get(name)) for name in attributes},
+            **{name: _read_attribute(span, name) for name in attributes},
         }
         by_id = rows.setdefault((span.start_char, span.end_char, span.label_), {})
         kb_id = (span.kb_id_ or None) if kb_ids else None
@@ -531,8 +548,8 @@ def read_entities(
             by_id.setdefault(kb_id, row)
 
     for key in keys:
-        for span, score, datasets, _ in read_spans(doc, key):
-            add(span, score, datasets)
+        for own in read_spans(doc, key):
+            add(own.span, own.score, own.datasets)
     for ent in doc.ents:
         add(ent, None, None)
     return [row for at in sorted(rows) for row in rows[at].values()]

@@ -31,6 +31,7 @@ from .records import (
 DATA_PATH = Path(__file__).parent / "data"
 MINI_PATH = Path(__file__).parent / "mini"
 PRIVACY = "privacy"
+ENTITIES = "entities"  # what a head finds whose row in config.json names no other kind
 
 # Architectures, by the catalogue's names, that every supported transformers loads
 # without remote code. Only these are chosen; others can be named (`model.name`).
@@ -72,6 +73,7 @@ OTHER_NAMES = {
     "drugs": "pharmacology",
     "chemicals": "pharmacology",
     "genes": "genomics",
+    "notes": "clinical",
     "cancer": "oncology",
     "phi": "privacy",
     "pii": "privacy",
@@ -109,7 +111,7 @@ def checkpoints() -> tuple[CheckpointInfo, ...]:
 
 
 def bundled() -> dict[str, BundledHead]:
-    """Get the heads of the bundled checkpoint.
+    """Get the heads of the bundled checkpoint that find entities.
 
     RETURNS (dict[str, BundledHead]): The heads by dataset, in their order.
     RAISES (CatalogueError): If its folder is not complete.
@@ -125,7 +127,17 @@ def bundled() -> dict[str, BundledHead]:
             row.get("recommended_confidence"),
         )
         for row in _read_json(path)["openmed"]["heads"]
+        if finds_entities(row)
     }
+
+
+def finds_entities(head: Mapping[str, Any]) -> bool:
+    """Tell whether a head finds entities. Others say something of those that are found.
+
+    head (Mapping[str, Any]): Its row in the "openmed" part of a config.json.
+    RETURNS (bool): Whether it does.
+    """
+    return head.get("kind", ENTITIES) == ENTITIES
 
 
 def mini() -> CheckpointInfo:
@@ -190,11 +202,26 @@ def expand(
     domain (str | Sequence[str] | None): Names of domains.
     dataset (str | Sequence[str] | None): Names of datasets. With domains, they narrow
         these down.
-    RETURNS (tuple[str, ...]): Names of datasets. Empty if nothing is named.
+    RETURNS (tuple[str, ...]): Names of datasets. Empty if nothing is named. A domain does not
+        mean those that have to be named themselves.
     RAISES (CatalogueError): If a name is unknown or they do not go together.
     """
     chosen_domains, chosen_datasets = _resolve(domain, dataset)
-    return chosen_datasets or _datasets_of(chosen_domains)
+    return chosen_datasets or unique(d for name in chosen_domains for d in _meant_by(name))
+
+
+def stands_in(dataset: str, chosen: Iterable[str]) -> bool:
+    """Tell whether a checkpoint of one dataset does for a domain that does not mean it.
+
+    dataset (str): The checkpoint's dataset.
+    chosen (Iterable[str]): Datasets, from `expand`.
+    RETURNS (bool): Whether the dataset is of a domain, has to be named itself, and the others of
+        the domain are all chosen.
+    """
+    row = datasets().get(dataset)
+    if row is None or not row.by_name or row.domain is None:
+        return False
+    return {*chosen} >= {*_meant_by(row.domain)}
 
 
 def find(
@@ -227,7 +254,7 @@ def find(
     _check("size", size, SIZES)
     _check("architecture", architecture, sorted({c.architecture for c in rows if c.architecture}))
     _check("language", language, _languages(rows))
-    best = {d.best for d in datasets().values()} | {d.choice for d in domains().values()}
+    best = {d.best for d in _on_hub()} | {d.choice for d in domains().values()}
     return [
         c
         for c in rows
@@ -278,11 +305,11 @@ def choose(
     name = names[0]
     if name == PRIVACY:
         return _choose_for_privacy(size, language)
-    if chosen_datasets:
-        best, note = datasets()[name].best, datasets()[name].note
-    else:
-        best, note = str(domains()[name].choice), domains()[name].note
-    checkpoint = get(best)
+    row = datasets()[name] if chosen_datasets else domains()[name]
+    best = row.best if isinstance(row, Dataset) else row.choice
+    if best is None:
+        raise CatalogueError(Errors.OM710.format(dataset=name))
+    checkpoint, note = get(best), row.note
     if size != BEST:
         checkpoint = _preferred(find(dataset=checkpoint.dataset, size=size), "en")
     return _choice(
@@ -349,7 +376,17 @@ def _heads_of(domain: str, language: str) -> tuple[str, ...]:
     no corpus of the announcement, reads English only."""
     if domain == PRIVACY:
         return (PRIVACY,) if language == "en" else ()
-    return domains()[domain].datasets
+    return _meant_by(domain)
+
+
+def _meant_by(domain: str) -> tuple[str, ...]:
+    """The datasets of a domain, without those that have to be named themselves."""
+    return tuple(name for name in domains()[domain].datasets if not datasets()[name].by_name)
+
+
+def _on_hub() -> list[Dataset]:
+    """The datasets that checkpoints on the hub were trained on."""
+    return [dataset for dataset in datasets().values() if dataset.best is not None]
 
 
 def _choose_for_privacy(size: str, language: str) -> Choice:
@@ -370,7 +407,7 @@ def _choose_for_privacy(size: str, language: str) -> Choice:
 
 def _preferred(candidates: Iterable[CheckpointInfo], language: str) -> CheckpointInfo:
     """The one checkpoint that a size means; the rule is in the docstring of `choose`."""
-    winners = [get(d.best) for d in datasets().values()]
+    winners = [get(str(d.best)) for d in _on_hub()]
     encoders = Counter((c.encoder_line, c.params) for c in winners)
     lines = Counter(c.encoder_line for c in winners)
 
@@ -434,6 +471,8 @@ def _not_bundled(key: str, name: str, language: str) -> str:
         theirs = choose(domain=PRIVACY, size=BEST, language=language).checkpoint
         return Errors.OM660.format(language=language, best=theirs.id)
     own = [d for d in domains() if any(head in heads for head in _heads_of(d, language))]
+    if key == "dataset" and datasets()[name].best is None:
+        return Errors.OM711.format(dataset=name, domains=_join(own), datasets=_join(heads))
     best = choose(**{key: name}, size=BEST, language=language)
     return Errors.OM103.format(
         what=key, name=name, domains=_join(own), datasets=_join(heads), best=best.checkpoint.id

@@ -21,10 +21,11 @@ from . import catalogue
 from .engines import Engine, EngineSettings, first_position, make_engine, quiet_transformers
 from .errors import Errors, Warnings
 from .hub import HubError, check_complete, download_to_cache, find_missing
-from .labels import make_tags, split_tags
+from .labels import canonical_label, make_tags, split_tags
 from .windows import Pieces, plan_batches, plan_windows
 
 WEIGHTS = "model.safetensors"
+ASSERTION = "assertion"  # the kind of a head that says what is asserted of entities
 TORCH = ("auto", "torch")  # engines that take weights in torch's number formats, on any device
 DATA_PATH = Path(__file__).parent / "data"
 # Files that make up a tokenizer, and those that say whose the weights are. Saved as they are.
@@ -63,6 +64,9 @@ class Head:
     threshold (float | None): The confidence recommended for it, if there is one.
     temperature (float): What its logits are divided by, so that its scores are probabilities
         (Guo et al. 2017, "On calibration of modern neural networks").
+    groups (tuple[tuple[str, tuple[str, ...]], ...]): None of a head that finds entities. Of one
+        that says what is asserted of them: canonical labels of entities, and which of the head's
+        labels each may have.
     """
 
     dataset: str
@@ -70,6 +74,7 @@ class Head:
     labels: tuple[str, ...]
     threshold: float | None = None
     temperature: float = 1.0
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def columns(self) -> slice:
@@ -146,6 +151,7 @@ class Checkpoint:
         """Say what the logits mean; see `describe`."""
         self.module.config.openmed = self.facts = facts  # a saved checkpoint says it itself
         self.heads = read_heads(facts)
+        self.assertion = read_assertion(facts, self.name)
         self.strategy: str = facts.get("aggregation_strategy", "first")
         self.window: int | None = facts.get("window")
 
@@ -432,21 +438,43 @@ def _check_rows(facts: dict[str, Any], n_rows: int, name: str) -> None:
 
 
 def read_heads(facts: dict[str, Any]) -> list[Head]:
-    """Read the heads out of the "openmed" part of a config.json.
+    """Read the heads that find entities out of the "openmed" part of a config.json.
 
     facts (dict[str, Any]): That part.
     RETURNS (list[Head]): The heads, in its order.
     """
-    return [
-        Head(
-            row["dataset"],
-            row["start"],
-            tuple(row["labels"]),
-            row.get("recommended_confidence"),
-            row.get("temperature", 1.0),
-        )
-        for row in facts["heads"]
-    ]
+    return [_read_head(row) for row in facts["heads"] if catalogue.finds_entities(row)]
+
+
+def read_assertion(facts: dict[str, Any], name: str) -> Head | None:
+    """Read the head that says what is asserted of entities. Its row has "kind": "assertion", and
+    in "groups" which labels the entities of each label may have:
+    {"PROBLEM": ["PRESENT", "ABSENT"], "DRUG": ["PRESENT", "STOPPED"]}.
+
+    facts (dict[str, Any]): The "openmed" part of a config.json.
+    name (str): The checkpoint's name, for the error.
+    RETURNS (Head | None): The head, if there is one.
+    RAISES (ValueError): If it has no groups, or they name labels that it does not have.
+    """
+    row = next((row for row in facts["heads"] if row.get("kind") == ASSERTION), None)
+    if row is None:
+        return None
+    groups = row.get("groups")
+    is_valid = isinstance(groups, dict) and groups
+    if not is_valid or not all(own and {*own} <= {*row["labels"]} for own in groups.values()):
+        raise ValueError(Errors.OM712.format(name=name, labels=", ".join(row["labels"])))
+    kinds = tuple((canonical_label(kind), tuple(own)) for kind, own in groups.items())
+    return replace(_read_head(row), groups=kinds)
+
+
+def _read_head(row: dict[str, Any]) -> Head:
+    return Head(
+        row["dataset"],
+        row["start"],
+        tuple(row["labels"]),
+        row.get("recommended_confidence"),
+        row.get("temperature", 1.0),
+    )
 
 
 def add_types(
@@ -459,6 +487,7 @@ def add_types(
     types (Sequence[str]): Entity types that it is to know.
     RETURNS (tuple[list[dict], list[tuple[int, int]]]): The new rows, and the columns of the logits
         that there were: where they were and where they are now.
+    RAISES (ValueError): If the head is of a kind that finds no entities.
     """
     heads = sorted(heads, key=lambda head: head["start"])
     rows = [{**head, "labels": list(head["labels"])} for head in heads]
@@ -471,6 +500,8 @@ def add_types(
     if row is None:
         row = {"dataset": dataset, "labels": ["O"]}
         rows.append(row)
+    if not catalogue.finds_entities(row):
+        raise ValueError(Errors.OM713.format(head=dataset, kind=row["kind"]))
     known = {kind for _, kind in split_tags(row["labels"])}
     row["labels"] += make_tags([kind for kind in types if kind not in known], row["labels"])
     start = 0

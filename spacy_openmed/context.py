@@ -1,10 +1,12 @@
 """Clinical context of entities: negated, historical, hypothetical, or of the family.
 
-The algorithm is NegEx (Chapman et al. 2001, doi:10.1006/jbin.2001.1029) as negspacy has it, once
-for each of the four; the trigger lists are our own, in `data/context.json`.
+Where a checkpoint says what the text asserts of an entity, that decides. For other entities there
+are rules: NegEx (Chapman et al. 2001, doi:10.1006/jbin.2001.1029) as negspacy has it, once for each
+of the four; the trigger lists are our own, in `data/context.json`.
 """
 
 import re
+import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import cache
@@ -18,10 +20,12 @@ from spacy.util import SimpleFrozenDict, SimpleFrozenList
 from spacy.vocab import Vocab
 
 from .components import RuleComponent
-from .errors import Errors, missing_extra
-from .extensions import register_extensions
-from .idle import warn_if_idle, watch
+from .errors import Errors, Warnings, missing_extra
+from .extensions import SPAN_ATTRIBUTES, register_extensions
+from .idle import find_before, warn_if_idle, watch
 from .sentences import set_sentence_starts
+from .settings import check_choice
+from .spans import read_assertions
 
 PATH = Path(__file__).parent / "data" / "context.json"
 AXES = {
@@ -30,6 +34,26 @@ AXES = {
     "hypothetical": "is_hypothetical",
     "family": "is_family",
 }
+CONTEXT, CONTEXT_SCORE = "context", "context_score"
+PRESENT = "PRESENT"
+# What the context is called that the rules find; of several, the first one that holds.
+BY_RULES = {
+    "family": "FAMILY",
+    "hypothetical": "POSSIBLE",
+    "negated": "ABSENT",
+    "historical": "HISTORICAL",
+}
+# The axis of each assertion of a checkpoint. The others, PRESENT and ALLERGY, have none.
+BY_MODEL = {
+    "ABSENT": "negated",
+    "NOT_TAKEN": "negated",
+    "HISTORICAL": "historical",
+    "STOPPED": "historical",
+    "POSSIBLE": "hypothetical",
+    "CONDITIONAL": "hypothetical",
+    "FAMILY": "family",
+}
+SOURCES = ("auto", "rules", "model")
 TRIGGERS = ("pseudo_negations", "preceding_negations", "following_negations", "termination")
 HEADINGS = "headings"
 TARGETS = "targets"  # the span group that negspacy reads
@@ -45,11 +69,18 @@ Termset = Mapping[str, Sequence[str]]
 @Language.factory(
     "openmed_context",
     requires=["doc.ents"],
-    assigns=["token.is_sent_start", *(f"span._.{name}" for name in AXES.values())],
-    default_config={"termsets": {}, "span_keys": ["openmed"]},
+    assigns=[
+        "token.is_sent_start",
+        *(f"span._.{name}" for name in SPAN_ATTRIBUTES["openmed_context"]),
+    ],
+    default_config={"termsets": {}, "span_keys": ["openmed"], "source": "auto"},
 )
 def make_openmed_context(
-    nlp: Language, name: str, termsets: dict[str, dict[str, list[str]]], span_keys: list[str]
+    nlp: Language,
+    name: str,
+    termsets: dict[str, dict[str, list[str]]],
+    span_keys: list[str],
+    source: str,
 ) -> "OpenMedContext":
     """Make a component that tells which entities are negated, historical, hypothetical (or only
     suspected), or somebody else's.
@@ -61,16 +92,25 @@ def make_openmed_context(
         ("pseudo_negations", "preceding_negations", "following_negations", "termination"), and
         "headings" of a note's sections. Lists that an axis leaves out are empty.
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
+    source (str): What decides. "auto": the checkpoint of `openmed_ner` where it says what the
+        text asserts of an entity, and the rules elsewhere. "rules": only the rules. "model": only
+        the checkpoint; entities of which it says nothing have no context.
     RETURNS (OpenMedContext): The component.
     """
     component = OpenMedContext(
-        nlp.vocab, name, tokenizer=nlp.tokenizer, termsets=termsets, span_keys=span_keys
+        nlp.vocab,
+        name,
+        tokenizer=nlp.tokenizer,
+        termsets=termsets,
+        span_keys=span_keys,
+        source=source,
     )
     return watch(component, nlp)
 
 
 class OpenMedContext(RuleComponent):
-    """Set `span._.is_negated`, `is_historical`, `is_hypothetical` and `is_family`.
+    """Set `span._.is_negated`, `is_historical`, `is_hypothetical` and `is_family`, and
+    `span._.context`, one label for them, with `context_score`, its probability.
 
     The settings are those of the factory, `make_openmed_context`, and `tokenizer`, which tokenizes
     the phrases. None: spaCy's default.
@@ -84,30 +124,55 @@ class OpenMedContext(RuleComponent):
         tokenizer: Callable[[str], Doc] | None = None,
         termsets: Mapping[str, Termset] = SimpleFrozenDict(),
         span_keys: Sequence[str] = SimpleFrozenList(),
+        source: str = "auto",
     ) -> None:
         super().__init__(vocab, name)
         register_extensions("openmed_context")
+        check_choice("source", source, SOURCES)
         _check_termsets(termsets)
         self.span_keys = tuple(span_keys)
+        self.source = source
         nlp = Language(vocab, create_tokenizer=(lambda _: tokenizer) if tokenizer else None)
         chosen = {axis: termsets.get(axis, load_termsets()[axis]) for axis in AXES}
-        self.negexes = [_make_negex(nlp, axis, chosen[axis]) for axis in AXES]
+        rules = () if source == "model" else AXES
+        self.negexes = [_make_negex(nlp, axis, chosen[axis]) for axis in rules]
         self.headings = {
             _normalise(heading): axis for axis in AXES for heading in chosen[axis].get(HEADINGS, ())
         }
         self.other_headings = frozenset(load_termsets()["other_headings"])
 
-    def predict(self, doc: Doc) -> list[tuple[Span, dict[str, bool]]]:
+    def predict(self, doc: Doc) -> list[tuple[Span, dict[str, Any]]]:
         """Tell the context of each entity.
 
         doc (Doc): The document. It gets sentence starts if it has none.
-        RETURNS (list[tuple[Span, dict[str, bool]]]): The entities, each with its attributes.
+        RETURNS (list[tuple[Span, dict[str, Any]]]): The entities, each with its attributes.
         """
         warn_if_idle(self, doc, self.span_keys, add="openmed_ner")
         set_sentence_starts(doc)
         spans = [span for span in self._spans(doc) if not span.text.isspace()]
         if not spans:
             return []
+        asserted = {} if self.source == "rules" else read_assertions(doc)
+        if self.source == "model" and not asserted:
+            self._warn_of_no_assertions()
+        places = [(span.start_char, span.end_char) for span in spans]
+        if self.source == "model" or asserted.keys() >= {*places}:
+            axes: list[set[str]] = [set() for _ in spans]
+        else:
+            axes = self._apply_rules(doc, spans)
+        found = []
+        for span, at, own in zip(spans, places, axes, strict=True):
+            label, score = asserted.get(at, (None, None))
+            if label is not None:
+                own = {BY_MODEL[label]} if label in BY_MODEL else set()
+            elif self.source != "model":
+                label = next((BY_RULES[axis] for axis in BY_RULES if axis in own), PRESENT)
+            flags: dict[str, Any] = {name: axis in own for axis, name in AXES.items()}
+            found.append((span, {**flags, CONTEXT: label, CONTEXT_SCORE: score}))
+        return found
+
+    def _apply_rules(self, doc: Doc, spans: Sequence[Span]) -> list[set[str]]:
+        """The axes that hold for each entity."""
         words = make_words(doc, spans)
         for negex in self.negexes:
             negex(words)
@@ -116,22 +181,29 @@ class OpenMedContext(RuleComponent):
         found = []
         for span, target in zip(spans, words.spans[TARGETS], strict=True):
             _, axis = sections[bisect_right(starts, span.start_char) - 1]
-            flags = {
-                extension: own == axis or target._.get(extension) for own, extension in AXES.items()
-            }
-            found.append((span, flags))
+            found.append({own for own, name in AXES.items() if own == axis or target._.get(name)})
         return found
 
-    def set_annotations(self, doc: Doc, found: Sequence[tuple[Span, Mapping[str, bool]]]) -> None:
+    def _warn_of_no_assertions(self) -> None:
+        """Warn once if no component before this one has a checkpoint that asserts anything."""
+        before = find_before(self, "assertions")
+        if before is None:
+            return
+        models = [getattr(pipe, "model", None) for pipe, _ in before]
+        shims = [shim for model in models for shim in getattr(model, "shims", ())]
+        if not any(getattr(shim, "assertion", None) for shim in shims):
+            warnings.warn(Warnings.OM715.format(name=self.name), stacklevel=4)
+
+    def set_annotations(self, doc: Doc, found: Sequence[tuple[Span, Mapping[str, Any]]]) -> None:
         """Set the attributes of the entities.
 
         doc (Doc): The document.
-        found (Sequence[tuple[Span, Mapping[str, bool]]]): The entities, each with its attributes.
+        found (Sequence[tuple[Span, Mapping[str, Any]]]): The entities, each with its attributes.
         """
-        for span, flags in found:
-            for extension, flag in flags.items():
-                if flag != span._.get(extension):
-                    span._.set(extension, flag)
+        for span, values in found:
+            for extension, value in values.items():
+                if value != span._.get(extension):
+                    span._.set(extension, value)
 
     def _spans(self, doc: Doc) -> Iterator[Span]:
         yield from doc.ents

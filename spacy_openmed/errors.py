@@ -174,6 +174,19 @@ class Errors:
         "[OM675] spaCy has no language '{language}'.{nearest} Use a code that spacy.blank takes, "
         "e.g. 'en', 'de', or 'xx' for any other."
     )
+    OM712 = (
+        "[OM712] The assertion head of '{name}' has no valid groups. In its config.json, set "
+        '"groups" of that row to labels of entities, each with some of the labels {labels}: '
+        '{{"PROBLEM": ["PRESENT", "ABSENT"]}}.'
+    )
+    OM713 = (
+        "[OM713] The head '{head}' can't learn entities: it is of the kind '{kind}'. Give the new "
+        "head another name."
+    )
+    OM714 = (
+        "[OM714] The checkpoint '{name}' has no head that says what is asserted of entities. Use "
+        "one that has, or openmed_context with its rules."
+    )
     OM690 = (
         "[OM690] The engine 'torch' can't run in int8 on this processor, which has no AVX512-VNNI. "
         'Use model.precision = "fp32", which is the fastest here.'
@@ -363,6 +376,10 @@ class Errors:
         "load {best} from the Hugging Face hub; `python -m spacy openmed info {name}` lists "
         "the other sizes."
     )
+    OM711 = (
+        "[OM711] The bundled model has no head for the dataset '{dataset}', and no checkpoint on "
+        "the hub was trained on it. Choose one of the domains {domains} (datasets {datasets})."
+    )
     OM104 = (
         "[OM104] The size '{size}' needs a domain or a dataset to choose a checkpoint by. "
         "Domains: {domains}."
@@ -374,6 +391,10 @@ class Errors:
     OM106 = (
         "[OM106] The domain 'privacy' has no checkpoint of the size '{size}' for the language "
         "'{language}'. Choose one of these sizes: {sizes}."
+    )
+    OM710 = (
+        "[OM710] No checkpoint on the hub was trained on the dataset '{dataset}'. Set size = "
+        '"mini", or choose another dataset.'
     )
     OM107 = (
         "[OM107] The bundled model is not complete: no file {path}. Install the package again, "
@@ -625,6 +646,11 @@ class Warnings:
         "[OM355] Component '{name}' misses names, places and the like: it goes by its rules alone, "
         "as the components before it find no {wanted}, only {labels}. Add one before it: {add}; "
         "or set spans_key to null if rules alone are what you want."
+    )
+    OM715 = (
+        "[OM715] Component '{name}' gives no entity a context: source is \"model\", and no "
+        'checkpoint before it says what is asserted of entities. Set source = "auto" for the '
+        "rules."
     )
 
 

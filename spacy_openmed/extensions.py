@@ -19,6 +19,8 @@ SPAN_ATTRIBUTES: dict[str, dict[str, Any]] = {
         "is_historical": False,
         "is_hypothetical": False,
         "is_family": False,
+        "context": None,
+        "context_score": None,
     },
     "openmed_hcc": {"icd10cm": None},
 }

@@ -25,6 +25,8 @@ except ImportError as error:
 KB_ID = "kb_id"
 IDENTIFIERS = "identifiers"
 CONTEXT = tuple(SPAN_ATTRIBUTES["openmed_context"])
+# The types of attributes that are not true or false.
+ATTRIBUTE_TYPES = {"context": pa.string(), "context_score": pa.float32()}
 _FROM_TO = pa.list_(pa.int32())
 
 

@@ -14,7 +14,7 @@ from .catalogue import nearest
 from .concepts import Concept, choose_name, find_concepts, read_mentions
 from .errors import Errors, missing_extra
 from .extensions import SPAN_ATTRIBUTES, register_extensions
-from .labels import PERSONAL
+from .labels import DETAILS, PERSONAL
 from .relations import EXTENSION
 from .sentences import set_sentence_starts
 from .texts import count
@@ -26,6 +26,7 @@ Scope = Literal["sentence", "document"]
 
 # What `openmed_relation` and `openmed_context` set.
 MORE = {EXTENSION, *SPAN_ATTRIBUTES["openmed_context"]}
+NO_NODES = {*PERSONAL, *DETAILS}  # labels that make nodes only if they are asked for
 TOGETHER = "TOGETHER"  # the relation of things that are mentioned together
 
 
@@ -66,7 +67,8 @@ class GraphBuilder:
     and pairs, not with the documents.
 
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
-    labels (Iterable[str] | None): Labels of entities to take; None: all but personal data.
+    labels (Iterable[str] | None): Labels of entities to take; None: all but personal data, doses,
+        results and the like.
     scope (str): What makes two things stand together: "sentence", or "document" (many more edges:
         every pair of a document).
     max_evidence (int): How many places to keep for an edge, 1 or more; all are counted.
@@ -112,7 +114,7 @@ class GraphBuilder:
         self.labels_read.update(span.label_ for span in read_mentions(doc, self.span_keys))
         mentions: dict[str, dict[int, list[int]]] = {}
         for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
-            if self.labels is None and concept.label in PERSONAL:
+            if self.labels is None and concept.label in NO_NODES:
                 continue
             places = mentions[concept.id] = {}
             self._count(concept)

@@ -139,20 +139,33 @@ def warn_without(component: Any, doc: Doc, attribute: str, warning: str) -> None
     attribute (str): The attribute.
     warning (str): What to say.
     """
-    watched = _WATCHED.get(component)
-    if watched is None or attribute in watched.done:
+    before = find_before(component, attribute)
+    if before is None:
         return
-    watched.done.add(attribute)
-    nlp = watched.pipeline()
-    before = list(takewhile(lambda item: item[1] is not component, nlp.pipeline if nlp else ()))
-    if nlp is None or len(before) == len(nlp.pipeline):
-        return
-    for name, pipe in before:
-        meta = nlp.get_pipe_meta(name)
+    for pipe, meta in before:
         if f"span._.{attribute}" in meta.assigns or may_set_more(pipe, meta):
             return
     if not any(isinstance(key, tuple) and attribute in key for key in doc.user_data):
         warnings.warn(warning.format(name=component.name), stacklevel=3)
+
+
+def find_before(component: Any, check: str) -> list[tuple[Any, FactoryMeta]] | None:
+    """Find the components before one, for a check that is made once.
+
+    component (Any): The component.
+    check (str): The check's name.
+    RETURNS (list[tuple[Any, FactoryMeta]] | None): The components, each with what its factory
+        declares. None if the check was made, or if the component is in no pipeline that is known.
+    """
+    watched = _WATCHED.get(component)
+    if watched is None or check in watched.done:
+        return None
+    watched.done.add(check)
+    nlp = watched.pipeline()
+    before = list(takewhile(lambda item: item[1] is not component, nlp.pipeline if nlp else ()))
+    if nlp is None or len(before) == len(nlp.pipeline):
+        return None
+    return [(pipe, nlp.get_pipe_meta(name)) for name, pipe in before]
 
 
 def may_set_more(pipe: Any, meta: FactoryMeta) -> bool:

@@ -1,11 +1,11 @@
 """One vocabulary for the labels of every checkpoint, and a colour for each.
 
-Checkpoints name the same type differently: chemicals are `CHEM`, cell lines `CL`,
-`Cell-line-name` or `cell_line`, diseases `DISEASE` or `Disease`.
+Checkpoints name the same type differently: chemicals are `CHEM` or `DRUG`, cell lines `CL`,
+`Cell-line-name` or `cell_line`, diseases `DISEASE`, `Disease` or `PROBLEM`.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import lru_cache
 
 from .errors import Errors
@@ -14,15 +14,26 @@ from .errors import Errors
 # Two types of one checkpoint never share a row, so that no distinction is lost.
 BIOMEDICAL: dict[str, tuple[str, ...]] = {
     # Chemicals and drugs
-    "CHEMICAL": ("CHEM",),
+    "CHEMICAL": ("CHEM", "DRUG"),
     "SIMPLE_CHEMICAL": (),
     "AMINO_ACID": (),
     # Diseases
-    "DISEASE": (),
+    "DISEASE": ("PROBLEM",),
     "CANCER": (),
     "PATHOLOGICAL_FORMATION": (),
+    # What clinical notes say of treatment and tests
+    "DOSE": (),
+    "FORM": (),
+    "ROUTE": (),
+    "FREQUENCY": (),
+    "DURATION": (),
+    "TEST": (),
+    "TEST_RESULT": (),
+    "PROCEDURE": (),
+    "DEVICE": (),
     # Genes and their products
     "GENE_OR_GENE_PRODUCT": ("GENE", "GENE/PROTEIN"),
+    "VARIANT": ("SEQUENCE_VARIANT",),
     "DNA": (),
     "RNA": (),
     "PROTEIN": (),
@@ -125,6 +136,15 @@ PERSONAL: dict[str, tuple[str, ...]] = {
     "API_KEY": (),
 }
 LABELS = BIOMEDICAL | PERSONAL
+# Labels of what is said of a drug or a test, and is no thing of its own.
+DETAILS = ("DOSE", "FORM", "ROUTE", "FREQUENCY", "DURATION", "TEST_RESULT")
+# Labels of which a note asserts the same as of another: it denies, suspects or remembers a cancer
+# as it does any disease.
+ASSERTED_AS: dict[str, str] = {
+    "CANCER": "DISEASE",
+    "PATHOLOGICAL_FORMATION": "DISEASE",
+    "SIMPLE_CHEMICAL": "CHEMICAL",
+}
 
 
 def _key(label: str) -> str:
@@ -146,6 +166,18 @@ def canonical_label(native: str) -> str:
     """
     label = _CANONICAL.get(_key(native))
     return label if label is not None else re.sub(r"[\W_]+", "_", native.upper())
+
+
+def asserted_as(label: str, groups: Container[str]) -> str | None:
+    """Say as which label an entity has assertions.
+
+    label (str): Its label, native or canonical.
+    groups (Container[str]): The canonical labels that have assertions.
+    RETURNS (str | None): One of them; None if none fits.
+    """
+    canonical = canonical_label(label)
+    kind = canonical if canonical in groups else ASSERTED_AS.get(canonical)
+    return kind if kind in groups else None
 
 
 # Prefixes of the tagging schemes in use (IOB2, BILOU, IOBES), by what they say.
@@ -222,8 +254,19 @@ DISPLACY_COLORS: dict[str, str] = {
     "DISEASE": "#fc92b5",
     "CANCER": "#fda5aa",
     "PATHOLOGICAL_FORMATION": "#fdc9b9",
+    # What clinical notes say of treatment and tests
+    "DOSE": "#b8e79d",
+    "FORM": "#cbefbe",
+    "ROUTE": "#b9e8b0",
+    "FREQUENCY": "#a7e0a3",
+    "DURATION": "#c8efc8",
+    "TEST": "#8de2d7",
+    "TEST_RESULT": "#b6edeb",
+    "PROCEDURE": "#d5c2f4",
+    "DEVICE": "#d3d6ee",
     # Genes and their products
     "GENE_OR_GENE_PRODUCT": "#8edcf6",
+    "VARIANT": "#a3eaf5",
     "DNA": "#a5d8f8",
     "RNA": "#bddbfa",
     "PROTEIN": "#8eb3f6",

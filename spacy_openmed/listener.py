@@ -32,6 +32,7 @@ class TokenHeads(Shim):
 
     name = "the token vectors of this pipeline"
     strategy = "first"  # a token is one piece
+    assertion = None
     is_async = False
 
     def __init__(self) -> None:

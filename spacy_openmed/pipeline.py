@@ -15,7 +15,7 @@ from spacy import util
 from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
@@ -23,14 +23,15 @@ from thinc.api import Config, Model, Optimizer
 from . import catalogue
 from .alignment import Buffer
 from .architectures import PieceLogits, resolve_sizes
+from .assertion import Assertion, find_assertions
 from .checkpoint import Checkpoint, Head, Source
 from .decoding import LabelScheme, LabelSchemes
 from .entities import find_entities
 from .errors import Errors, Warnings
-from .labels import canonical_label
+from .labels import asserted_as, canonical_label
 from .settings import CHOICES, check_choice, check_threshold, warn_of_labels
 from .shim import CheckpointShim
-from .spans import Entity, add_spans, set_ents
+from .spans import Entity, add_assertions, add_spans, set_ents
 from .stream import Pending, begin, run_ahead
 from .training import cross_entropy, get_tags, label_pieces, read_states
 
@@ -123,8 +124,11 @@ class OpenMedNER(TrainablePipe):
         chosen = [head for head in heads if head.dataset in datasets]
         if chosen:
             return chosen
-        if len(heads) == 1 and heads[0].dataset not in catalogue.datasets():
-            return heads  # trained on something that the catalogue does not know
+        if len(heads) == 1 and (
+            heads[0].dataset not in catalogue.datasets()  # trained on something else
+            or catalogue.stands_in(heads[0].dataset, datasets)
+        ):
+            return heads
         raise ValueError(
             Errors.OM009.format(
                 name=self.shim.name,
@@ -255,12 +259,11 @@ class OpenMedNER(TrainablePipe):
         found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in output.pieces.lengths]
         if not kinds:
             return [[] for _ in found]
-        strategy = self.aggregation_strategy
         rows = find_entities(
             output.buffer,
             output.logits,
             schemes,
-            strategy=self.shim.checkpoint.strategy if strategy == "auto" else strategy,
+            strategy=self._strategy,
             decoding=self.decoding,
             mode=self.alignment_mode,
         ).rows()
@@ -279,7 +282,94 @@ class OpenMedNER(TrainablePipe):
             entity = Entity(start, end, label, score, (dataset,), char_start, char_end)
             twin = found[text].get(entity[:3])
             found[text][entity[:3]] = entity if twin is None else twin.join(entity)
-        return [sorted(entities.values()) for entities in found]
+        return self._add_assertions(output, [sorted(entities.values()) for entities in found])
+
+    def _add_assertions(
+        self, output: PieceLogits, entities: list[list[Entity]]
+    ) -> list[list[Entity]]:
+        """Say what is asserted of entities, if the checkpoint can."""
+        head = self.shim.checkpoint.assertion
+        if head is None:
+            return entities
+        flat = [entity for found in entities for entity in found]
+        spans = [entity[:3] for entity in flat]
+        best, probs = self._assess(output, head, spans, [len(found) for found in entities])
+        scores = probs.max(axis=1, initial=0).tolist()
+        for i in np.flatnonzero(best >= 0).tolist():
+            flat[i] = flat[i]._replace(assertion=head.labels[best[i]], assertion_score=scores[i])
+        ordered = iter(flat)
+        return [list(islice(ordered, len(found))) for found in entities]
+
+    def assess(
+        self, docs: Iterable[Doc], spans: Iterable[Iterable[Span]]
+    ) -> list[list[Assertion | None]]:
+        """Tell what the checkpoint asserts of spans, whoever found them.
+
+        docs (Iterable[Doc]): The documents.
+        spans (Iterable[Iterable[Span]]): The spans of each, under the component's, canonical or
+            native labels.
+        RETURNS (list[list[Assertion | None]]): Label, score and probabilities of each span; None
+            where the checkpoint says nothing of entities of that label.
+        RAISES (ValueError): If the checkpoint has no head for it.
+        """
+        head = self.shim.checkpoint.assertion
+        if head is None:
+            raise ValueError(Errors.OM714.format(name=self.shim.name))
+        docs, given = list(docs), [list(own) for own in spans]
+        flat = [(span.start, span.end, span.label_) for own in given for span in own]
+        counts = [len(own) for _, own in zip(docs, given, strict=True)]
+        best, probs = self._assess(self.model.predict(docs), head, flat, counts)
+        groups = self._asserted_groups(head, {label for *_, label in flat})
+        found: list[Assertion | None] = [None] * len(flat)
+        for i in np.flatnonzero(best >= 0).tolist():
+            _, own = head.groups[groups[flat[i][2]]]
+            by_label = {label: float(probs[i, head.labels.index(label)]) for label in own}
+            label = head.labels[best[i]]
+            found[i] = Assertion(label, by_label[label], by_label)
+        ordered = iter(found)
+        return [list(islice(ordered, n)) for n in counts]
+
+    def _assess(
+        self,
+        output: PieceLogits,
+        head: Head,
+        spans: Sequence[tuple[int, int, str]],
+        counts: Sequence[int],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `find_assertions` finds of spans: first token, the one after the last, and label
+        of each, as many of each document as `counts` says."""
+        groups = self._asserted_groups(head, {label for *_, label in spans})
+        first_tokens = np.repeat(output.buffer.first_tokens, counts)
+        return find_assertions(
+            output.buffer,
+            output.logits,
+            head,
+            first_tokens + np.array([start for start, _, _ in spans], dtype="int64"),
+            first_tokens + np.array([end for _, end, _ in spans], dtype="int64"),
+            np.array([groups[label] for *_, label in spans], dtype="int64"),
+            strategy=self._strategy,
+        )
+
+    def _asserted_groups(self, head: Head, labels: Iterable[str]) -> dict[str, int]:
+        """Which of the head's groups each label belongs to: its index; -1 if to none, or if the
+        label stands for types of several groups."""
+        indices = {kind: i for i, (kind, _) in enumerate(head.groups)}
+        kinds: dict[str, set[str | None]] = {}
+        for native in self._types([own.dataset for own in self.shim.heads]):
+            if label := self.label_of(native):
+                kinds.setdefault(label, set()).add(asserted_as(native, indices))
+        found = {}
+        for label in labels:
+            own = kinds.get(label) or {asserted_as(label, indices)}
+            found[label] = indices.get(next(iter(own)) or "", -1) if len(own) == 1 else -1
+        return found
+
+    @property
+    def _strategy(self) -> str:
+        """How pieces are pooled."""
+        if self.aggregation_strategy == "auto":
+            return self.shim.checkpoint.strategy
+        return self.aggregation_strategy
 
     def _warn_of_dropped(self) -> None:
         counts, self._counts = self._counts, Counter()
@@ -312,6 +402,8 @@ class OpenMedNER(TrainablePipe):
                 set_ents(doc, found, self.ents_policy)
             if self.annotate != "ents":
                 add_spans(doc, found, self.annotate_spans_key)
+            else:
+                add_assertions(doc, found)
 
     def initialize(
         self,

@@ -102,16 +102,21 @@ class BundledHead:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A corpus that checkpoints were trained on, and the announcement's figures for it."""
+    """A corpus that checkpoints were trained on, and the announcement's figures for it.
+
+    `domain` is None where it fits no domain; `best` where no checkpoint on the hub knows it.
+    With `by_name`, a domain does not mean it, unless a checkpoint has nothing else of the domain.
+    """
 
     name: str
-    domain: str
+    domain: str | None
     title: str
     labels: tuple[str, ...]
-    best: str
-    best_f1: float
+    best: str | None
+    best_f1: float | None
     earlier_f1: float | None  # the published state of the art before it
     note: str
+    by_name: bool = False
 
     @property
     def canonical_labels(self) -> tuple[str, ...]:

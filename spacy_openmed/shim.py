@@ -190,6 +190,12 @@ class CheckpointShim(PyTorchShim):
         labels = ("O", *(f"B-{label}" for label in info.labels))
         return [Head(info.dataset or self.name, 0, labels, info.recommended_confidence)]
 
+    @property
+    def assertion(self) -> Head | None:
+        """RETURNS (Head | None): The head that says what is asserted of entities, if the checkpoint
+        is loaded and has one."""
+        return None if self._checkpoint is None else self._checkpoint.assertion
+
     def to_disk(self, path: str | Path) -> None:
         self.checkpoint.save(Path(path))
 

@@ -1,12 +1,14 @@
 """Write entities to documents."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from spacy.tokens import Doc, Span, SpanGroup
 
-SCORES, DATASETS, OFFSETS = ATTRS = ("scores", "datasets", "char_offsets")
+ATTRS = ("scores", "datasets", "char_offsets", "assertions", "assertion_scores")
+SCORES, DATASETS, OFFSETS, ASSERTIONS, ASSERTION_SCORES = ATTRS
+USER_DATA = "openmed_assertions"  # where assertions are kept without a span group
 
 
 class Entity(NamedTuple):
@@ -18,6 +20,9 @@ class Entity(NamedTuple):
     datasets (tuple[str, ...]): The heads that found it.
     char_start, char_end (int): Where the words begin and end that the model marked. They may
         lie inside the first and the last token.
+    assertion (str | None): What the text asserts of it, e.g. "ABSENT"; None if the checkpoint
+        does not say.
+    assertion_score (float | None): The probability of that.
     """
 
     start: int
@@ -27,11 +32,20 @@ class Entity(NamedTuple):
     datasets: tuple[str, ...]
     char_start: int
     char_end: int
+    assertion: str | None = None
+    assertion_score: float | None = None
 
     def join(self, other: "Entity") -> "Entity":
-        """Make one of two with the same tokens and label: the better score, both datasets."""
-        better = max(self, other, key=lambda entity: entity.score)
-        return better._replace(datasets=tuple(dict.fromkeys(self.datasets + other.datasets)))
+        """Make one of two with the same tokens and label: the better score and its assertion (if
+        it has none, that of the other), both datasets."""
+        better, worse = (self, other) if self.score >= other.score else (other, self)
+        datasets = tuple(dict.fromkeys(self.datasets + other.datasets))
+        asserted = better if better.assertion is not None else worse
+        return better._replace(
+            datasets=datasets,
+            assertion=asserted.assertion,
+            assertion_score=asserted.assertion_score,
+        )
 
 
 class Found(NamedTuple):
@@ -41,12 +55,16 @@ class Found(NamedTuple):
     score (float | None): Its score; None if another component wrote the span.
     datasets (tuple[str, ...]): The heads that found it; none if another component did.
     offsets (tuple[int, int]): The characters that were marked; those of the span if not known.
+    assertion (str | None): What the text asserts of it; None if not known.
+    assertion_score (float | None): The probability of that.
     """
 
     span: Span
     score: float | None
     datasets: tuple[str, ...]
     offsets: tuple[int, int]
+    assertion: str | None = None
+    assertion_score: float | None = None
 
 
 def read_spans(doc: Doc, key: str) -> list[Found]:
@@ -63,11 +81,12 @@ def read_spans(doc: Doc, key: str) -> list[Found]:
     in_step = len(columns[0]) == len(group)
     found = []
     for i, span in enumerate(group):
-        score, datasets, offsets = (c[i] if i < len(c) else None for c in columns)
+        score, datasets, offsets, *asserted = (c[i] if i < len(c) else None for c in columns)
         chars = (span.start_char, span.end_char)
         is_own = not offsets or chars[0] <= offsets[0] <= offsets[1] <= chars[1]
         if in_step or is_own:
-            found.append(Found(span, score, tuple(datasets or ()), tuple(offsets or chars)))
+            at = tuple(offsets or chars)
+            found.append(Found(span, score, tuple(datasets or ()), at, *asserted))
         else:  # others were not added at the end
             found.append(Found(span, None, (), chars))
     return found
@@ -77,39 +96,83 @@ def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
     """Add entities to a span group. Those that are there already are kept, so that several
     components can write to one group; the same span with the same label and ids is there once.
 
-    The group's attrs keep a list for each of "scores", "datasets" and "char_offsets", in step
-    with its spans (values of spans that another component wrote without them are None).
+    The group's attrs keep a list for each of `ATTRS`, in step with its spans (values of spans
+    that another component wrote without them are None).
 
     doc (Doc): The document.
     entities (Iterable[Entity]): The entities.
     key (str): The group's key in `doc.spans`.
     """
-    rows: dict[tuple[int, int, str], dict[tuple[int, int], tuple[Span, list]]] = {}
+    rows: dict[tuple[int, int, str], dict[tuple[int, int], tuple[Span, Entity | None]]] = {}
     other_attrs = {}
     if key in doc.spans:
         old = doc.spans[key].attrs
         other_attrs = {name: value for name, value in old.items() if name not in ATTRS}
     for own in read_spans(doc, key):
-        span, is_scored = own.span, own.score is not None
-        known = [own.score, [*own.datasets], [*own.offsets]] if is_scored else [None] * 3
-        same = rows.setdefault((span.start, span.end, span.label_), {})
-        same[span.kb_id, span.id] = (span, known)
+        span, known = own.span, None
+        at = (span.start, span.end, span.label_)
+        if own.score is not None:
+            asserted = (own.assertion, own.assertion_score)
+            known = Entity(*at, float(own.score), own.datasets, *own.offsets, *asserted)
+        rows.setdefault(at, {})[span.kb_id, span.id] = (span, known)
     for entity in entities:
-        at = entity[:3]
-        same = rows.setdefault(at, {})
+        same = rows.setdefault(entity[:3], {})
         if not same:
-            same[0, 0] = (Span(doc, entity.start, entity.end, entity.label), [None] * len(ATTRS))
-        for ids, (span, (score, datasets, offsets)) in same.items():
-            best = entity
-            if score is not None:
-                offsets = offsets or (entity.char_start, entity.char_end)
-                best = entity.join(Entity(*at, float(score), tuple(datasets or ()), *offsets))
-            values = [best.score, list(best.datasets), [best.char_start, best.char_end]]
-            same[ids] = (span, values)
+            same[0, 0] = (Span(doc, entity.start, entity.end, entity.label), None)
+        for ids, (span, known) in same.items():
+            same[ids] = (span, entity if known is None else entity.join(known))
     ordered = [row for at in sorted(rows) for row in rows[at].values()]
-    attrs = {name: [values[i] for _, values in ordered] for i, name in enumerate(ATTRS)}
+    columns = [_to_attrs(entity) for _, entity in ordered]
+    attrs = {name: [values[i] for values in columns] for i, name in enumerate(ATTRS)}
     spans = [span for span, _ in ordered]
     doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs={**other_attrs, **attrs})
+
+
+def _to_attrs(entity: Entity | None) -> list[Any]:
+    """What each of `ATTRS` says of an entity."""
+    if entity is None:
+        return [None] * len(ATTRS)
+    chars = [entity.char_start, entity.char_end]
+    asserted = [entity.assertion, entity.assertion_score]
+    return [entity.score, list(entity.datasets), chars, *asserted]
+
+
+def add_assertions(doc: Doc, entities: Iterable[Entity]) -> None:
+    """Keep what is asserted of entities that no span group has: in
+    `doc.user_data["openmed_assertions"]`, a list of [start, end, label, assertion, score] with
+    characters as start and end.
+
+    doc (Doc): The document.
+    entities (Iterable[Entity]): The entities.
+    """
+    rows = {tuple(row[:3]): row for row in doc.user_data.get(USER_DATA, ())}
+    for entity in entities:
+        if entity.assertion is not None:
+            span = doc[entity.start : entity.end]
+            at = (span.start_char, span.end_char, entity.label)
+            rows[at] = [*at, entity.assertion, entity.assertion_score]
+    if rows:
+        doc.user_data[USER_DATA] = [rows[at] for at in sorted(rows)]
+
+
+def read_assertions(doc: Doc) -> dict[tuple[int, int], tuple[str, float | None]]:
+    """Read what is asserted of the entities of a document, in whatever group they are. Of several
+    with the same tokens, the one with the best score counts.
+
+    doc (Doc): The document.
+    RETURNS (dict[tuple[int, int], tuple[str, float | None]]): Assertion and its score, by the
+        first character of a span and the one after the last.
+    """
+    found: dict[tuple[int, int], tuple[float, str, float | None]] = {}
+    for key in doc.spans:
+        for own in read_spans(doc, key):
+            if own.assertion is not None:
+                at = (own.span.start_char, own.span.end_char)
+                row = (own.score or 0.0, own.assertion, own.assertion_score)
+                found[at] = max(row, found.get(at, row), key=lambda row: row[0])
+    for start, end, _, assertion, score in doc.user_data.get(USER_DATA, ()):
+        found.setdefault((start, end), (0.0, assertion, score))
+    return {at: (assertion, score) for at, (_, assertion, score) in found.items()}
 
 
 def set_ents(doc: Doc, entities: Sequence[Entity], policy: str) -> None:
@@ -169,8 +232,8 @@ def _blocked(doc: Doc) -> list[int]:
 def _known_scores(doc: Doc) -> dict[tuple[int, int, str], float]:
     scores: dict[tuple[int, int, str], float] = {}
     for key in doc.spans:
-        for span, score, _, _ in read_spans(doc, key):
-            if score is not None:
-                at = (span.start, span.end, span.label_)
-                scores[at] = max(score, scores.get(at, 0.0))
+        for own in read_spans(doc, key):
+            if own.score is not None:
+                at = (own.span.start, own.span.end, own.span.label_)
+                scores[at] = max(own.score, scores.get(at, 0.0))
     return scores

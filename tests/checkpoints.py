@@ -42,6 +42,16 @@ MANY_LABELS = (
     "I-cell_type",
 )
 
+# What an assertion head says of entities, and of which.
+ASSERTIONS = (
+    *("PRESENT", "ABSENT", "POSSIBLE", "CONDITIONAL", "HISTORICAL", "FAMILY"),
+    *("STOPPED", "ALLERGY", "NOT_TAKEN"),
+)
+ASSERTION_GROUPS = {
+    "PROBLEM": list(ASSERTIONS[:6]),
+    "DRUG": ["PRESENT", "STOPPED", "ALLERGY", "NOT_TAKEN"],
+}
+
 # What transformers writes as `model_max_length` when nobody set one.
 UNLIMITED = int(1e30)
 
@@ -577,6 +587,7 @@ def make_multi_head_checkpoint(
     margins: Mapping[str, float] | None = None,
     max_length: int = 128,
     aggregation_strategy: str = "first",
+    assertions: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a keyword checkpoint with a head a dataset, laid out like the bundled one.
 
@@ -585,10 +596,12 @@ def make_multi_head_checkpoint(
 
     heads (Mapping[str, Mapping[str, str]]): Entity type by keyword, by dataset.
     aggregation_strategy (str): What the checkpoint says it was trained for.
+    assertions (Optional[Mapping[str, str]]): What an assertion head says of keywords, one of
+        `ASSERTIONS`. Of all other pieces it says the first. None: no such head.
     RETURNS (Path): The folder.
     DOCS: `make_keyword_checkpoint` has the other arguments.
     """
-    parts: list[tuple[list[str], Mapping[str, str]]] = []
+    parts: list[tuple[Sequence[str], Mapping[str, str]]] = []
     slices: list[dict[str, Any]] = []
     labels: list[str] = []
     for dataset, words in heads.items():
@@ -597,6 +610,11 @@ def make_multi_head_checkpoint(
         slices.append({"dataset": dataset, "start": len(labels), "labels": own})
         parts.append((own, words))
         labels += [f"{dataset}/{label}" for label in own]
+    if assertions is not None:
+        row = {"dataset": "assertion", "kind": "assertion", "start": len(labels)}
+        slices.append({**row, "labels": list(ASSERTIONS), "groups": ASSERTION_GROUPS})
+        parts.append((ASSERTIONS, assertions))
+        labels += [f"assertion/{label}" for label in ASSERTIONS]
     _write_keywords(
         folder,
         parts,
@@ -694,11 +712,11 @@ def _write_keywords(
     start = 0
     for own, words in heads:
         rows = logits[start : start + len(own)]
-        rows[own.index("O")] = margin
+        rows[own.index("O") if "O" in own else 0] = margin
         known: dict[str, str] = {}
         for word, kind in words.items():
             for i, piece in enumerate(keywords[word]):
-                label = f"{'I' if i else 'B'}-{kind}"
+                label = f"{'I' if i else 'B'}-{kind}" if "O" in own else kind
                 if known.setdefault(piece, label) != label:
                     raise ValueError(f"Piece '{piece}' can't be both {known[piece]} and {label}.")
                 rows[:, dims[piece]] = 0

@@ -39,6 +39,7 @@ HEADS = {
     "bc5cdr_chem": {"aspirin": "Chemical", "ibu##profen": "Chemical", "valproic acid": "Chemical"},
     "ncbi_disease": {"asthma": "Disease", "renal failure": "Disease"},
 }
+ASSERTED = {"asthma": "ABSENT", "renal failure": "FAMILY", "valproic acid": "STOPPED"}
 
 
 def block_network() -> None:
@@ -168,6 +169,13 @@ def keyword_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def multi_head_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint laid out like the bundled one, that finds the keywords of `HEADS`."""
     return ckpt.make_multi_head_checkpoint(tmp_path_factory.mktemp("heads"), HEADS)
+
+
+@pytest.fixture(scope="session")
+def assertion_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an assertion head, that says of the keywords what `ASSERTED` says."""
+    folder = tmp_path_factory.mktemp("assertion")
+    return ckpt.make_multi_head_checkpoint(folder, HEADS, assertions=ASSERTED)
 
 
 @pytest.fixture(scope="session")

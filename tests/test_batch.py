@@ -361,7 +361,7 @@ def save_ruler(folder: Path, *names: str) -> str:
         (
             ("openmed_context",),
             "is_famly",
-            "Did you mean 'is_family'. The attr.*set: is_family, is_h",
+            "Did you mean 'is_family'. The attr.*set: context, context_score, is_family, is_h",
         ),
         (("openmed_context",), "severity", "'severity'. Add a component that sets it"),
         (("sets_rare",), "rar", "OM350"),
@@ -409,6 +409,7 @@ def test_what_is_found_beside_entities(tmp_path: Path):
     (_, asthma), (negated,) = result["entities"].to_pylist()[:2]
     assert (asthma["kb_id"], asthma["is_negated"]) == ("X:asthma", False)
     assert (negated["is_negated"], negated["is_family"]) == (True, False)
+    assert (negated["context"], negated["context_score"]) == ("ABSENT", None)
     doc = annotator.load()("A drug caused asthma.")
     (relation,), none, failed = result["relations"].to_pylist()
     assert relation["head"] == doc._.relations[0]["head"] == "X:drug"

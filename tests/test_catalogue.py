@@ -49,11 +49,41 @@ HEADS = [
 
 
 @pytest.fixture
-def other_mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def set_mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[dict]], None]:
+    """Puts a checkpoint with other heads in place of the bundled one."""
+
+    def set_mini(heads: list[dict]) -> None:
+        config = json.dumps({"openmed": {"heads": heads}})
+        (tmp_path / "config.json").write_text(config, encoding="utf8")
+        monkeypatch.setattr(catalogue, "MINI_PATH", tmp_path)
+
+    return set_mini
+
+
+@pytest.fixture
+def other_mini(set_mini: Callable[[list[dict]], None]) -> None:
     """In place of the bundled checkpoint, one with the `HEADS`."""
-    config = json.dumps({"openmed": {"heads": HEADS}})
-    (tmp_path / "config.json").write_text(config, encoding="utf8")
-    monkeypatch.setattr(catalogue, "MINI_PATH", tmp_path)
+    set_mini(HEADS)
+
+
+@pytest.fixture
+def clinical_mini(set_mini: Callable[[list[dict]], None]) -> None:
+    """In place of the bundled checkpoint, one that reads notes and says what they assert."""
+    kinds = {
+        "bc5cdr_chem": "Chemical",
+        "cll": "CL",
+        "notes": "PROBLEM",
+        "fsu": "Gene",
+        "biored": "Variant",
+    }
+    heads = [
+        {"dataset": name, "start": 3 * i, "labels": ["O", f"B-{kind}", f"I-{kind}"]}
+        for i, (name, kind) in enumerate(kinds.items())
+    ]
+    asserted = ["PRESENT", "ABSENT"]
+    groups = {"PROBLEM": asserted}
+    row = {"dataset": "assertion", "kind": "assertion", "start": 15, "labels": asserted}
+    set_mini([*heads, {**row, "groups": groups}])
 
 
 def test_holds_every_checkpoint_once():
@@ -82,7 +112,8 @@ def test_datasets_are_the_announcements(
 
 def test_domains_hold_all_datasets():
     names = [name for domain in catalogue.domains().values() for name in domain.datasets]
-    assert sorted(names) == sorted(catalogue.datasets()) == sorted(row[0] for row in DATASETS)
+    assert sorted(names) == sorted(row[0] for row in DATASETS + [("notes",)])
+    assert {*catalogue.datasets()} - {*names} == {"biored"}
 
 
 @pytest.mark.parametrize(
@@ -278,6 +309,63 @@ def test_mini_says_which_heads_of_a_domain_it_lacks():
         "Not bundled, of genomics: jnlpba, bc2gm, species800, linnaeus. "
         "Not bundled, of disease: bc5cdr_disease."
     )
+
+
+@pytest.mark.usefixtures("clinical_mini")
+@pytest.mark.parametrize(
+    ("names", "datasets", "labels"),
+    [
+        ({"domain": "clinical"}, ("notes", "cll"), {"DISEASE", "CELL_LINE"}),
+        ({"domain": "pharmacology"}, ("bc5cdr_chem",), {"CHEMICAL"}),
+        ({"dataset": "fsu"}, ("fsu",), {"GENE_OR_GENE_PRODUCT"}),
+        ({"dataset": "biored"}, ("biored",), {"VARIANT"}),
+        (
+            {},
+            ("bc5cdr_chem", "cll", "notes", "fsu", "biored"),
+            {"CHEMICAL", "CELL_LINE", "DISEASE", "GENE_OR_GENE_PRODUCT", "VARIANT"},
+        ),
+    ],
+)
+def test_domains_leave_out_what_has_to_be_named(names: dict, datasets: tuple, labels: set):
+    choice = catalogue.choose(**names)
+    assert choice.datasets == datasets
+    assert {*choice.labels} == labels
+
+
+@pytest.mark.usefixtures("clinical_mini")
+def test_assertions_are_no_labels_of_mini():
+    assert "assertion" not in catalogue.bundled()
+    assert not {"PRESENT", "ABSENT"} & {*catalogue.mini().labels}
+
+
+def test_clinical_of_a_mini_that_reads_no_notes(set_mini: Callable[[list[dict]], None]):
+    set_mini([{"dataset": "cll", "start": 0, "labels": ["O", "B-CL", "I-CL"]}])
+    choice = catalogue.choose(domain="clinical")
+    assert (choice.datasets, choice.labels) == (("cll",), ("CELL_LINE",))
+    assert choice.note == "Not bundled, of clinical: notes."
+
+
+@pytest.mark.usefixtures("other_mini")
+@pytest.mark.parametrize("dataset", ["notes", "biored"])
+def test_datasets_that_are_not_on_the_hub(dataset: str):
+    with pytest.raises(CatalogueError, match=f"OM711.*'{dataset}'.*domains disease, genomics"):
+        catalogue.choose(dataset=dataset)
+    with pytest.raises(CatalogueError, match=f"OM710.*'{dataset}'.*mini"):
+        catalogue.choose(dataset=dataset, size="best")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "stands_in"),
+    [
+        (("bc5cdr_chem", "bc4chemd"), True),
+        (("bc5cdr_chem",), False),
+        (("ncbi_disease", "bc5cdr_disease"), False),
+    ],
+)
+def test_one_dataset_for_a_domain_that_does_not_mean_it(chosen: tuple, stands_in: bool):
+    assert catalogue.stands_in("fsu", chosen) is stands_in
+    assert not catalogue.stands_in("bc4chemd", chosen)
+    assert not catalogue.stands_in("biored", chosen)
 
 
 @pytest.mark.usefixtures("other_mini")
@@ -478,7 +566,8 @@ def test_find_rejects_a_dataset_of_another_domain():
         ({}, ()),
         ({"domain": "privacy"}, ()),
         ({"domain": "disease"}, ("bc5cdr_disease", "ncbi_disease")),
-        ({"domain": ["clinical", "anatomy"]}, ("cll", "anatomy")),
+        ({"domain": ["clinical", "anatomy"]}, ("notes", "cll", "anatomy")),
+        ({"domain": "pharmacology"}, ("bc5cdr_chem", "bc4chemd")),
         ({"domain": "disease", "dataset": "ncbi_disease"}, ("ncbi_disease",)),
         ({"dataset": ["fsu", "cll"]}, ("fsu", "cll")),
     ],

@@ -171,9 +171,23 @@ def test_info_of_a_dataset():
     assert found["license"].startswith("apache-2.0")
 
 
+def test_info_of_a_dataset_that_is_not_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert "no checkpoint on the hub" in facts(run("info", "notes"))["best"]
+    head = {"dataset": "fsu", "start": 0, "labels": ["O", "B-Gene", "I-Gene"]}
+    notes = {"dataset": "notes", "start": 3, "labels": ["O", "B-DOSE", "I-DOSE"], "f1": 0.9}
+    config = json.dumps({"openmed": {"heads": [head, notes]}})
+    (tmp_path / "config.json").write_text(config, encoding="utf8")
+    monkeypatch.setattr(catalogue, "MINI_PATH", tmp_path)
+    output = run("info", "notes")
+    assert facts(output)["bundled"] == "yes, finds DOSE"
+    assert ["mini", "mini", "0.9"] in [line.split() for line in output.splitlines()]
+
+
 def test_every_domain_and_dataset_has_its_info():
     for name in [*catalogue.domains(), *catalogue.datasets()]:
-        assert columns(run("info", name).replace("best     ", ""))
+        dataset = catalogue.datasets().get(name)
+        is_on_hub = dataset is None or dataset.best is not None
+        assert bool(columns(run("info", name).replace("best     ", ""))) == is_on_hub
 
 
 def test_info_of_a_checkpoint():

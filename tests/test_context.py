@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import spacy
+from conftest import make_nlp as make_ner
 from negspacy.termsets import termset
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 
 from spacy_openmed.context import AXES, TRIGGERS, load_termsets
 from spacy_openmed.sentences import set_sentence_starts
+from spacy_openmed.spans import Entity, add_spans, set_ents
 
 DISEASES = (
     *("asthma", "pneumonia", "fever", "COPD", "CHF", "HTN", "E. coli sepsis", "breast cancer"),
@@ -219,6 +221,100 @@ def test_flags_survive_a_docbin(nlp: Language):
     data.add(nlp("No asthma. COPD."))
     (doc,) = DocBin(store_user_data=True).from_bytes(data.to_bytes()).get_docs(nlp.vocab)
     assert axes(doc) == [("negated",), ()]
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Asthma.", "PRESENT"),
+        ("No asthma.", "ABSENT"),
+        ("Possible lupus.", "POSSIBLE"),
+        ("History of asthma.", "HISTORICAL"),
+        ("No history of asthma.", "ABSENT"),
+        ("Family history: possible lupus, no asthma.", "FAMILY"),
+    ],
+)
+def test_one_label_for_what_the_rules_find(nlp: Language, text: str, label: str):
+    for ent in nlp(text).ents:
+        assert (ent._.context, ent._.context_score) == (label, None)
+
+
+def assert_all(nlp: Language, text: str, labels: dict[str, str | None]) -> Doc:
+    """A document whose entities a checkpoint has found and asserted, before the component."""
+    doc = nlp.make_doc(text)
+    entities = [
+        Entity(i, i + 1, "DISEASE", 0.8, ("x",), 0, 0, labels[token.text], 0.9)
+        for i, token in enumerate(doc)
+        if token.text in labels
+    ]
+    set_ents(doc, entities, "keep")
+    add_spans(doc, entities, "openmed")
+    return doc
+
+
+@pytest.mark.parametrize(
+    ("label", "axis"),
+    [
+        ("PRESENT", ()),
+        ("ABSENT", ("negated",)),
+        ("POSSIBLE", ("hypothetical",)),
+        ("CONDITIONAL", ("hypothetical",)),
+        ("HISTORICAL", ("historical",)),
+        ("FAMILY", ("family",)),
+        ("STOPPED", ("historical",)),
+        ("ALLERGY", ()),
+        ("NOT_TAKEN", ("negated",)),
+    ],
+)
+def test_what_a_checkpoint_asserts_decides(nlp: Language, label: str, axis: tuple[str, ...]):
+    doc = assert_all(nlp, "No asthma, his mother had lupus.", {"asthma": label, "lupus": None})
+    doc = nlp.get_pipe("openmed_context")(doc)
+    assert axes(doc) == [axis, ("negated", "family")]
+    asthma, lupus = doc.ents
+    assert (asthma._.context, asthma._.context_score) == (label, 0.9)
+    assert (lupus._.context, lupus._.context_score) == ("FAMILY", None)
+    assert [span._.context for span in doc.spans["openmed"]] == [label, "FAMILY"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("auto", [("POSSIBLE", 0.9), ("FAMILY", None)]),
+        ("rules", [("ABSENT", None), ("FAMILY", None)]),
+        ("model", [("POSSIBLE", 0.9), (None, None)]),
+    ],
+)
+def test_source(source: str, expected: list[tuple]):
+    nlp = make_nlp(source=source)
+    labels = {"asthma": "POSSIBLE", "lupus": None}
+    doc = assert_all(nlp, "No asthma. His mother had lupus.", labels)
+    doc = nlp.get_pipe("openmed_context")(doc)
+    assert [(ent._.context, ent._.context_score) for ent in doc.ents] == expected
+    assert any(ent._.is_family for ent in doc.ents) == (source != "model")
+
+
+def test_source_that_there_is_not():
+    with pytest.raises(ValueError, match="OM035.*source = 'modell'.*Did you mean 'model'"):
+        make_nlp(source="modell")
+
+
+def test_a_checkpoint_that_asserts_nothing_is_warned_of_once():
+    nlp = make_nlp(source="model")
+    with pytest.warns(UserWarning, match="OM715.*'openmed_context'.*auto"):
+        doc = nlp("No asthma.")
+    assert doc.ents[0]._.context is None
+    nlp("No lupus.")
+
+
+@pytest.mark.parametrize("annotate", ["both", "ents", "spans"])
+def test_assertions_of_a_checkpoint(assertion_checkpoint: Path, annotate: str):
+    nlp = make_ner(assertion_checkpoint, annotate=annotate)
+    nlp.add_pipe("openmed_context", config={"source": "model"})
+    doc = nlp("Aspirin, valproic acid and asthma.")
+    spans = doc.ents if annotate == "ents" else doc.spans["openmed"]
+    assert [span._.context for span in spans] == ["PRESENT", "STOPPED", "ABSENT"]
+    assert all(span._.context_score > 0.99 for span in spans)
+    assert [span._.is_historical for span in spans] == [False, True, False]
 
 
 @pytest.mark.slow

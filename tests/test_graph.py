@@ -124,15 +124,16 @@ def test_a_relation_between_things_that_are_left_out():
     assert not graph.edges
 
 
-def test_personal_data_is_left_out():
+@pytest.mark.parametrize("label", ["PERSON", "DOSE", "TEST_RESULT"])
+def test_what_is_left_out_unless_it_is_asked_for(label: str):
     doc = make_doc("Lithium for Rosa.")
-    doc.spans["openmed"] = [Span(doc, 2, 3, "PERSON")]
-    builders = [GraphBuilder(), GraphBuilder(labels=["PERSON"])]
+    doc.spans["openmed"] = [Span(doc, 2, 3, label)]
+    builders = [GraphBuilder(), GraphBuilder(labels=[label])]
     for builder in builders:
         builder.add(doc, "1")
     assert [list(builder.build()) for builder in builders] == [
         [LITHIUM],
-        ["OPENMED_TEXT:PERSON/rosa"],
+        [f"OPENMED_TEXT:{label}/rosa"],
     ]
 
 

@@ -50,6 +50,8 @@ NATIVE = {
         "Tissue": "TISSUE",
     },
     "cll": {"CL": "CELL_LINE"},
+    "notes": {"PROBLEM": "DISEASE", "DRUG": "CHEMICAL", "TEST_RESULT": "TEST_RESULT"},
+    "biored": {"Variant": "VARIANT", "SequenceVariant": "VARIANT", "CellLine": "CELL_LINE"},
 }
 PAIRS = sorted(set(chain.from_iterable(names.items() for names in NATIVE.values())))
 

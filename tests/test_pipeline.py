@@ -195,6 +195,22 @@ def test_head_that_the_named_checkpoint_lacks(multi_head_checkpoint: Path):
         nlp(TEXT)
 
 
+@pytest.mark.parametrize(
+    ("datasets", "chosen"),
+    [
+        (["fsu"], ["fsu"]),
+        (["fsu", "bc5cdr_chem"], ["bc5cdr_chem"]),
+    ],
+)
+def test_a_dataset_that_a_domain_does_not_mean(tmp_path: Path, datasets: list, chosen: list):
+    words = {"fsu": {"insulin": "protein"}, "bc5cdr_chem": {"aspirin": "Chemical"}}
+    folder = make_multi_head_checkpoint(tmp_path, {name: words[name] for name in datasets})
+    component = make_nlp(folder, domain="pharmacology").get_pipe("openmed_ner")
+    assert [head.dataset for head in component.heads] == chosen
+    component = make_nlp(folder, dataset="fsu").get_pipe("openmed_ner")
+    assert component.labels == ("PROTEIN",)
+
+
 def test_only_head_of_an_unknown_dataset_is_used(keyword_checkpoint: Path):
     assert found(make_nlp(keyword_checkpoint, domain="disease")(TEXT)) == ENTS
 

@@ -101,11 +101,23 @@ def test_spans_without_values_stay_so_when_a_third_component_writes(doc: Doc):
     assert [row[3] for row in rows(doc)] == [0.5, None, 0.5]
 
 
+def test_twins_keep_the_assertion_of_the_better_score(doc: Doc):
+    denied = entity(7, 8, "Disease", 0.6)._replace(assertion="ABSENT", assertion_score=0.9)
+    present = entity(7, 8, "Disease", 0.8)._replace(assertion="PRESENT", assertion_score=0.7)
+    silent = entity(7, 8, "Disease", 0.9)
+    for others in ([denied, present, silent], [silent, present, denied], [present, silent, denied]):
+        for other in others:
+            add_spans(doc, [other], "openmed")
+        [found] = read_spans(doc, "openmed")
+        assert (found.score, found.assertion, found.assertion_score) == (0.9, "PRESENT", 0.7)
+        del doc.spans["openmed"]
+
+
 def test_spans_that_were_appended_have_no_values(doc: Doc):
     add_spans(doc, [entity(0, 1)._replace(char_start=0, char_end=2)], "openmed")
     doc.spans["openmed"].append(Span(doc, 3, 6, "Disease"))
     found = read_spans(doc, "openmed")
-    assert [(span.label_, score, names) for span, score, names, _ in found] == [
+    assert [(own.span.label_, own.score, own.datasets) for own in found] == [
         ("CHEM", 0.5, ("chem",)),
         ("Disease", None, ()),
     ]

@@ -130,9 +130,10 @@ def test_bare_encoder_gets_a_head(bare_encoder):
 
 def test_unknown_labels_get_a_new_head(multi_head_checkpoint):
     nlp = make_nlp(multi_head_checkpoint)
-    nlp.initialize(lambda: make_examples(nlp))
+    texts = [("No rash after lunch.", {"entities": [(3, 7, "SIGN"), (14, 19, "MEAL")]})]
+    nlp.initialize(lambda: make_examples(nlp, texts))
     component = nlp.get_pipe("openmed_ner")
-    assert component.labels == ("DRUG", "SIGN")
+    assert component.labels == ("MEAL", "SIGN")
     assert len(component.shim.heads) == 3
 
 
@@ -509,7 +510,7 @@ def test_saving_over_a_trained_pipeline_leaves_nothing_of_it(trained, make_check
     trained.to_disk(tmp_path)
     make_nlp(make_checkpoint(labels=("O", "B-DRUG", "I-DRUG"))).to_disk(tmp_path)
     loaded = spacy.load(tmp_path)
-    assert loaded.get_pipe("openmed_ner").labels == ("DRUG",)
+    assert loaded.get_pipe("openmed_ner").labels == ("CHEMICAL",)
     trained.get_pipe("openmed_ner").from_disk(tmp_path / "openmed_ner")
     assert trained.get_pipe("openmed_ner").cfg["trained"] == []
 
@@ -675,4 +676,4 @@ def test_new_labels_are_written_as_the_head_writes_them(make_checkpoint, labels,
     component = nlp.get_pipe("openmed_ner")
     assert component.add_label("DOSE") == 1
     assert component.shim.heads[0].labels == (*labels, *new)
-    assert component.labels == ("DRUG", "DOSE")
+    assert component.labels == ("CHEMICAL", "DOSE")

@@ -20,7 +20,7 @@ def graph_cli(
         "",
         "--labels",
         "-L",
-        help="Labels of entities to take: NAME,NAME; else all but personal data",
+        help="Labels of entities to take: NAME,NAME; else all but personal data, doses, results",
     ),
     span_keys: str = Opt(
         "", "--span-keys", help="Groups in doc.spans to read beside 'openmed': NAME,NAME"

@@ -7,6 +7,7 @@ from .. import catalogue
 from ..catalogue import CatalogueError, CheckpointInfo, Dataset, Domain
 from ..engines import FASTER_IN_OPENVINO
 from ..errors import Errors
+from ..records import canonical
 from .models import TABLE, format_f1, wrap_text
 
 # What a faster engine for a CPU needs, by architecture
@@ -65,11 +66,21 @@ def _print_domain(domain: Domain, language: str) -> None:
             mini_f1 = heads[d.name].f1 if d.name in heads else None
             rows.append((d.name, *map(format_f1, (mini_f1, d.best_f1, d.earlier_f1))))
         print(table(rows, header=("dataset", "mini F1", "best F1", "earlier F1"), divider=True))
-        _print_facts({d.name: f"finds {', '.join(d.canonical_labels)}" for d in datasets})
+        _print_facts({d.name: _say_what_it_finds(d) for d in datasets})
     _print_sizes("domain", domain.name, language)
 
 
+def _say_what_it_finds(dataset: Dataset) -> str:
+    named = " (only if it is named: the domain does not mean it)" if dataset.by_name else ""
+    return f"finds {', '.join(dataset.canonical_labels)}{named}"
+
+
 def _print_dataset(dataset: Dataset) -> None:
+    head = catalogue.bundled().get(dataset.name)
+    own = canonical(head.labels) if head else ()
+    best_f1 = f"{format_f1(dataset.best_f1)} (OpenMed announcement, July 2025)"
+    earlier_f1 = f"{format_f1(dataset.earlier_f1)} (published state of the art before it)"
+    differs = f", finds {', '.join(own)}" if {*own} != {*dataset.canonical_labels} else ""
     _print_facts(
         {
             "dataset": dataset.name,
@@ -78,14 +89,15 @@ def _print_dataset(dataset: Dataset) -> None:
             "finds": dataset.canonical_labels,
             "native labels": dataset.labels,
             "note": dataset.note,
-            "bundled": "yes" if dataset.name in catalogue.bundled() else "no",
-            "best": dataset.best,
-            "best F1": f"{format_f1(dataset.best_f1)} (OpenMed announcement, July 2025)",
-            "earlier F1": f"{format_f1(dataset.earlier_f1)} (published state of the art before it)",
+            "bundled": f"yes{differs}" if head else "no",
+            "best": dataset.best or "no checkpoint on the hub was trained on it",
+            "best F1": best_f1 if dataset.best else None,
+            "earlier F1": earlier_f1 if dataset.best else None,
             "license": _license(dataset.best),
         }
     )
-    _print_sizes("dataset", dataset.name, "en")
+    if head or dataset.best:
+        _print_sizes("dataset", dataset.name, "en")
 
 
 def _print_checkpoint(checkpoint: CheckpointInfo) -> None:
@@ -125,12 +137,12 @@ def _print_checkpoint(checkpoint: CheckpointInfo) -> None:
 
 
 def _print_sizes(key: str, name: str, language: str) -> None:
-    rows = []
+    rows: list[tuple[str, str, str]] = []
     for size in catalogue.SIZES:
         try:
             choice = catalogue.choose(**{key: name}, size=size, language=language)
         except CatalogueError:
-            if size == catalogue.BEST:  # there is always one, unless the language is unknown
+            if size == catalogue.BEST and not rows:  # the language is unknown
                 raise
             continue
         rows.append((size, choice.checkpoint.id, format_f1(choice.f1)))

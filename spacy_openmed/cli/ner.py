@@ -110,14 +110,14 @@ def get_entities(doc: "Doc") -> list[dict[str, Any]]:
     rows = sorted(read_spans(doc, SPANS_KEY), key=lambda row: (row.span.start, row.span.end))
     return [
         {
-            "text": span.text,
-            "label": span.label_,
-            "score": score,
-            "datasets": [*datasets],
-            "start": span.start_char,
-            "end": span.end_char,
+            "text": row.span.text,
+            "label": row.span.label_,
+            "score": row.score,
+            "datasets": [*row.datasets],
+            "start": row.span.start_char,
+            "end": row.span.end_char,
         }
-        for span, score, datasets, _ in rows
+        for row in rows
     ]
 
 
