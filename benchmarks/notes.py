@@ -1,11 +1,13 @@
 """The notes corpus: what mini, context, de-identification and HCC coding make of clinical notes.
 
-    python benchmarks/notes.py [--split dev] [--standoff]
+    python benchmarks/notes.py [--split dev] [--standoff] [--checkpoint FOLDER]
 
-Problems are what `domain="disease"` finds, drugs what `domain="pharmacology"` does. A mention is
-strictly right if its characters are exact, and overlaps if it shares one with a gold mention.
-Context is given the gold problems. The rules have one class for what is possible and what is
-conditional, so these two are one here. An identifier is found if all its letters and digits are
+Entities are what the head `notes` finds. Problems and drugs are also given as the disease and drug
+heads find them, and so are all of a checkpoint without that head. A mention is strictly right if
+its characters are exact, and overlaps if it shares one with a gold mention.
+Context is given the gold problems: by the rules, by the checkpoint's head, if it has one, and by
+both. The rules have one class for what is possible and what is conditional, so these two are one
+in the table. An identifier is found if all its letters and digits are
 covered. A clinical item is taken away if one of its characters is. Codes are compared note by note;
 predicted codes that are historical are left out. The real sections have no test split.
 """
@@ -15,23 +17,27 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import spacy
 import typer
 from spacy.scorer import PRFScore
-from util import print_rows
+from spacy.tokens import Span
+from util import SPANS_KEY, make_pipeline, print_rows
+
+from spacy_openmed.spans import Entity, add_spans
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
-from notes_corpus import Note, Span, Text, annotate, read_notes, read_standoff
+from notes_corpus import LABELS, Note, Text, annotate, read_notes, read_standoff
+from notes_corpus import Span as GoldSpan
 
 Annotated = Sequence[tuple[str, Text]]
-SPANS_KEY = "openmed"
-DOMAINS = {"PROBLEM": "disease", "DRUG": "pharmacology"}
-FOUND_AS = {"DISEASE": "PROBLEM", "CHEMICAL": "DRUG", "PROBLEM": "PROBLEM", "DRUG": "DRUG"}
+NOTES = "notes"
+OTHER_HEADS = {"PROBLEM": ["bc5cdr_disease", "ncbi_disease"], "DRUG": ["bc5cdr_chem", "bc4chemd"]}
+FOUND_AS = {"DISEASE": "PROBLEM", "CHEMICAL": "DRUG"}  # canonical labels that have another name
 ENTITIES = ("type", "mentions", "P", "R", "F1", "overlap P", "overlap R", "overlap F1")
 KINDS = ("kind", "mentions", "found %", "overlap %")
-CONTEXT = ("class", "problems", "P", "R", "F1")
+CONTEXT = ("source", "class", "problems", "P", "R", "F1")
 IDENTIFIERS = ("type", "number", "left %")
 TAKEN = ("clinical items", "number", "taken away %")
 CODES = ("notes with codes", "codes", "P", "R", "F1")
@@ -44,6 +50,7 @@ CLASS = re.compile(
 def main(
     split: Literal["train", "dev", "test"] = typer.Option("test", help="Part of the corpus"),
     standoff: bool = typer.Option(False, help="Real sections instead (OPENMED_CORPORA)"),
+    checkpoint: str | None = typer.Option(None, help="Folder or hub id (default: mini)"),
     threshold: float = typer.Option(0.3, help="Threshold of openmed_phi"),
     limit: int | None = typer.Option(None, help="Take no more notes"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
@@ -57,41 +64,58 @@ def main(
     else:
         notes: Sequence[Note] = read_notes(split=split)[:limit]
         texts = [(note.id, annotate(note)) for note in notes]
-    entities, kinds = score_entities(texts)
-    print_rows(ENTITIES, entities, as_json)
-    print_rows(KINDS, kinds, as_json)
-    print_rows(CONTEXT, score_context(texts), as_json)
+    for heads in choose_heads(checkpoint):
+        print(f"heads: {', '.join(heads)}")
+        entities, kinds = score_entities(texts, checkpoint, heads)
+        print_rows(ENTITIES, entities, as_json)
+        print_rows(KINDS, kinds, as_json)
+    print_rows(CONTEXT, score_context(texts, checkpoint), as_json)
     if not standoff:
-        left, taken = score_identifiers(texts, threshold)
+        left, taken = score_identifiers(texts, checkpoint, threshold)
         print_rows(IDENTIFIERS, left, as_json)
         print_rows(TAKEN, taken, as_json)
         print_rows(CODES, score_codes(texts), as_json)
 
 
-def score_entities(texts: Annotated) -> tuple[list[tuple], list[tuple]]:
+def choose_heads(checkpoint: str | None) -> list[list[str]]:
+    """RETURNS (list[list[str]]): The choices of heads that are measured."""
+    heads = {head.dataset for head in _make_ner(checkpoint, None).shim.heads}
+    others = [head for own in OTHER_HEADS.values() for head in own]
+    return [[NOTES], others] if NOTES in heads else [others]
+
+
+def _make_ner(checkpoint: str | None, heads: Sequence[str] | None) -> Any:
+    return make_pipeline(checkpoint, {"dataset": heads, "annotate": "spans"}).get_pipe(
+        "openmed_ner"
+    )
+
+
+def score_entities(
+    texts: Annotated, checkpoint: str | None, heads: Sequence[str]
+) -> tuple[list[tuple], list[tuple]]:
     """RETURNS (tuple[list[tuple], list[tuple]]): Strict and overlap scores by type, and how many
     mentions of each kind are found."""
-    nlp = spacy.blank("en")
-    nlp.add_pipe("openmed_ner", config={"domain": [*DOMAINS.values()], "annotate": "spans"})
+    nlp = make_pipeline(checkpoint, {"dataset": [*heads], "annotate": "spans"})
     docs = list(nlp.pipe(text.text for _, text in texts))
-    strict = {label: PRFScore() for label in DOMAINS}
+    labels = dict.fromkeys(LABELS.values()) if NOTES in heads else OTHER_HEADS
+    strict = {label: PRFScore() for label in labels}
     counts: Counter[tuple[str, str]] = Counter()
     hits: Counter[tuple[str, str]] = Counter()
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     for (_, text), doc in zip(texts, docs, strict=True):
-        for label in DOMAINS:
+        for label in labels:
             gold = [span for span in text.entities if span.label == label]
             found = [
                 (span.start_char, span.end_char)
                 for span in doc.spans[SPANS_KEY]
-                if FOUND_AS.get(span.label_) == label
+                if FOUND_AS.get(span.label_, span.label_) == label
             ]
             strict[label].score_set(set(found), {span[:2] for span in gold})
             counts[label, "gold"] += len(gold)
             counts[label, "found"] += len(found)
             hits[label, "gold"] += sum(_touches(span[:2], found) for span in gold)
             hits[label, "found"] += sum(_touches(f, [g[:2] for g in gold]) for f in found)
-            for span in gold:
+            for span in gold if label in OTHER_HEADS else ():
                 kind = kind_of(span, text.text)
                 kinds[kind]["gold"] += 1
                 kinds[kind]["strict"] += span[:2] in found
@@ -109,7 +133,7 @@ def score_entities(texts: Annotated) -> tuple[list[tuple], list[tuple]]:
     return rows, shares
 
 
-def kind_of(span: Span, text: str) -> str:
+def kind_of(span: GoldSpan, text: str) -> str:
     """RETURNS (str): What kind of problem or drug a mention is."""
     mention = text[span.start : span.end]
     if span.label == "DRUG":
@@ -125,52 +149,60 @@ def _touches(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
     return any(span[0] < end and start < span[1] for start, end in others)
 
 
-def score_context(texts: Annotated) -> list[tuple]:
-    """RETURNS (list[tuple]): P, R and F1 of each class of context, on the gold problems."""
-    nlp = spacy.blank("en")
-    nlp.add_pipe("openmed_context")
-    scores: dict[str, PRFScore] = {}
-    for _, text in texts:
-        doc = nlp.make_doc(text.text)
-        gold: dict[tuple[int, int], str] = {}
-        spans = []
-        for row in text.entities:
-            span = doc.char_span(row.start, row.end, label="DISEASE", alignment_mode="expand")
-            if row.label == "PROBLEM" and span is not None and row.assertion is not None:
-                spans.append(span)
-                gold[span.start, span.end] = _merge(row.assertion)
-        doc.ents = spacy.util.filter_spans(spans)
-        for ent in nlp(doc).ents:
-            right, answer = gold[ent.start, ent.end], _class_of(ent)
-            for name in {right, answer}:
-                prf = scores.setdefault(name, PRFScore())
-                prf.score_set({1} if answer == name else set(), {1} if right == name else set())
-    return [
-        (name, prf.tp + prf.fn, 100 * prf.precision, 100 * prf.recall, 100 * prf.fscore)
-        for name, prf in sorted(scores.items())
-    ]
+def score_context(texts: Annotated, checkpoint: str | None) -> list[tuple]:
+    """RETURNS (list[tuple]): P, R and F1 of each class of context, on the gold problems, by the
+    source of the answers; and their means."""
+    component = _make_ner(checkpoint, None)
+    has_head = component.shim.load().assertion is not None
+    rows: list[tuple] = []
+    for source in ("rules", "model", "auto") if has_head else ("rules",):
+        nlp = spacy.blank("en")
+        nlp.add_pipe("openmed_context", config={"source": source, "span_keys": [SPANS_KEY]})
+        scores: dict[str, PRFScore] = {}
+        for _, text in texts:
+            doc, gold = nlp.make_doc(text.text), {}
+            for row in text.entities:
+                span = doc.char_span(row.start, row.end, label="DISEASE", alignment_mode="expand")
+                if row.label == "PROBLEM" and span is not None and row.assertion is not None:
+                    gold[span.start, span.end] = _merge(row.assertion)
+            spans = [Span(doc, start, end, label="DISEASE") for start, end in gold]
+            asserted = component.assess([doc], [spans])[0] if has_head else [None] * len(spans)
+            add_spans(
+                doc,
+                [
+                    Entity(
+                        *(span.start, span.end, span.label_, 1.0, ("gold",)),
+                        *(span.start_char, span.end_char),
+                        *((answer.label, answer.score) if answer else ()),
+                    )
+                    for span, answer in zip(spans, asserted, strict=True)
+                ],
+                SPANS_KEY,
+            )
+            for span in nlp(doc).spans[SPANS_KEY]:
+                right, answer = gold[span.start, span.end], _merge(span._.context)
+                for name in {right, answer}:
+                    prf = scores.setdefault(name, PRFScore())
+                    prf.score_set({1} if answer == name else set(), {1} if right == name else set())
+        for name, prf in sorted(scores.items()):
+            values = (100 * prf.precision, 100 * prf.recall, 100 * prf.fscore)
+            rows.append((source, name, prf.tp + prf.fn, *values))
+        mean = 100 * sum(prf.fscore for prf in scores.values()) / max(len(scores), 1)
+        total = sum(prf.tp + prf.fn for prf in scores.values())
+        rows.append((source, "mean of the classes", total, None, None, mean))
+    return rows
 
 
 def _merge(assertion: str) -> str:
     return "POSSIBLE/CONDITIONAL" if assertion in ("POSSIBLE", "CONDITIONAL") else assertion
 
 
-def _class_of(ent: spacy.tokens.Span) -> str:
-    """The class of an entity; where several hold, the first in the guideline's order."""
-    if ent._.is_family:
-        return "FAMILY"
-    if ent._.is_hypothetical:
-        return "POSSIBLE/CONDITIONAL"
-    if ent._.is_negated:
-        return "ABSENT"
-    return "HISTORICAL" if ent._.is_historical else "PRESENT"
-
-
-def score_identifiers(texts: Annotated, threshold: float) -> tuple[list[tuple], list[tuple]]:
+def score_identifiers(
+    texts: Annotated, checkpoint: str | None, threshold: float
+) -> tuple[list[tuple], list[tuple]]:
     """RETURNS (tuple[list[tuple], list[tuple]]): Identifiers that are left, and clinical items
     that are taken away, in per cent."""
-    nlp = spacy.blank("en")
-    nlp.add_pipe("openmed_ner", config={"domain": "privacy", "annotate": "spans"})
+    nlp = make_pipeline(checkpoint, {"domain": "privacy", "annotate": "spans"})
     nlp.add_pipe("openmed_phi", config={"spans_key": SPANS_KEY, "threshold": threshold})
     numbers: dict[str, Counter[str]] = {"left": Counter(), "taken": Counter()}
     totals: dict[str, Counter[str]] = {"left": Counter(), "taken": Counter()}
