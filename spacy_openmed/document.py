@@ -66,6 +66,7 @@ _WORDS = frozenset(
 )
 _PUNCTUATION = frozenset({*".,;:/!?–—•|", "...", "--"})
 _LEADING, _TRAILING = _PUNCTUATION | _CLOSE, _PUNCTUATION | _OPEN
+_ENDS = _WORDS | _LEADING | _TRAILING
 _SHORTENED = frozenset({"sp", "spp", "ssp", "subsp", "var", "nov"})  # keep their full stop
 _PLACES = frozenset({"situ", "vitro", "vivo", "utero"})
 
@@ -116,6 +117,14 @@ class Text:
     def span(self, start: int, end: int) -> str:
         """RETURNS (str): The text from one token to the one before another."""
         return self.text[self.starts[start] : self.ends[end - 1]]
+
+    def has_odd_end(self, start: int, end: int) -> bool:
+        """RETURNS (bool): Whether there may be something to trim: most names have nothing."""
+        return (
+            self.token(start) in _ENDS
+            or self.token(end - 1) in _ENDS
+            or _BRACKET.search(self.text, self.starts[start], self.ends[end - 1]) is not None
+        )
 
     def find_tokens(self, start: int, end: int) -> tuple[int, int] | None:
         """Find the tokens that characters are.
@@ -201,7 +210,8 @@ def trim_mentions(text: Text, mentions: Iterable[Mention], labels: Sequence[str]
         label = labels[mention.type]
         for start, end in _split_lines(text, mention.start, mention.end):
             if label in NAMES:
-                start, end = _trim(text, start, end)
+                if text.has_odd_end(start, end):
+                    start, end = _trim(text, start, end)
                 if start == end or not _is_name(text.span(start, end), label):
                     continue
             if (start, end) != mention[:2]:
@@ -225,7 +235,7 @@ def _is_name(string: str, label: str) -> bool:
         return True
     if len(string) == 1:
         return label in CHEMICALS and string in ELEMENTS
-    return any(map(str.isalpha, string))
+    return string[0].isalpha() or any(map(str.isalpha, string))
 
 
 def _split_lines(text: Text, start: int, end: int) -> Iterator[tuple[int, int]]:
