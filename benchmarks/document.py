@@ -110,7 +110,7 @@ TASKS = [
         },
     ),
 ]
-LIMITS = {"CRAFT": 15}  # articles
+LENGTHS = {"CRAFT": 7, "BC2GM": 0.1}  # of their texts, an abstract being 1
 
 
 class Batch(NamedTuple):
@@ -127,7 +127,7 @@ def main(
     checkpoint: str | None = typer.Option(None, help="Folder or hub id (default: mini)"),
     curve: bool = typer.Option(False, "--curve", help="P, R and F1 by outside_bias instead"),
     timing: bool = typer.Option(False, "--time", help="Share of the time instead"),
-    limit: int = typer.Option(100, help="Most documents of a corpus"),
+    limit: int = typer.Option(100, help="Most abstracts of a corpus"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
 ) -> None:
     """
@@ -149,8 +149,7 @@ def main(
             continue
         key = task.corpus, task.split
         if key not in texts:
-            texts.clear() if task.corpus in LIMITS else None  # articles take memory
-            texts[key] = predict(nlp, task, min(limit, LIMITS.get(task.corpus, limit)))
+            texts[key] = predict(nlp, task, round(limit / LENGTHS.get(task.corpus, 1)))
         name = (task.dataset, f"{task.corpus}: {', '.join(dict.fromkeys(task.gold))}")
         if curve:
             for bias in BIASES:
