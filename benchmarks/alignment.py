@@ -37,6 +37,7 @@ from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.checkpoint import Source, load_checkpoint
 from spacy_openmed.engines import EngineSettings
 from spacy_openmed.labels import canonical_label
+from spacy_openmed.settings import SWITCHES
 
 DATASETS = ("ncbi_disease", "bc5cdr_chem", "bc5cdr_disease")
 STRATEGIES = ("simple", "first", "average", "max")
@@ -187,7 +188,8 @@ def run_ours(
     strategy, decoding (str): Its settings.
     RETURNS (tuple[list[Doc], int]): New documents, and how many entities were predicted.
     """
-    settings = {"aggregation_strategy": strategy, "decoding": decoding}
+    settings: dict[str, Any] = {"aggregation_strategy": strategy, "decoding": decoding}
+    settings |= dict.fromkeys(SWITCHES, False)  # only what the model says
     nlp = make_pipeline(str(folder), settings)
     component: Any = nlp.get_pipe("openmed_ner")
     # The others read as much at once as the checkpoint takes.

@@ -272,6 +272,20 @@ class Buffer:
         """
         return np.searchsorted(self.first_chars, chars, side="right") - 1
 
+    def text_at(self, i: int) -> tuple[str, list[int], list[int]]:
+        """Read one of the texts.
+
+        i (int): Its number.
+        RETURNS (tuple[str, list[int], list[int]]): The text, and the character starts and ends of
+            its tokens in it.
+        """
+        is_last = i + 1 == len(self.first_chars)
+        first = int(self.first_chars[i])
+        stop = len(self._text) if is_last else int(self.first_chars[i + 1]) - 1
+        tokens = slice(self.first_tokens[i], None if is_last else self.first_tokens[i + 1])
+        starts, ends = self.token_starts[tokens] - first, self.token_ends[tokens] - first
+        return self._text[first:stop], starts.tolist(), ends.tolist()
+
     def to_tokens(
         self, starts: np.ndarray, ends: np.ndarray, *, mode: str
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -144,7 +144,8 @@ class LabelSchemes:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Decode the heads that find anything; most heads find nothing in most sentences.
 
-        probs (Floats2d): (n_units, n_states) Distributions of the heads, side by side.
+        probs (Floats2d): (n_units, n_states) Distributions of the heads, side by side, or
+            weights (see `bias_outside`).
         lengths (Ints1d): (n_texts,) Number of units of each text.
         decoding (str): "viterbi" or "greedy".
         RETURNS (tuple[Ints1d, Ints2d, Bools2d]): Those heads, and for each of them a row: the type
@@ -235,6 +236,20 @@ def begin_as_first(probs: np.ndarray, first: np.ndarray, n_heads: int = 1) -> np
     mass = probs[:, begin] + probs[:, cont]
     share = first[:, begin] / np.maximum(first[:, begin] + first[:, cont], 1e-30)
     return np.concatenate([probs[:, :n_heads], mass * share, mass * (1 - share)], axis=1)
+
+
+def bias_outside(probs: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """Make "O" more or less likely. What comes out are weights: rows no longer sum up to one.
+
+    probs (Floats2d): (n_units, n_states) Distribution of each unit.
+    bias (Floats1d | None): (n_heads,) What is added to the log-probability of each head's "O".
+    RETURNS (Floats2d): (n_units, n_states) The weights.
+    """
+    if bias is None or not bias.any():
+        return probs
+    probs = probs.copy()
+    probs[:, : len(bias)] *= np.exp(bias).astype(probs.dtype)
+    return probs
 
 
 def greedy(probs: np.ndarray) -> np.ndarray:

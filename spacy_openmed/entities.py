@@ -3,7 +3,7 @@
 Pure numpy, over a whole buffer of texts at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from .alignment import Buffer, Units, pool
 from .decoding import (
     LabelSchemes,
     begin_as_first,
+    bias_outside,
     continue_inside,
     find_scores,
     find_spans,
@@ -41,6 +42,17 @@ class Found:
     char_starts: np.ndarray
     char_ends: np.ndarray
 
+    @classmethod
+    def from_rows(cls, rows: Sequence[tuple]) -> "Found":
+        """RETURNS (Found): The entities whose properties are given, in the order above."""
+        kinds = ("int64", "int64", "int64", "bool", "int64", "float64", "int64", "int64")
+        columns = zip(*rows, strict=True) if rows else [()] * len(kinds)
+        return cls(*(np.array(c, dtype=kind) for c, kind in zip(columns, kinds, strict=True)))
+
+    def take(self, index: np.ndarray) -> "Found":
+        """RETURNS (Found): Those of the entities that an index or mask chooses."""
+        return Found(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
     def rows(self) -> Iterator[tuple]:
         """YIELDS (tuple): The properties of one entity, in the order above, as Python's own
         numbers."""
@@ -56,6 +68,7 @@ def find_entities(
     strategy: str,
     decoding: str,
     mode: str,
+    outside_bias: np.ndarray | None = None,
 ) -> Found:
     """Find the entities of a buffer, with all heads at once.
 
@@ -66,6 +79,8 @@ def find_entities(
     decoding (str): "viterbi" or "greedy".
     mode (str): "token": tokens are labelled. "strict", "contract", "expand": words of the
         tokenizer are, and their character spans are turned into token spans.
+    outside_bias (Floats1d | None): (n_heads,) What is added to the log-probability of each head's
+        "O" before decoding. Scores do without it.
     RETURNS (Found): The entities, head by head in the order of the texts.
     """
     probs, n_heads = schemes.to_probs(logits), len(schemes.schemes)
@@ -78,7 +93,9 @@ def find_entities(
 
     units = buffer.tokens if mode == "token" else buffer.words
     pooled = pool_units(units)
-    heads, kinds, begun = schemes.decode(pooled, units.lengths, decoding=decoding)
+    heads, kinds, begun = schemes.decode(
+        bias_outside(pooled, outside_bias), units.lengths, decoding=decoding
+    )
     # The heads' answers one after the other, as if each had texts of its own.
     lengths = np.concatenate([units.lengths[:0], *[units.lengths] * len(heads)])
     starts, ends = find_spans(kinds.ravel(), begun.ravel(), lengths)
@@ -94,7 +111,7 @@ def find_entities(
 
         def is_marked(i: int, low: int, high: int) -> np.ndarray:
             if not pooled_words:
-                pooled_words.append(pool_units(buffer.words))
+                pooled_words.append(bias_outside(pool_units(buffer.words), outside_bias))
             head = int(schemes.head_of_type[types[i]])
             states = greedy(schemes.of_head(pooled_words[0][low:high], head))
             own, _ = split_states(states, schemes.n_types[head])

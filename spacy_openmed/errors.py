@@ -140,6 +140,15 @@ class Errors:
         "name = {value}."
     )
     OM037 = '[OM037] model.device = {value} is not a string. Did you mean "{meant}"?'
+    OM720 = "[OM720] {setting} has to be true or false, not {value}."
+    OM721 = (
+        "[OM721] outside_bias has to be a number from -{most} to {most}, or a table of such "
+        'numbers by dataset, e.g. {{"ncbi_disease": -1.0}}, not {value}.'
+    )
+    OM722 = (
+        "[OM722] outside_bias names datasets for which the checkpoint has no head: {unknown}. Its "
+        "heads: {heads}."
+    )
     OM705 = (
         '[OM705] "mini" is a size, not the name of a checkpoint. It is the default: leave model '
         'and model.name out, or set size = "mini".'

@@ -26,10 +26,19 @@ from .architectures import PieceLogits, resolve_sizes
 from .assertion import Assertion, find_assertions
 from .checkpoint import Checkpoint, Head, Source
 from .decoding import LabelScheme, LabelSchemes
-from .entities import find_entities
+from .document import drop_outvoted, mend
+from .entities import Found, find_entities
 from .errors import Errors, Warnings
 from .labels import asserted_as, canonical_label
-from .settings import CHOICES, check_choice, check_threshold, warn_of_labels
+from .settings import (
+    CHOICES,
+    SWITCHES,
+    check_bias,
+    check_choice,
+    check_switch,
+    check_threshold,
+    warn_of_labels,
+)
 from .shim import CheckpointShim
 from .spans import Entity, add_assertions, add_spans, set_ents
 from .stream import Pending, begin, run_ahead
@@ -73,6 +82,11 @@ class OpenMedNER(TrainablePipe):
         decoding: str = "viterbi",
         alignment_mode: str = "token",
         threshold: float | str = 0.0,
+        outside_bias: float | Mapping[str, float] = 0.0,
+        trim: bool = True,
+        abbreviations: bool = True,
+        consistency: bool = False,
+        votes: bool = False,
         label_scheme: str = "canonical",
         label_map: Mapping[str, str] = util.SimpleFrozenDict(),
         labels_to_ignore: Sequence[str] = (),
@@ -90,6 +104,11 @@ class OpenMedNER(TrainablePipe):
         self.decoding = decoding
         self.alignment_mode = alignment_mode
         self.threshold = threshold
+        self.outside_bias = outside_bias
+        self.trim = trim
+        self.abbreviations = abbreviations
+        self.consistency = consistency
+        self.votes = votes
         self.label_scheme = label_scheme
         self.label_map = dict(label_map)
         self.labels_to_ignore = tuple(labels_to_ignore)
@@ -210,13 +229,17 @@ class OpenMedNER(TrainablePipe):
         for head in self.heads:
             self._scheme(head)
             self._lowest_score(head)
+        self._outside_bias(self.heads)
         self._check_labels(guess=False)
         return int(self.shim.is_async)
 
     def _check_choices(self) -> None:
         for setting, known in CHOICES.items():
             check_choice(setting, getattr(self, setting), known)
+        for setting in SWITCHES:
+            check_switch(setting, getattr(self, setting))
         check_threshold(self.threshold)
+        check_bias(self.outside_bias)
 
     def _check_labels(self, *, guess: bool) -> None:
         """Warn once of names of labels that have no effect."""
@@ -266,15 +289,19 @@ class OpenMedNER(TrainablePipe):
             strategy=self._strategy,
             decoding=self.decoding,
             mode=self.alignment_mode,
-        ).rows()
+            outside_bias=self._outside_bias(heads),
+        )
         known: dict[int, tuple[str | None, float, str]] = {}  # of types that are found
-        for text, start, end, fits, type_, score, char_start, char_end in rows:
-            if type_ not in known:
-                head, kind = kinds[type_]
-                known[type_] = (self.label_of(kind), self._lowest_score(head), head.dataset)
-            label, lowest, dataset = known[type_]
-            if label is None or score < lowest:
-                continue
+        used, index = np.unique(rows.types, return_inverse=True)
+        for type_ in used.tolist():
+            head, kind = kinds[type_]
+            known[type_] = (self.label_of(kind), self._lowest_score(head), head.dataset)
+        lowest = np.array([np.inf if label is None else low for label, low, _ in known.values()])
+        rows = rows.take(np.flatnonzero(rows.scores >= lowest[index])) if len(used) else rows
+        rows = self._mend(rows, output, heads)
+        for text, start, end, fits, type_, score, char_start, char_end in rows.rows():
+            label, _, dataset = known[type_]
+            assert label is not None
             self._counts["predicted"] += 1
             if not fits:
                 self._counts["dropped"] += 1
@@ -370,6 +397,45 @@ class OpenMedNER(TrainablePipe):
         if self.aggregation_strategy == "auto":
             return self.shim.checkpoint.strategy
         return self.aggregation_strategy
+
+    def _mend(self, found: Found, output: PieceLogits, heads: tuple[Head, ...]) -> Found:
+        """Mend entities with the rest of their documents, as far as they are whole tokens."""
+        if self.alignment_mode != "token":
+            return found
+        schemes, kinds = join_heads(heads, self.shim.name)
+        labels = [canonical_label(kind) for _, kind in kinds]
+        if self.votes:
+            all_schemes, all_kinds = join_heads(tuple(self.shim.heads), self.shim.name)
+            found = drop_outvoted(
+                found,
+                labels,
+                output.buffer,
+                output.logits,
+                all_schemes,
+                [canonical_label(kind) for _, kind in all_kinds],
+                strategy=self._strategy,
+            )
+        return mend(
+            found,
+            output.buffer,
+            schemes.head_of_type,
+            labels,
+            trim=self.trim,
+            abbreviations=self.abbreviations,
+            consistency=self.consistency,
+        )
+
+    def _outside_bias(self, heads: Sequence[Head]) -> np.ndarray:
+        """(n_heads,) What is added to the log-probability of "O". Heads without types have none."""
+        heads = [head for head in heads if self._scheme(head).types]
+        bias = self.outside_bias
+        if not isinstance(bias, Mapping):
+            return np.full(len(heads), float(bias))
+        if unknown := {*bias} - {head.dataset for head in self.shim.heads}:
+            names = ", ".join(head.dataset for head in self.shim.heads)
+            unknown_names = ", ".join(sorted(unknown))
+            raise ValueError(Errors.OM722.format(unknown=unknown_names, heads=names))
+        return np.array([float(bias.get(head.dataset, 0.0)) for head in heads])
 
     def _warn_of_dropped(self) -> None:
         counts, self._counts = self._counts, Counter()
@@ -514,9 +580,7 @@ class OpenMedNER(TrainablePipe):
         self.cfg["heads"] = [*self.datasets] if own else heads
         self.cfg["chosen"] = [*self.datasets]
         self.cfg["trained"] = self.shim.trained = heads
-        strategy = self.aggregation_strategy
-        checkpoint = self.shim.own()
-        checkpoint.forget_confidence(heads, checkpoint.strategy if strategy == "auto" else strategy)
+        self.shim.own().forget_confidence(heads, self._strategy)
 
     def add_label(self, label: str) -> int:
         """Add a label to the head that learns. Where several heads are in use, and none of them
@@ -718,6 +782,11 @@ class OpenMedNER(TrainablePipe):
         "decoding": "viterbi",
         "alignment_mode": "token",
         "threshold": 0.0,
+        "outside_bias": 0.0,
+        "trim": True,
+        "abbreviations": True,
+        "consistency": False,
+        "votes": False,
         "label_scheme": "canonical",
         "label_map": {},
         "labels_to_ignore": [],
@@ -739,6 +808,11 @@ def make_openmed_ner(
     decoding: str,
     alignment_mode: str,
     threshold: float | str,
+    outside_bias: float | dict[str, float],
+    trim: bool,
+    abbreviations: bool,
+    consistency: bool,
+    votes: bool,
     label_scheme: str,
     label_map: dict[str, str],
     labels_to_ignore: str | list[str],
@@ -766,6 +840,19 @@ def make_openmed_ner(
         Otherwise words of the checkpoint's tokenizer are labelled, and their character spans
         become token spans as in `Doc.char_span`: "strict", "contract" or "expand".
     threshold (float | str): Lowest score of an entity, or "recommended".
+    outside_bias (float | dict[str, float]): Added to the log-probability of "O" before decoding,
+        for all heads or by dataset. Negative values find more, positive ones less. Scores stay
+        the probabilities without it.
+    trim (bool): Trim the ends of names and drop names that can be none: brackets without a
+        partner, punctuation, articles, prepositions; single characters and bare numbers. Cut
+        entities of all kinds at blank lines.
+    abbreviations (bool): Where a document explains an abbreviation, give its short form the label
+        and the score of its long form throughout the document, or none if the long form has none.
+    consistency (bool): If most places of a string in a document have one label, give it to the
+        others too, with their mean score.
+    votes (bool): Drop chemicals and cell lines that other heads of the checkpoint take for
+        something else, whether these are in use or not.
+        These four need `alignment_mode` "token"; otherwise they do nothing.
     label_scheme (str): "canonical": the same label from every checkpoint. "native": its own.
     label_map (dict[str, str]): Other names for labels, native or canonical ones.
     labels_to_ignore (str | list[str]): Labels to leave out, by any of their names.
@@ -817,6 +904,11 @@ def make_openmed_ner(
         decoding=decoding,
         alignment_mode=alignment_mode,
         threshold=threshold,
+        outside_bias=outside_bias,
+        trim=trim,
+        abbreviations=abbreviations,
+        consistency=consistency,
+        votes=votes,
         label_scheme=label_scheme,
         label_map=label_map,
         labels_to_ignore=[labels_to_ignore]

@@ -21,6 +21,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "annotate": ("both", "ents", "spans"),
     "ents_policy": ("keep", "replace", "longest", "score"),
 }
+SWITCHES = ("trim", "abbreviations", "consistency", "votes")
+MAX_BIAS = 20  # e^20 to 1: more has no effect
 _KNOWN = {*LABELS, *(native for natives in LABELS.values() for native in natives)}
 
 
@@ -50,6 +52,29 @@ def check_threshold(value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value != "recommended" and not (is_number and 0 <= value <= 1):
         raise ValueError(Errors.OM012.format(threshold=repr(value)))
+
+
+def check_switch(setting: str, value: Any) -> None:
+    """Check a setting that is on or off.
+
+    setting (str): Its name.
+    value (Any): Its value.
+    RAISES (ValueError): If it is neither true nor false.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(Errors.OM720.format(setting=setting, value=repr(value)))
+
+
+def check_bias(value: Any) -> None:
+    """Check a bias.
+
+    value (Any): Its value.
+    RAISES (ValueError): If it is neither a number from -20 to 20 nor a table of such numbers.
+    """
+    for number in value.values() if isinstance(value, Mapping) else [value]:
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        if not (is_number and abs(number) <= MAX_BIAS):
+            raise ValueError(Errors.OM721.format(most=MAX_BIAS, value=repr(value)))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import accuracy
 import alignment
 import calibration
 import checkpoints as ckpt
+import document
 import engines
 import numpy as np
 import plots
@@ -185,6 +186,25 @@ def test_thresholds_fit_into_config_json(made_up_corpora: Path, tmp_path: Path):
     assert run(accuracy.main, *args) == [{"dataset": "bc5cdr_chem", "recommended_confidence": 0.79}]
 
 
+def test_document_measures_each_setting(made_up_corpora: Path, tmp_path: Path):
+    folder = ckpt.make_multi_head_checkpoint(
+        tmp_path / "doubtful",
+        {"bc5cdr_chem": {"aspirin": "Chemical", ".": "Chemical"}},
+        margins={"aspirin": 1.0},
+    )
+    args = ("--checkpoint", folder, "--corpus", "BC5CDR")
+    (row,) = run(document.main, *args)
+    # Right is one of four; both full stops are trimmed away.
+    assert (row["mentions"], row["P"], row["R"]) == (3, 25, pytest.approx(100 / 3))
+    assert row["trim"] == row["defaults"] == row["all"] == pytest.approx(40 - 200 / 7)
+    assert row["abbreviations"] == row["consistency"] == row["votes"] == 0
+    curve = {row["bias"]: row for row in run(document.main, *args, "--curve")}
+    assert curve[0.0]["F1"] == pytest.approx(40)
+    assert curve[2.0]["F1"] == 0
+    rows = run(document.main, *args, "--time", "--limit", 2)
+    assert [row["setting"] for row in rows] == ["none", *document.COLUMNS]
+
+
 def test_calibration_divides_the_logits_of_a_head_that_is_too_sure(
     made_up_corpora: Path, tmp_path: Path
 ):
@@ -201,7 +221,7 @@ def test_calibration_divides_the_logits_of_a_head_that_is_too_sure(
 
 def test_calibration_error_is_the_weighted_distance():
     scores, right = np.array([0.95, 0.95, 0.15, 0.15]), np.array([True, False, False, False])
-    error = calibration.calibration_error(scores, right)
+    error = calibration.calibration_error(scores, right, n_bins=10)
     assert error == pytest.approx((2 * 0.45 + 2 * 0.15) / 4)
 
 

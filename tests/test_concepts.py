@@ -6,7 +6,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc, Span, SpanGroup
 
-from spacy_openmed.abbreviations import find_abbreviations, is_short_for
+from spacy_openmed.abbreviations import find_abbreviations, find_definitions, is_short_for
 from spacy_openmed.concepts import choose_name, find_concepts, make_id
 from spacy_openmed.context import register_extensions
 
@@ -53,6 +53,31 @@ def test_brackets_explain_an_abbreviation(text: str):
     [concept] = find_concepts(doc)
     assert len(concept.mentions) == 3
     assert concept.id == "OPENMED_TEXT:DISEASE/chronic_kidney_disease"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the chronic kidney disease (CKD)", [("CKD", "chronic kidney disease")]),
+        ("the CKD (chronic kidney disease)", [("CKD", "chronic kidney disease")]),
+        ("heart failure [HF]", [("HF", "heart failure")]),
+        ('heart failure ("HF")', [("HF", "heart failure")]),
+        ("heart failure (HF; stage C)", [("HF", "heart failure")]),
+        ("a failure (heart failure [HF])", [("HF", "heart failure")]),
+        ("heart\nfailure\n(HF)", [("HF", "heart\nfailure")]),
+        ("Normal heart. Failure (HF)", []),  # two sentences
+        ("Heart\n\nfailure (HF)", []),
+        ("heart failure (see HF below)", []),
+        ("asthma (i.e. a disease)", []),
+        ("heart failure (12)", []),
+        ("heart failure (HF", []),
+        ("(HF)", []),
+        ("", []),
+    ],
+)
+def test_definitions(text: str, expected: list[tuple[str, str]]):
+    found = find_definitions(text)
+    assert [(text[d[0] : d[1]], text[d[2] : d[3]]) for d in found] == expected
 
 
 def test_brackets_without_an_abbreviation():

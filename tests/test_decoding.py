@@ -12,6 +12,7 @@ from spacy_openmed.decoding import (
     LabelScheme,
     LabelSchemes,
     begin_as_first,
+    bias_outside,
     continue_inside,
     find_scores,
     find_spans,
@@ -314,3 +315,21 @@ def test_heads_that_find_nothing_are_left_out(heads: list[LabelScheme]):
     rows, types, begun = schemes.decode(schemes.to_probs(logits), np.array([4]), decoding="viterbi")
     assert (rows.tolist(), types.tolist()) == ([2], [[-1, -1, 3, -1]])
     assert begun.tolist() == [[False, False, True, False]]
+
+
+def test_bias_moves_the_decision_of_each_head():
+    scheme = LabelScheme.from_labels(["O", "B-A", "I-A"], name="model")
+    columns, temperatures = np.arange(6), np.ones(6, dtype="float32")
+    schemes = LabelSchemes((scheme, scheme), columns, temperatures)
+    # Two units, two heads with the same distribution: O .7, B .2, I .1, then O .6, B .1, I .3.
+    probs = np.array([[0.7, 0.7, 0.2, 0.2, 0.1, 0.1], [0.6, 0.6, 0.1, 0.1, 0.3, 0.3]])
+    lengths = np.array([2])
+    for decoding_ in ("viterbi", "greedy"):
+        heads, *_ = schemes.decode(probs, lengths, decoding=decoding_)
+        assert heads.tolist() == []
+        biased = bias_outside(probs, np.array([0.0, -2.0]))
+        heads, types, begun = schemes.decode(biased, lengths, decoding=decoding_)
+        assert heads.tolist() == [1]
+        assert types.tolist() == [[1, 1]]
+        assert begun.tolist() == [[True, False]]
+    assert probs[0, 1] == 0.7  # as it was

@@ -414,6 +414,55 @@ def test_threshold(doubtful: Path, threshold: float | str, n: int):
     assert len(doc.ents) == len(doc.spans["openmed"]) == n
 
 
+@pytest.mark.parametrize(
+    ("bias", "expected"),
+    [
+        (0.0, ["aspirin", "asthma"]),
+        (2.0, ["asthma"]),
+        ({"bc5cdr_chem": 2.0}, ["asthma"]),
+        ({"ncbi_disease": 11}, ["aspirin"]),
+        ({}, ["aspirin", "asthma"]),
+    ],
+)
+def test_bias_finds_more_or_less(tmp_path: Path, bias: float | dict[str, float], expected: list):
+    folder = make_multi_head_checkpoint(tmp_path / "heads", HEADS, margins={"aspirin": 1.0})
+    doc = make_nlp(folder, outside_bias=bias)("aspirin for asthma")
+    assert [text for text, _ in found(doc)] == expected
+    # What is found has the score that it has without a bias.
+    plain = make_nlp(folder)("aspirin for asthma")
+    scores = {row[0]: row[2] for row in rows(plain)}
+    assert {row[0]: row[2] for row in rows(doc)} == {text: scores[text] for text in expected}
+
+
+def test_a_bias_finds_what_is_less_likely_than_nothing(tmp_path: Path):
+    folder = make_multi_head_checkpoint(tmp_path / "heads", HEADS, margins={"aspirin": -3.0})
+    assert found(make_nlp(folder)("aspirin")) == []
+    doc = make_nlp(folder, outside_bias=-4.0)("aspirin")
+    assert found(doc) == [("aspirin", "CHEMICAL")]
+    # The threshold applies to the probability without the bias.
+    assert found(make_nlp(folder, outside_bias=-4.0, threshold=0.7)("aspirin")) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("outside_bias", 21, "OM721.*-20 to 20.*21"),
+        ("outside_bias", float("nan"), "OM721"),
+        ("outside_bias", {"ncbi_disease": "low"}, "OM721"),
+        ("outside_bias", {"ncbi_diseases": 1.0}, "OM722.*ncbi_diseases.*bc5cdr_chem, ncbi_disease"),
+        ("trim", "yes", "OM720.*trim.*'yes'"),
+        ("votes", 1, "OM720.*votes"),
+    ],
+)
+def test_settings_of_a_component_are_checked_when_it_runs(
+    multi_head_checkpoint: Path, setting: str, value: object, message: str
+):
+    nlp = make_nlp(multi_head_checkpoint)
+    setattr(nlp.get_pipe("openmed_ner"), setting, value)
+    with pytest.raises(ValueError, match=message):
+        nlp("aspirin")
+
+
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, 90])
 def test_threshold_out_of_range(keyword_checkpoint: Path, threshold: float):
     with pytest.raises(ValueError, match=r"OM012.*0 to 1"):
