@@ -1,6 +1,7 @@
 """Strict entity F1 of a checkpoint: on the corpora's own tokens, and on raw text.
 
     python benchmarks/accuracy.py
+    python benchmarks/accuracy.py -d craft_chemicals -d craft_species    # a corpus not trained on
 
 Every dataset is evaluated with only its head on, under canonical labels; a mention counts if
 its boundaries and its label are exact. Raw text has spaCy's own tokens, of which an entity is
@@ -16,6 +17,7 @@ import numpy as np
 import typer
 from spacy.language import Language
 from util import (
+    ALL_GOLD,
     GOLD,
     SPANS_KEY,
     Mention,
@@ -67,12 +69,12 @@ def main(
     """
     rows: list[tuple] = []
     for name in dataset:
-        if name not in GOLD:
-            raise typer.BadParameter(f"'{name}' is none of: {', '.join(GOLD)}.")
+        if name not in ALL_GOLD:
+            raise typer.BadParameter(f"'{name}' is none of: {', '.join(ALL_GOLD)}.")
         nlp = make_pipeline(
             checkpoint,
             {
-                "dataset": list(GOLD[name].heads) or name,
+                "dataset": list(ALL_GOLD[name].heads) or name,
                 "size": size,
                 "aggregation_strategy": aggregation_strategy,
                 "decoding": decoding,

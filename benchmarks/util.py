@@ -67,6 +67,12 @@ GOLD = {
     "bionlp2013_cg": Gold("BioNLP13CG", _canonical(*CANCER_TYPES)),
     "cll": Gold("CLL", _canonical("CL")),
 }
+# Articles of a corpus that no checkpoint of ours is trained on. Its guidelines are others.
+UNSEEN = {
+    "craft_chemicals": Gold("CRAFT", {"CHEBI": "CHEMICAL"}, ("bc5cdr_chem",)),
+    "craft_species": Gold("CRAFT", dict.fromkeys(("Taxon", "NCBITaxon"), "SPECIES"), ("linnaeus",)),
+}
+ALL_GOLD = GOLD | UNSEEN
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def read_gold_tokens(
 ) -> list[Text]:
     """Make documents of a corpus's own tokens, with one space between any two.
 
-    dataset (str): A key of `GOLD`.
+    dataset (str): A key of `ALL_GOLD`.
     split (str): "train", "dev" or "test".
     vocab (Vocab): Vocabulary of the documents.
     context (str): Whether a document is a "sentence" or a whole "document" of the corpus. A
@@ -90,7 +96,7 @@ def read_gold_tokens(
     limit (int | None): Take the sentences of no more documents than this.
     RETURNS (list[Text]): The documents.
     """
-    sentences = read_sentences(GOLD[dataset].corpus, split)
+    sentences = read_sentences(ALL_GOLD[dataset].corpus, split)
     if len({sentence.doc for sentence in sentences}) > 1:
         groups = [list(group) for _, group in groupby(sentences, key=lambda s: s.doc)]
     else:
@@ -98,7 +104,7 @@ def read_gold_tokens(
     groups = groups[:limit]
     if context == "sentence":
         groups = [[sentence] for group in groups for sentence in group]
-    return [make_gold_text(group, GOLD[dataset].labels, vocab) for group in groups]
+    return [make_gold_text(group, ALL_GOLD[dataset].labels, vocab) for group in groups]
 
 
 def make_gold_text(sentences: Sequence[Sentence], labels: dict[str, str], vocab: Vocab) -> Text:
@@ -126,19 +132,19 @@ def read_raw_texts(
 ) -> list[Text]:
     """Make documents of a corpus's raw texts, with spaCy's own tokens.
 
-    dataset (str): A key of `GOLD`.
+    dataset (str): A key of `ALL_GOLD`.
     split (str): "train", "dev" or "test".
     nlp (Language): The pipeline whose tokenizer to use.
     limit (int | None): Take no more texts than this.
     RETURNS (list[Text]): The documents.
     """
-    labels = GOLD[dataset].labels
+    labels = ALL_GOLD[dataset].labels
     return [
         Text(
             nlp.make_doc(document.text),
             {(start, end, labels[t]) for start, end, t in document.entities if t in labels},
         )
-        for document in read_documents(GOLD[dataset].corpus, split)[:limit]
+        for document in read_documents(ALL_GOLD[dataset].corpus, split)[:limit]
     ]
 
 
