@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import torch.distributed as dist
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import sdpa_mask
+import transformers
 
 ATTENTION = "bmm"
 T = TypeVar("T")
@@ -83,15 +82,24 @@ def attention(
     return output.transpose(1, 2).contiguous(), None
 
 
-AttentionInterface.register(ATTENTION, attention)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
-
-
 def attention_for_training() -> dict[str, Any]:
     """RETURNS (dict[str, Any]): Arguments of `from_pretrained`. Dropout of attention weights halves
     the speed of a CPU and is left out."""
-    name = "sdpa" if torch.cuda.is_available() else ATTENTION
+    name = "sdpa" if torch.cuda.is_available() or not _register_attention() else ATTENTION
     return {"attention_probs_dropout_prob": 0.0, "attn_implementation": name}
+
+
+def _register_attention() -> bool:
+    """RETURNS (bool): Whether BERT takes our attention. In transformers before 4.56 it does not."""
+    from transformers.models.bert import modeling_bert
+
+    if not hasattr(modeling_bert, "ALL_ATTENTION_FUNCTIONS"):
+        return False
+    from transformers.masking_utils import sdpa_mask
+
+    transformers.AttentionInterface.register(ATTENTION, attention)
+    transformers.AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+    return True
 
 
 # Lengths of batches, with [CLS] and [SEP]. A matrix product's kernel is compiled for its shape the
