@@ -90,7 +90,7 @@ def attention_for_training() -> dict[str, Any]:
 
 
 def _register_attention() -> bool:
-    """RETURNS (bool): Whether BERT takes our attention. In transformers before 4.56 it does not."""
+    """RETURNS (bool): Whether BERT takes our attention. In older transformers it does not."""
     from transformers.models.bert import modeling_bert
 
     if not hasattr(modeling_bert, "ALL_ATTENTION_FUNCTIONS"):
