@@ -211,7 +211,7 @@ def trim_mentions(text: Text, mentions: Iterable[Mention], labels: Sequence[str]
         for start, end in _split_lines(text, mention.start, mention.end):
             if label in NAMES:
                 if text.has_odd_end(start, end):
-                    start, end = _trim(text, start, end)
+                    start, end = _trim(text, start, end, mention)
                 if start == end or not _is_name(text.span(start, end), label):
                     continue
             if (start, end) != mention[:2]:
@@ -257,8 +257,9 @@ def _split_lines(text: Text, start: int, end: int) -> Iterator[tuple[int, int]]:
             start += 1
 
 
-def _trim(text: Text, start: int, end: int) -> tuple[int, int]:
-    """A span of tokens without what is no part of a name; an empty one if nothing is left."""
+def _trim(text: Text, start: int, end: int, mention: Mention) -> tuple[int, int]:
+    """A span of a mention's tokens without what is no part of a name; an empty one if nothing is
+    left."""
     before = None
     while before != (start, end) and start < end:
         before = start, end
@@ -269,7 +270,10 @@ def _trim(text: Text, start: int, end: int) -> tuple[int, int]:
             is_part = last == "." and end - start > 1 and text.token(end - 2) in _SHORTENED
             end -= not is_part
         else:
-            start, end = _balance(text, start, end)
+            # A bracket inside its first or last token that the model did not mark is not its own.
+            low = mention.char_start if start == mention.start else text.starts[start]
+            high = mention.char_end if end == mention.end else text.ends[end - 1]
+            start, end = _balance(text, start, end, low, high)
     return start, end
 
 
@@ -290,11 +294,10 @@ def _is_word_after(text: Text, start: int, end: int) -> bool:
     return end - start == 1 or text.starts[end - 1] > text.ends[end - 2]
 
 
-def _balance(text: Text, start: int, end: int) -> tuple[int, int]:
+def _balance(text: Text, start: int, end: int, low: int, high: int) -> tuple[int, int]:
     """A span of tokens without the brackets that have no partner and what is beyond them, and
     without brackets around all of it. Where the partner comes next, and the bracket is part of a
-    word ("NaAsO(2"), the partner is added instead."""
-    low, high = text.starts[start], text.ends[end - 1]
+    word ("NaAsO(2"), the partner is added instead. `low` and `high` are its characters."""
     opened: list[int] = []
     for match in _BRACKET.finditer(text.text, low, high):
         at = match.start()

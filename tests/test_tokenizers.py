@@ -33,7 +33,8 @@ DROPPED: dict[str, tuple[str, ...]] = {
 
 @pytest.fixture(scope="module")
 def nlp(checkpoint: Path) -> Language:
-    return make_nlp(checkpoint, decoding="greedy", label_scheme="native")
+    settings = {"decoding": "greedy", "label_scheme": "native"}
+    return make_nlp(checkpoint, trim=False, abbreviations=False, **settings)
 
 
 @pytest.fixture(scope="module")
