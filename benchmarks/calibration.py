@@ -79,7 +79,7 @@ def main(
         print(f"No corpora for: {', '.join(missing)}.", file=sys.stderr)
     if not as_json:
         print("\nFor the rows of openmed.heads in config.json:")
-        print(json.dumps([{"dataset": r[0], "temperature": r[4]} for r in rows if r[5] < r[3]]))
+        print(json.dumps([{"dataset": r[0], "temperature": r[4]} for r in rows if r[4] != r[2]]))
 
 
 def is_there(head: Head, split: str) -> bool:

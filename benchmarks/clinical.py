@@ -39,6 +39,8 @@ def main(
 ) -> None:
     """Find the problems and drugs of short texts and summaries."""
     if page is not None:
+        if len(results or ()) != 2:
+            raise typer.BadParameter("--page needs two results")
         before, after = (json.loads(path.read_text(encoding="utf8")) for path in results)
         page.write_text(render(before, after), encoding="utf8")
         return
@@ -106,7 +108,7 @@ def render(before: dict[str, Any], after: dict[str, Any]) -> str:
         "# Clinical notes, before and after",
         "",
         "What the bundled checkpoint finds in texts of our own, in shorthand as clinicians type. "
-        "*Before* is the checkpoint of the releases up to 0.2, which had learned from abstracts "
+        "*Before* is the checkpoint of the releases up to 0.1, which had learned from abstracts "
         "only; its disease and drug heads are on. *After* is the `notes` head of today's. "
         "A mention counts as found if its characters are exact. "
         "`python benchmarks/clinical.py` makes the figures.",

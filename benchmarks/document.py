@@ -31,6 +31,7 @@ from util import (
 from spacy_openmed.architectures import PieceLogits
 from spacy_openmed.checkpoint import Head
 from spacy_openmed.corpora import find_corpora, read_documents
+from spacy_openmed.labels import canonical_label
 from spacy_openmed.pipeline import OpenMedNER
 from spacy_openmed.settings import SWITCHES
 
@@ -102,7 +103,7 @@ TASKS = [
         NOTES,
         "dev",
         {
-            (label, label): (NOTES,)
+            (label, canonical_label(label)): (NOTES,)
             for label in (
                 *("PROBLEM", "DRUG", "DOSE", "FORM", "ROUTE", "FREQUENCY", "DURATION", "TEST"),
                 *("TEST_RESULT", "PROCEDURE", "DEVICE", "ANATOMY"),

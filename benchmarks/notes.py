@@ -181,7 +181,7 @@ def score_context(texts: Annotated, checkpoint: str | None) -> list[tuple]:
             )
             for span in nlp(doc).spans[SPANS_KEY]:
                 right, answer = gold[span.start, span.end], _merge(span._.context)
-                for name in {right, answer}:
+                for name in {right, answer} - {None}:
                     prf = scores.setdefault(name, PRFScore())
                     prf.score_set({1} if answer == name else set(), {1} if right == name else set())
         for name, prf in sorted(scores.items()):

@@ -28,6 +28,8 @@ def average(checkpoints: Sequence[Path]) -> Any:
     module, *others = (
         AutoModelForTokenClassification.from_pretrained(path).float() for path in checkpoints
     )
+    if any(other.config.openmed["heads"] != module.config.openmed["heads"] for other in others):
+        raise SystemExit("The checkpoints have different heads.")
     states = [other.state_dict() for other in others]
     mean = {
         key: torch.stack([value, *(state[key] for state in states)]).mean(0)

@@ -19,7 +19,7 @@ from mini_training import batch_rows, bucket, make_batches
 from mini_words import make_fragment, make_names
 from privacy_data import read_privacy
 
-from notes_corpus import annotate, read_notes, read_standoff
+from notes_corpus import annotate, read_notes, read_rows, read_standoff
 from spacy_openmed.corpora import find_corpora, read_sentences
 
 IGNORE = -100
@@ -224,9 +224,8 @@ def read_documents(corpus: Corpus, split: str, epoch: int = 0) -> Iterator[Annot
             yield _from_note(id, text)
     else:
         path = find_corpora() / "docs" / corpus.name / f"{corpus.splits.get(split, split)}.jsonl"
-        for i, line in enumerate(path.read_text(encoding="utf8").splitlines()):
+        for i, row in enumerate(read_rows(path)):
             if _is_in(split, corpus, i):
-                row = json.loads(line)
                 spans = [Span(*span) for span in row["entities"]]
                 yield Annotated(f"{corpus.name}/{row['id']}", row["text"], {"entities": spans})
 
@@ -247,6 +246,9 @@ def _from_note(id: str, text: Any) -> Annotated:
     )
 
 
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n")
+
+
 class Leaks:
     """Sentences that nothing may be learned from, wherever they stand.
 
@@ -265,6 +267,10 @@ class Leaks:
             self.exact.add(key)
             if len(key) >= self.PREFIX:
                 self.keys.setdefault(key[: self.PREFIX], []).append(key)
+
+    def add_text(self, text: str) -> None:
+        for sentence in SENTENCE_END.split(text):
+            self.add(sentence.split())
 
     def are_in(self, text: str) -> bool:
         """RETURNS (bool): Whether a text is, or holds, one of them."""
@@ -306,6 +312,11 @@ def find_leaks(corpora: Iterable[Corpus], splits: Sequence[str]) -> Leaks:
         elif corpus.held_out and "dev" in others and corpus.reader == "iob":
             for _, tokens, _ in read_iob(corpus, "dev"):
                 leaks.add(tokens)
+        elif corpus.reader == "docs":
+            for split in others:
+                if split == "dev" or not corpus.splits:
+                    for document in read_documents(corpus, split) if _has(corpus, split) else ():
+                        leaks.add_text(document.text)
     for folder, names in folders.items():
         for split in names:
             for sentence in read_sentences(folder, split):
@@ -352,7 +363,8 @@ class Encoder:
         self.is_word = np.array(
             [not p.startswith("##") for p in tokenizer.convert_ids_to_tokens(ids)]
         )
-        self.newline = tokenizer.convert_tokens_to_ids("\n")
+        # None: of an encoder that prepare_mini.py did not write.
+        self.newline: int | None = tokenizer.get_vocab().get("\n")
 
     def encode_sentences(self, corpus: Corpus, rows: Sequence[TaggedSentence]) -> list[Passage]:
         """One passage a sentence. Labels stand on the first piece of every word of the tokenizer.
@@ -394,6 +406,8 @@ class Encoder:
     def encode_documents(self, corpus: Corpus, texts: Sequence[Annotated]) -> list[Passage]:
         """Passages of a sentence or line each. Labels stand on the first piece of every word of
         the tokenizer, and of every spaCy token ("40mg" is one word and two tokens)."""
+        if not texts:
+            return []
         fixed = tuple(h for h, head in enumerate(corpus.heads) if head == ASSERTION)
         passages = []
         encoding = self.tokenizer(
@@ -405,7 +419,9 @@ class Encoder:
                 continue
             starts, ends = np.asarray(encoding["offset_mapping"][doc], dtype="int64").T
             tokens = np.array([token.idx for token in self.words(text.text)])
-            asked = (self.is_word[pieces] | np.isin(starts, tokens)) & (pieces != self.newline)
+            asked = (self.is_word[pieces] | np.isin(starts, tokens)) & (
+                pieces != (-1 if self.newline is None else self.newline)
+            )
             labels = np.full((len(corpus.heads), len(pieces)), IGNORE, dtype="int64")
             cuts = np.ones(len(pieces), dtype=bool)  # places that no mention runs over
             for h, (head, types) in enumerate(corpus.heads.items()):
@@ -667,13 +683,11 @@ class Data:
                         p for p in joined if (p.labels > 0).any() or rng.random() < corpus.negatives
                     ]
                 if turn == whole:  # a part of a turn
-                    rng.shuffle(joined)
-                    joined = joined[: int(np.ceil(rest * len(joined)))]
+                    joined = rng.sample(joined, int(np.ceil(rest * len(joined))))
                 for passage in joined:
-                    if rng.random() < corpus.wrap:
-                        passage = wrap_lines(
-                            passage, self.encoder.is_word, self.encoder.newline, rng
-                        )
+                    newline = self.encoder.newline
+                    if newline is not None and rng.random() < corpus.wrap:
+                        passage = wrap_lines(passage, self.encoder.is_word, newline, rng)
                     found.append(passage)
         found = cut(found, limit)
         rng.shuffle(found)

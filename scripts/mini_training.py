@@ -6,6 +6,7 @@ threads wait for each other hundreds of times a step.
 """
 
 import argparse
+import hashlib
 import os
 import random
 import time
@@ -215,13 +216,18 @@ class Run:
         self.average = Average(model, args.average)
         self.path = args.output / "training.pt"
         self.settings = {k: str(v) for k, v in vars(args).items() if k not in FREE}
+        self.settings["world"] = str(self.world)
+        for name, value in vars(args).items():
+            if isinstance(value, Path) and value.is_file():
+                self.settings[name] = hashlib.sha256(value.read_bytes()).hexdigest()
+        self.extra: dict[str, Any] = {}  # what else the script needs to go on
         self.done = 0  # steps
         self.started = self.saved = time.monotonic()
         args.output.mkdir(parents=True, exist_ok=True)
         if self.path.is_file():
             self._resume()
         if self.rank:  # other dropout than in the first process
-            torch.manual_seed(1000 * self.rank + self.done)
+            torch.manual_seed(10**6 * args.seed + 1000 * self.rank + self.done)
 
     def _resume(self) -> None:
         state = torch.load(self.path, weights_only=True)
@@ -232,6 +238,7 @@ class Run:
         self.average.weights = state["average"]
         torch.set_rng_state(state["rng"])
         self.done = state["step"]
+        self.extra = state["extra"]
         print(f"resuming at step {self.done} of {self.total}", flush=True)
 
     def save(self) -> None:
@@ -246,6 +253,7 @@ class Run:
             "rng": torch.get_rng_state(),
             "settings": self.settings,
             "step": self.done,
+            "extra": self.extra,
         }
         torch.save(state, partial)
         partial.replace(self.path)
@@ -256,7 +264,7 @@ class Run:
             self.average.save(self.args.output / f"average-{name}", self.tokenizer)
 
     def finish(self) -> None:
-        """Write the last weights to the folder `final`. The run cannot go on any more."""
+        """Write the last weights to the folder `final`, and delete the state to resume from."""
         if self.rank:
             return
         self.model.save_pretrained(self.args.output / "final")

@@ -10,7 +10,6 @@ it was. `OUTPUT/average-N` are the averaged weights after N million pieces.
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import time
@@ -30,7 +29,7 @@ from mini_training import (
 )
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from notes_corpus import annotate, read_notes, read_standoff
+from notes_corpus import annotate, read_notes, read_rows, read_standoff
 from spacy_openmed.corpora import find_corpora
 
 MASKED = 0.2  # share of the words
@@ -61,19 +60,23 @@ def word_runs(text: str) -> set[int]:
     return {hash(tuple(words[i : i + RUN])) for i in range(len(words) - RUN + 1)}
 
 
+def read_held_back() -> list[str]:
+    """RETURNS (list[str]): Texts that nothing may be learned from."""
+    texts = [annotate(note).text for s in ("dev", "test") for note in read_notes(split=s)]
+    return texts + [text.text for _, text in read_standoff("dev")]
+
+
 def read_texts() -> Iterator[tuple[str, float]]:
     """YIELDS (tuple[str, float]): A text, and how often it is read in a pass."""
     folder = find_corpora()
-    held_back = [annotate(note).text for s in ("dev", "test") for note in read_notes(split=s)]
-    held_back += [text.text for _, text in read_standoff("dev")]
+    held_back = read_held_back()
     runs = set().union(*map(word_runs, held_back))
     exact = {text.strip() for text in held_back}
     for name, times in SOURCES.items():
         # Passages of one document follow each other; they are one text here.
         document = ""
         parts: list[str] = []
-        for line in (folder / name).read_text(encoding="utf8").splitlines():
-            row = json.loads(line)
+        for row in read_rows(folder / name):
             if row["text"].strip() in exact or not runs.isdisjoint(word_runs(row["text"])):
                 continue
             source = row["id"] if name in ARTICLES else ""
@@ -168,7 +171,7 @@ class Masking:
         other = hidden & (kind >= 0.9 * MASKED)
         pieces[other] = rng.integers(1000, len(tokenizer), other.sum())
         where = np.flatnonzero(hidden)
-        # As many in every batch, for the sake of speed: those that are too many are not asked for.
+        # A fixed number per batch keeps kernel shapes constant; surplus targets are ignored.
         number = int(HIDDEN * MASKED * self.batch_pieces)
         if len(where) > number:
             where, gold = where[:number], gold[:number]
@@ -181,9 +184,9 @@ class Masking:
 def choose_classes(gold: torch.Tensor, n_pieces: int) -> torch.Tensor:
     """RETURNS (Ints1d): (CLASSES,) Different pieces, with all that are hidden among them. The
     others stand for all that a hidden piece is not."""
-    is_gold = torch.zeros(n_pieces, dtype=torch.bool)
+    is_gold = torch.zeros(n_pieces, dtype=torch.bool, device=gold.device)
     is_gold[gold[gold != IGNORE]] = True
-    others = torch.randperm(n_pieces)
+    others = torch.randperm(n_pieces, device=gold.device)
     others = others[~is_gold[others]]
     return torch.cat([is_gold.nonzero().flatten(), others])[:CLASSES]
 
@@ -203,7 +206,9 @@ def main() -> None:
     torch.manual_seed(args.seed)
     tokenizer = AutoTokenizer.from_pretrained(args.encoder)
     args.output.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(str((SOURCES, NOTES)).encode()).hexdigest()[:12]
+    vocabulary = tokenizer.backend_tokenizer.to_str()
+    key = str((SOURCES, NOTES, vocabulary, read_held_back()))
+    name = hashlib.sha256(key.encode()).hexdigest()[:12]
     # Of several processes, the first one writes the cache.
     while int(os.environ.get("RANK", 0)) and not (args.output / f"pieces-{name}.npz").is_file():
         time.sleep(1)
@@ -225,8 +230,8 @@ def main() -> None:
             head = model.cls.predictions
             states = head.transform(states.flatten(0, 1)[where])
             classes = choose_classes(gold, len(tokenizer))
-            column = torch.zeros(len(tokenizer), dtype=torch.int64)
-            column[classes] = torch.arange(len(classes))
+            column = torch.zeros(len(tokenizer), dtype=torch.int64, device=gold.device)
+            column[classes] = torch.arange(len(classes), device=gold.device)
             gold = torch.where(gold == IGNORE, IGNORE, column[gold.clamp(min=0)])
             logits = states @ head.decoder.weight[classes].T + head.bias[classes]
         value = torch.nn.functional.cross_entropy(logits.float(), gold)

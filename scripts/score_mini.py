@@ -1,7 +1,7 @@
 """Score a checkpoint of `train_mini.py` on dev: strict F1 of every head, also of those that only
 serve the training.
 
-    python scripts/score_mini.py CHECKPOINT [--heads scripts/mini_heads.json] [--limit 20000]
+    python scripts/score_mini.py CHECKPOINT [--heads scripts/mini_heads.json] [--limit 30000]
 
 Documents are read in passages of up to 510 pieces, and mentions compared piece by piece, so this
 needs no component. It is what a run is watched by; `benchmarks/` has the figures of the product.
@@ -108,11 +108,17 @@ def score(
         if only and not only & {*corpus.heads}:
             continue
         passages = read_dev(corpus, encoder, limit)
+        if not passages:
+            continue
         logits = predict(model, passages, tokenizer)
         for h, (name, types) in enumerate(corpus.heads.items()):
             if name not in own or None in types.values():
                 continue
             head = next(head for head in heads if head.dataset == name)
+            if own[name]["labels"] != head.labels:
+                raise SystemExit(
+                    f"{name} has other labels in the checkpoint than in the heads file"
+                )
             start = own[name]["start"]
             scores: dict[int, PRFScore] = defaultdict(PRFScore)
             for passage, values in zip(passages, logits, strict=True):

@@ -10,7 +10,6 @@ script, the heads that it has keep what they learned. `OUTPUT/final` is the last
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch
 from mini_data import IGNORE, Data, Head, Passage, read_heads
-from mini_training import Run, add_arguments, attention_for_training
+from mini_training import BUCKETS, Run, add_arguments, attention_for_training
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
 # Most pieces of a passage. One is drawn for each: long ones cost more a piece.
@@ -92,7 +91,7 @@ def load_model(encoder: str, heads: Sequence[Head]) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "encoder", help="folder or hub id of the base encoder, or a folder that this wrote"
+        "encoder", help="folder that prepare_mini.py, pretrain_mini.py or this wrote"
     )
     parser.add_argument("output", type=Path)
     parser.add_argument("--heads", type=Path, default=Path(__file__).parent / "mini_heads.json")
@@ -103,6 +102,8 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, help="of passages")
     add_arguments(parser)
     args = parser.parse_args()
+    if max(args.lengths) + 2 > BUCKETS[-1]:
+        parser.error(f"a passage has at most {BUCKETS[-1] - 2} pieces")
 
     # Adam's moments of pieces that are not seen for long fade into denormal numbers, which
     # take a CPU many times as long. Threads inherit this, so it comes before there are any.
@@ -124,16 +125,13 @@ def main() -> None:
     run = Run(model, tokenizer, args, total)
 
     def batches(first: int) -> Iterator[list[Passage]]:
-        # Which batch an epoch begins with is not known before those before it were made.
-        path = args.output / "epochs.json"
-        starts = json.loads(path.read_text(encoding="utf8")) if path.is_file() else [0]
+        # The first batch of an epoch is known only once earlier epochs are built.
+        starts = run.extra.setdefault("epochs", [0])
         for epoch in count(max(e for e, start in enumerate(starts) if start <= first)):
             made = data.epoch(epoch, args.batch_pieces)
             yield from made[max(first - starts[epoch], 0) :]
             if epoch + 1 == len(starts):
                 starts.append(starts[epoch] + len(made))
-                if run.rank == 0:
-                    path.write_text(json.dumps(starts), encoding="utf8")
 
     def loss(batch: Sequence[Passage]) -> tuple[torch.Tensor, int]:
         pieces, gold = (

@@ -1,3 +1,3 @@
 """OpenMed's biomedical and clinical entity recognition as a spaCy component."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -12,14 +12,13 @@ from typing import NamedTuple
 from spacy.tokens import Span
 
 MAX_LENGTH = 10  # characters of a short form
-MAX_WORDS = 1  # and its words
 # The first part of what stands in brackets: "(CKD; stage 3)". Brackets in it are left to
 # themselves: of "(kidney disease [CKD])" the inner ones explain something.
-_BRACKETS = re.compile(r"[(\[]\s*([^()\[\];,]{2,200}?)\s*[)\];,]")
+_BRACKETS = re.compile(r"[(\[]([^()\[\];,]{2,200})[)\];,]")
 _WORDS = re.compile(r"\S+")
 _LAST_WORD = re.compile(r"[^\s()\[\],;:]+$")
 _END_OF_SENTENCE = re.compile(r"[.;:!?]\s+(?=[A-Z])|\n[^\S\n]*\n")
-_QUOTES = "\"'“”‘’"
+_PADDING = "\"'“”‘’ \t\r\n\f\v\u00a0"  # quotation marks and spaces
 
 
 class Definition(NamedTuple):
@@ -48,7 +47,7 @@ def find_definitions(text: str) -> list[Definition]:
             before -= 1
         start, end = match.span(1)
         inner = text[start:end]
-        bare = inner.strip(_QUOTES)
+        bare = inner.strip(_PADDING)
         start += inner.find(bare)
         end = start + len(bare)
         if _is_short_form(bare):
@@ -108,7 +107,7 @@ def _has_length(short: str) -> bool:
 def _is_short_form(text: str) -> bool:
     """Whether a text may be a short form: it has a letter, one of which is a capital or beside
     a figure, so that "(see below)" and "(i.e.)" are none."""
-    if not _has_length(text) or len(text.split()) > MAX_WORDS:
+    if not _has_length(text) or " " in text:
         return False
     return any(c.isalpha() for c in text) and any(c.isupper() or c.isdigit() for c in text)
 

@@ -37,9 +37,8 @@ def find_assertions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find what is asserted of spans of tokens.
 
-    Log-probabilities of the tokens are averaged, so that one token that is sure of a label counts
-    for more than another that is not; then only the labels that the entity may have share the
-    probability.
+    Averages the log-probabilities of the tokens, so confident tokens count more. Labels outside
+    the entity's group are then excluded.
 
     buffer (Buffer): The texts with their tokens and pieces.
     logits (Floats2d): (n_pieces, n_columns) Logits of the checkpoint.

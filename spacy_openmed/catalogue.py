@@ -207,7 +207,7 @@ def expand(
     RAISES (CatalogueError): If a name is unknown or they do not go together.
     """
     chosen_domains, chosen_datasets = _resolve(domain, dataset)
-    return chosen_datasets or unique(d for name in chosen_domains for d in _meant_by(name))
+    return chosen_datasets or unique(d for name in chosen_domains for d in _selected_by(name))
 
 
 def stands_in(dataset: str, chosen: Iterable[str]) -> bool:
@@ -221,7 +221,7 @@ def stands_in(dataset: str, chosen: Iterable[str]) -> bool:
     row = datasets().get(dataset)
     if row is None or not row.by_name or row.domain is None:
         return False
-    return {*chosen} >= {*_meant_by(row.domain)}
+    return {*chosen} >= {*_selected_by(row.domain)}
 
 
 def find(
@@ -376,10 +376,10 @@ def _heads_of(domain: str, language: str) -> tuple[str, ...]:
     no corpus of the announcement, reads English only."""
     if domain == PRIVACY:
         return (PRIVACY,) if language == "en" else ()
-    return _meant_by(domain)
+    return _selected_by(domain)
 
 
-def _meant_by(domain: str) -> tuple[str, ...]:
+def _selected_by(domain: str) -> tuple[str, ...]:
     """The datasets of a domain, without those that have to be named themselves."""
     return tuple(name for name in domains()[domain].datasets if not datasets()[name].by_name)
 

@@ -87,7 +87,8 @@ def make_openmed_context(
 
     nlp (Language): The pipeline.
     name (str): Name of the component.
-    termsets (dict[str, dict[str, list[str]]]): Own lists instead of ours, for "negated",
+    termsets (dict[str, dict[str, list[str]]]): Own lists instead of ours (without effect if
+        `source` is "model"), for "negated",
         "historical", "hypothetical" or "family": lists of phrases in negspacy's form
         ("pseudo_negations", "preceding_negations", "following_negations", "termination"), and
         "headings" of a note's sections. Lists that an axis leaves out are empty.

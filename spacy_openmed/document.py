@@ -22,16 +22,10 @@ from .abbreviations import find_definitions
 from .alignment import Buffer
 from .decoding import LabelSchemes
 from .entities import Found
-from .labels import BIOMEDICAL
+from .labels import BIOMEDICAL, DETAILS
 
-VALUES = frozenset(
-    {"DOSE", "STRENGTH", "FORM", "ROUTE", "FREQUENCY", "DURATION", "TEST_RESULT"},
-)
-# Canonical labels of what has a name.
-NAMES = (
-    frozenset({*BIOMEDICAL, "PROBLEM", "DRUG", "TEST", "PROCEDURE", "DEVICE", "VARIANT"}) - VALUES
-)
-CHEMICALS = ("CHEMICAL", "SIMPLE_CHEMICAL", "AMINO_ACID", "DRUG")
+NAMES = frozenset(BIOMEDICAL) - frozenset(DETAILS)  # canonical labels of what has a name
+CHEMICALS = ("CHEMICAL", "SIMPLE_CHEMICAL", "AMINO_ACID")
 ELEMENTS = frozenset("HBCNOFPSKVYIWU")  # the chemicals of one letter
 # Labels of names that may be one letter or a number: "MMP-2 and -9", "786-0", "K 4.2".
 MAY_BE_SHORT = frozenset(
@@ -43,7 +37,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "cell line": ("CELL_LINE",),
     "cell": ("CELL", "CELL_TYPE"),
     "gene": ("GENE_OR_GENE_PRODUCT", "DNA", "RNA", "PROTEIN"),
-    "disease": ("DISEASE", "CANCER", "PROBLEM"),
+    "disease": ("DISEASE", "CANCER"),
     "species": ("SPECIES", "ORGANISM"),
 }
 N_VOTED = 2
@@ -127,7 +121,7 @@ class Text:
         )
 
     def find_tokens(self, start: int, end: int) -> tuple[int, int] | None:
-        """Find the tokens that characters are.
+        """Find the tokens that cover exactly these characters.
 
         start, end (int): First character and the one after the last.
         RETURNS (tuple[int, int] | None): First token and the one after the last; None if the
@@ -142,7 +136,7 @@ class Text:
         """Find the places where a string is whole tokens.
 
         string (str): The string; in lower case if case does not matter.
-        any_case (bool): Whether it does not.
+        any_case (bool): Whether to ignore case.
         YIELDS (tuple[int, int]): First token and the one after the last.
         """
         text = self.lower if any_case else self.text
@@ -219,11 +213,10 @@ def trim_mentions(text: Text, mentions: Iterable[Mention], labels: Sequence[str]
                 # What the model marked, unless the entity grew at that end.
                 char_start = max(low, mention.char_start) if start >= mention.start else low
                 char_end = min(high, mention.char_end) if end <= mention.end else high
-                trimmed.append(
-                    Mention(
-                        start, end, mention.fits, mention.type, mention.score, char_start, char_end
-                    )
+                mention_left = mention._replace(
+                    start=start, end=end, char_start=char_start, char_end=char_end
                 )
+                trimmed.append(mention_left)
             else:
                 trimmed.append(mention)
     return trimmed
@@ -258,8 +251,8 @@ def _split_lines(text: Text, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _trim(text: Text, start: int, end: int, mention: Mention) -> tuple[int, int]:
-    """A span of a mention's tokens without what is no part of a name; an empty one if nothing is
-    left."""
+    """A span of a mention's tokens without text that is not part of the name. It is empty if
+    nothing is left."""
     before = None
     while before != (start, end) and start < end:
         before = start, end
@@ -357,14 +350,15 @@ def spread_abbreviations(
 def _spread_forms(
     text: Text, mentions: Sequence[Mention], forms: Mapping[str, Sequence[tuple[int, int]]]
 ) -> list[Mention]:
-    """The same for the entities of one head."""
+    """Apply `spread_abbreviations` to one head."""
     covered = _cover(mentions)
     strings = [text.span(mention.start, mention.end) for mention in mentions]
     by_string = {string.lower(): m for string, m in zip(strings, mentions, strict=True)}
     by_end = {mention.end: mention for mention in mentions}
     added: list[Mention] = []
     dropped: set[str] = set()
-    for short, places in forms.items():
+    # The longest first, so that "AB/CD" is not taken for an "AB".
+    for short, places in sorted(forms.items(), key=lambda form: -len(form[0])):
         is_touched = False
         for start, end in places:
             first, stop = bisect_left(text.ends, start + 1), bisect_left(text.ends, end) + 1
@@ -373,14 +367,22 @@ def _spread_forms(
             if long is None or not _begins_with(text, long, start):
                 long = by_string.get(text.text[start:end].lower())
             if long is not None:
-                added += _label(text, covered, text.find_places(short, any_case=False), long)
+                new = _label(text, covered, text.find_places(short, any_case=False), long)
+                added += new
+                covered |= _cover(new)
                 break
             is_touched |= not covered.isdisjoint(range(first, stop))
         else:
-            if not is_touched:
+            # Initials of a name ("Ann Davis (AD)") say nothing of the disease that is called so.
+            is_name = any(_is_in_title_case(text.text[a:b]) for a, b in places)
+            if not is_touched and not is_name:
                 dropped.add(short)
     kept = [m for m, string in zip(mentions, strings, strict=True) if string not in dropped]
     return kept + added
+
+
+def _is_in_title_case(string: str) -> bool:
+    return all(word[0].isupper() for word in string.split())
 
 
 def _begins_with(text: Text, mention: Mention, start: int) -> bool:
@@ -449,13 +451,14 @@ def _label(
     text: Text, covered: set[int], places: Iterable[tuple[int, int]], like: Mention
 ) -> list[Mention]:
     """New entities, like another one, in those places where the head has none."""
-    return [
-        like._replace(
-            start=start, end=end, char_start=text.starts[start], char_end=text.ends[end - 1]
-        )
-        for start, end in places
-        if covered.isdisjoint(range(start, end))
-    ]
+    taken = set(covered)
+    new = []
+    for start, end in places:
+        if taken.isdisjoint(range(start, end)):
+            taken.update(range(start, end))
+            low, high = text.starts[start], text.ends[end - 1]
+            new.append(like._replace(start=start, end=end, char_start=low, char_end=high))
+    return new
 
 
 def drop_outvoted(

@@ -169,7 +169,7 @@ def canonical_label(native: str) -> str:
 
 
 def asserted_as(label: str, groups: Container[str]) -> str | None:
-    """Say as which label an entity has assertions.
+    """Map a label to the assertion group that covers it.
 
     label (str): Its label, native or canonical.
     groups (Container[str]): The canonical labels that have assertions.

@@ -65,6 +65,13 @@ get_spans = null
 )["model"]
 
 
+# Canonical labels before version 0.2 of types that have another one today.
+OLD_LABELS = {
+    "SequenceVariant": "SEQUENCEVARIANT",
+    **{s: label for label in ("DRUG", "PROBLEM") for s in (label, label.title(), label.lower())},
+}
+
+
 class OpenMedNER(TrainablePipe):
     """Find biomedical entities and write them to `doc.ents` and `doc.spans`.
 
@@ -726,7 +733,15 @@ class OpenMedNER(TrainablePipe):
             path.unlink(missing_ok=True)
 
     def _read_cfg(self, path: Path) -> None:
-        self.cfg = srsly.read_json(path) if path.is_file() else _empty_cfg()
+        self._set_cfg(srsly.read_json(path) if path.is_file() else {})
+
+    def _set_cfg(self, cfg: dict[str, Any]) -> None:
+        """Take what training settled. Components that were trained before version 0.2 answer as
+        they did: some labels had other canonical names, and some domains meant other datasets."""
+        if cfg.get("trained") and "version" not in cfg:
+            old = OLD_LABELS if self.label_scheme == "canonical" else {}
+            cfg = {**cfg, "chosen": [*self.datasets], "labels": {**old, **cfg["labels"]}}
+        self.cfg = {**_empty_cfg(), **cfg}
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "OpenMedNER":
         """Load the component. Nothing but its folder is needed.
@@ -763,7 +778,7 @@ class OpenMedNER(TrainablePipe):
         DOCS: https://spacy.io/api/pipe#from_bytes
         """
         readers = {
-            "cfg": lambda data: self.cfg.update(srsly.json_loads(data)),
+            "cfg": lambda data: self._set_cfg(srsly.json_loads(data)),
             self._part: self._weights.from_bytes,
         }
         util.from_bytes(bytes_data, readers, exclude)
@@ -843,11 +858,12 @@ def make_openmed_ner(
     outside_bias (float | dict[str, float]): Added to the log-probability of "O" before decoding,
         for all heads or by dataset. Negative values find more, positive ones less. Scores stay
         the probabilities without it.
-    trim (bool): Trim the ends of names and drop names that can be none: brackets without a
+    trim (bool): Trim the ends of names and drop entities that cannot be names: brackets without a
         partner, punctuation, articles, prepositions; single characters and bare numbers. Cut
         entities of all kinds at blank lines.
     abbreviations (bool): Where a document explains an abbreviation, give its short form the label
-        and the score of its long form throughout the document, or none if the long form has none.
+        and the score of its long form throughout the document. If the long form is not an entity,
+        drop the short form.
     consistency (bool): If most places of a string in a document have one label, give it to the
         others too, with their mean score.
     votes (bool): Drop chemicals and cell lines that other heads of the checkpoint take for
@@ -943,8 +959,8 @@ def _source(model: Model, name: str, info: catalogue.CheckpointInfo | None) -> S
 def _empty_cfg() -> dict[str, Any]:
     """What training settles: "trained", the heads that learn; "heads", those in use since then,
     unless the settings ("chosen" is what they were) are changed; "labels", what the data calls
-    their types."""
-    return {"trained": [], "heads": [], "chosen": [], "labels": {}}
+    their types; "version", that of these rules."""
+    return {"version": 2, "trained": [], "heads": [], "chosen": [], "labels": {}}
 
 
 @lru_cache(maxsize=64)

@@ -105,7 +105,8 @@ class Dataset:
     """A corpus that checkpoints were trained on, and the announcement's figures for it.
 
     `domain` is None where it fits no domain; `best` where no checkpoint on the hub knows it.
-    With `by_name`, a domain does not mean it, unless a checkpoint has nothing else of the domain.
+    If `by_name` is true, its domain does not select it. A checkpoint trained on it alone still
+    serves the domain.
     """
 
     name: str

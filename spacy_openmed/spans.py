@@ -140,18 +140,20 @@ def _to_attrs(entity: Entity | None) -> list[Any]:
 def add_assertions(doc: Doc, entities: Iterable[Entity]) -> None:
     """Keep what is asserted of entities that no span group has: in
     `doc.user_data["openmed_assertions"]`, a list of [start, end, label, assertion, score] with
-    characters as start and end.
+    characters as start and end. `Doc.from_docs` does not take it along.
 
-    doc (Doc): The document.
+    doc (Doc): The document, with the entities in `doc.ents`.
     entities (Iterable[Entity]): The entities.
     """
-    rows = {tuple(row[:3]): row for row in doc.user_data.get(USER_DATA, ())}
+    ents = {(ent.start_char, ent.end_char) for ent in doc.ents}
+    known = doc.user_data.get(USER_DATA, ())
+    rows = {tuple(row[:3]): row for row in known if (row[0], row[1]) in ents}
     for entity in entities:
         if entity.assertion is not None:
             span = doc[entity.start : entity.end]
             at = (span.start_char, span.end_char, entity.label)
             rows[at] = [*at, entity.assertion, entity.assertion_score]
-    if rows:
+    if rows or known:
         doc.user_data[USER_DATA] = [rows[at] for at in sorted(rows)]
 
 

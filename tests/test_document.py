@@ -8,6 +8,7 @@ import spacy
 from checkpoints import make_multi_head_checkpoint
 from conftest import found, make_nlp
 
+from spacy_openmed.abbreviations import find_definitions
 from spacy_openmed.document import (
     Mention,
     Text,
@@ -248,3 +249,22 @@ def test_the_settings_work_document_by_document(multi_head_checkpoint: Path):
 def test_a_long_form_below_the_threshold_is_not_found(multi_head_checkpoint: Path):
     nlp = make_nlp(multi_head_checkpoint, dataset="ncbi_disease", threshold=1.0)
     assert found(nlp("renal failure (RF). RF")) == []
+
+
+def test_spaces_after_an_open_bracket_take_no_time():
+    assert find_definitions("aspirin (" + " " * 20_000 + "(") == []
+
+
+def test_initials_of_a_name_do_not_drop_a_disease():
+    text = make_text("Seen by Ann Davis (AD). Known AD since 2010, on donepezil for AD.")
+    found = find(text, "AD")
+    assert sorted(spread_abbreviations(text, found, HEADS)) == sorted(found)
+
+
+def test_new_entities_of_one_head_do_not_overlap():
+    text = make_text("alpha beta (AB) and alpha beta/carbon dioxide (AB/CD). AB/CD rose.")
+    longs = find(text, "alpha beta/carbon dioxide") or find(text, "dioxide")
+    longs += [m for m in find(text, "alpha beta") if m.start != longs[0].start]
+    tokens = [i for m in spread_abbreviations(text, longs, HEADS) for i in range(m.start, m.end)]
+    assert len(tokens) > len({i for m in longs for i in range(m.start, m.end)})
+    assert len(tokens) == len({*tokens})

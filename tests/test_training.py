@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spacy
+import srsly
 import torch
 from checkpoints import make_checkpoint as build_checkpoint
 from conftest import make_nlp
@@ -83,6 +84,18 @@ def test_every_family_learns(family, make_checkpoint):
 
 def test_implicit_labels(trained):
     assert trained.get_pipe("openmed_ner").labels == ("DRUG", "SIGN")
+
+
+def test_components_of_earlier_versions_answer_as_they_did(trained, tmp_path):
+    trained.to_disk(tmp_path)
+    path = tmp_path / "openmed_ner" / "cfg"
+    cfg = srsly.read_json(path)
+    assert cfg.pop("version")
+    cfg |= {"labels": {}, "chosen": ["bc5cdr_chem", "bc4chemd", "fsu"]}  # what a domain meant
+    srsly.write_json(path, cfg)
+    loaded = spacy.load(tmp_path)
+    assert loaded.get_pipe("openmed_ner").labels == ("DRUG", "SIGN")
+    assert loaded.get_pipe("openmed_ner")._trained
 
 
 def test_explicit_labels_extend_the_head(make_checkpoint):

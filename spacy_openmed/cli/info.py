@@ -71,7 +71,7 @@ def _print_domain(domain: Domain, language: str) -> None:
 
 
 def _say_what_it_finds(dataset: Dataset) -> str:
-    named = " (only if it is named: the domain does not mean it)" if dataset.by_name else ""
+    named = " (only by name; not part of the domain's default)" if dataset.by_name else ""
     return f"finds {', '.join(dataset.canonical_labels)}{named}"
 
 
