@@ -40,6 +40,7 @@ from spacy_openmed.linking import NGRAMS, Candidate, Linker
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from icd10cm_ranker import Term, split_terms, without_terms
+
 from notes_corpus import annotate, read_notes
 
 DIAGNOSES = Path(__file__).parent / "texts" / "diagnoses.tsv"
@@ -243,9 +244,7 @@ def score_codes(split: str) -> list[tuple]:
     for doc, text in zip(gold, texts, strict=True):
         spans = []
         for entity in text.entities:
-            span = doc.char_span(
-                entity.start, entity.end, label="DISEASE", alignment_mode="expand"
-            )
+            span = doc.char_span(entity.start, entity.end, label="DISEASE", alignment_mode="expand")
             if entity.label == "PROBLEM" and span is not None:
                 spans.append(span)
                 if entity.assertion in FLAGS:
