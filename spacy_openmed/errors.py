@@ -462,8 +462,8 @@ class Errors:
     OM337 = "[OM337] The notes of patient '{patient}' have different values of '{field}'."
     OM740 = "[OM740] Invalid age: it is not a number from 0 to {oldest}. Give the age in years."
     OM741 = (
-        "[OM741] Invalid {field}. Expected one of: {known}. Correct it, or leave it out: then there "
-        "is no risk score."
+        "[OM741] Invalid {field}. Expected one of: {known}. Correct it, or leave it out: then "
+        "there is no risk score."
     )
     OM338 = "[OM338] n_candidates has to be 1 or more, not {n}."
 

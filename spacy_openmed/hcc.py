@@ -48,8 +48,15 @@ OLDEST = 120  # years
 # The values of demographics, by how they may be written.
 CODED: dict[str, dict[str, str]] = {
     "sex": {
-        "F": "F", "FEMALE": "F", "W": "F", "WOMAN": "F", "2": "F",
-        "M": "M", "MALE": "M", "MAN": "M", "1": "M",
+        "F": "F",
+        "FEMALE": "F",
+        "W": "F",
+        "WOMAN": "F",
+        "2": "F",
+        "M": "M",
+        "MALE": "M",
+        "MAN": "M",
+        "1": "M",
     },
     "dual_elgbl_cd": {name: name for name in ("NA", "99", *(f"{n:02}" for n in range(11)))},
     "orec": {name: name for name in "0123"},
@@ -97,7 +104,7 @@ CASED = {
     default_config={
         "labels": list(LABELS),
         "span_keys": list(SPAN_KEYS),
-        "threshold": 0.1,
+        "threshold": 0.2,
         "n_candidates": 5,
         "aliases": {},
     },
@@ -172,7 +179,7 @@ class OpenMedHCC(SerializableComponent):
         *,
         labels: Sequence[str] = LABELS,
         span_keys: Sequence[str] = SimpleFrozenList(SPAN_KEYS),
-        threshold: float = 0.1,
+        threshold: float = 0.2,
         n_candidates: int = 5,
         aliases: Mapping[str, str] = SimpleFrozenDict(),
     ) -> None:

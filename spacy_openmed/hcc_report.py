@@ -43,7 +43,8 @@ PATIENT = """<section>
 <h2>Patient {patient}</h2>
 {scores}
 <table>
-<thead><tr><th>Code</th><th>HCC</th><th>Evidence</th><th>Hints (MEAT)</th><th>Status</th></tr></thead>
+<thead><tr><th>Code</th><th>HCC</th><th>Evidence</th><th>Hints (MEAT)</th>
+<th>Status</th></tr></thead>
 <tbody>
 {rows}
 </tbody>

@@ -440,11 +440,16 @@ def _by_words(*levels: Iterable[tuple[str, str]]) -> dict[str, str]:
     """RETURNS (dict[str, str]): The code of each set of words, but of those of several codes. A
     name of an earlier level goes first."""
     words: dict[str, str] = {}
-    for names in levels:
+    for number, names in enumerate(levels):
         found: dict[str, set[str]] = {}
         for name, code in names:
             found.setdefault(_sort_words(name), set()).add(code)
-        level = {key: codes.pop() for key, codes in found.items() if len(codes) == 1}
+        level = {
+            key: codes.pop()
+            for key, codes in found.items()
+            # One word that is left of a description is seldom its name: "blood" of "blood type".
+            if len(codes) == 1 and (number == 0 or " " in key)
+        }
         words = {**level, **words}
     return words
 
