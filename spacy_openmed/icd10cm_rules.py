@@ -43,7 +43,7 @@ CODE_HEADING = re.compile(
 AS_ITEM = re.compile(r"\s*(?:$|[,.;(\n]|on\b|with\b|since\b|w/|s/p\b|[-–]\s)")
 
 
-@dataclass
+@dataclass(eq=False)
 class Revised:
     """The code of a mention while the rules are applied.
 
@@ -169,7 +169,9 @@ class Rules:
         old = load_patterns("joins")["old"]
         for rule in load_rules()["combinations"]:
             for first, second in ((left, right), (right, left)):
-                if first.code is None or second.code is None or first.is_dropped:
+                if first.code is None or second.code is None:
+                    continue
+                if first.is_dropped or second.is_dropped:
                     continue
                 if rule["join"] == "after":
                     is_old = chain == "after" and first is left
@@ -191,15 +193,15 @@ class Rules:
                 self._apply(rule, first, second)
                 return
 
-    def _apply(self, rule: Mapping[str, str], first: Revised, second: Revised) -> None:
+    def _apply(self, rule: Mapping[str, Any], first: Revised, second: Revised) -> None:
         code = rule["code"].replace("{first3}", str(first.code)[:3])
         if "{side}" in code:
             code = code.replace("{side}", _find_side(first, self.vocabulary))
         if code not in self.vocabulary.codes or code == first.code:
             return
-        # What the kidney disease of a diabetic says ("diabetic CKD") does not say more twice.
         target, other = (second, first) if rule["drop"] == "second" else (first, second)
-        if target is first and not str(first.code).endswith((".9", "10", "0", "90", "91", "94")):
+        # Diabetes with several complications has a code for each.
+        if rule.get("extends") and not str(first.code).endswith(".9"):
             target.also.append((code, rule["rule"]))
         else:
             target.code, target.rule = code, rule["rule"]

