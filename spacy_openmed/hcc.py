@@ -77,24 +77,9 @@ AMBIGUOUS = {
 AMBIGUOUS_ID = "AMBIGUOUS"
 # Abbreviations that are words in lower case.
 CASED = {
-    "ace",
-    "aids",
-    "all",
-    "ada",
-    "als",
-    "ca",
-    "gad",
-    "hit",
-    "ida",
-    "mash",
-    "nash",
-    "pad",
-    "ph",
-    "sad",
-    "tb",
-    "psa",
-    "aki",
-} - {"aki"}
+    *("ace", "ada", "aids", "all", "als", "ca", "gad", "hit", "ida", "mash", "nash", "pad", "ph"),
+    *("psa", "sad", "tb"),
+}
 
 
 @Language.factory(

@@ -548,9 +548,11 @@ def load_patterns(name: str) -> dict[str, re.Pattern[str]]:
 @cache
 def _load_surroundings(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     table = load_rules()[name]
-    before = "|".join(f"(?:{pattern})" for pattern in table["before"])
-    after = "|".join(f"(?:{pattern})" for pattern in table["after"])
-    # Names of organisations are told by their capitals.
+    # Names of organisations are told by their capitals; the case of other words is free.
+    before, after = (
+        "|".join(f"(?:{row})" if "[A-Z]" in row else f"(?i:{row})" for row in table[side])
+        for side in ("before", "after")
+    )
     return re.compile(before), re.compile(after)
 
 
