@@ -1,6 +1,7 @@
 """HCC coding support: linking, notes with planted diagnoses, and hccinfhir beside hccpy.
 
     python benchmarks/hcc.py
+    python benchmarks/hcc.py --part codes      # only the codes of sentences and notes
 
 It needs the extra `hcc` and, for the last part, hccpy; no corpora.
 
@@ -13,28 +14,37 @@ Aliases: the phrases of `ALIASES`, written after the alias file by the same hand
 in it as they are.
 Notes: those of `examples/hcc_notes.jsonl`, written for this: diagnoses with their codes, and what
 is denied, of the family, or only possible. The rules were revised once after a look at them.
+Codes: those of `texts/diagnoses.tsv`, 120 diagnosis sentences of which 20 have no code, and those
+of the notes corpus (`--split`): once with all components, once with the gold problems and
+assertions in place of the model's, which leaves the linking. A code counts once a text.
 """
 
 import json
 import random
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import spacy
 import typer
 from spacy.scorer import PRFScore
+from spacy.tokens import Doc
 from util import print_rows
 
 from spacy_openmed.hcc import MODELS, add_hcc_pipes, calculate, find_hccs, patient_report
 from spacy_openmed.icd10cm import read_vocabulary
+from spacy_openmed.icd10cm_rules import find_superseded
 from spacy_openmed.linking import NGRAMS, Candidate, Linker
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from icd10cm_ranker import Term, split_terms, without_terms
 
+from notes_corpus import annotate, read_notes
+
+DIAGNOSES = Path(__file__).parent / "texts" / "diagnoses.tsv"
 NOTES = Path(__file__).parent.parent / "examples" / "hcc_notes.jsonl"
 OTHERS = ("distractors", "hypothetical")  # what a note has beside its diagnoses
 N_PATIENTS = 400
@@ -46,6 +56,15 @@ FOUND = (
     *("notes", "number", "gold", "P", "R", "F1"),
     *("denied or family coded", "possible coded", "mean abs. RAF error"),
 )
+CODES = ("codes", "texts", "gold", "P", "R", "F1", "wrongly coded", "CPU ms a text")
+FLAGS = {
+    "ABSENT": "is_negated",
+    "POSSIBLE": "is_hypothetical",
+    "CONDITIONAL": "is_hypothetical",
+    "HISTORICAL": "is_historical",
+    "FAMILY": "is_family",
+}
+SENTENCES = "diagnosis sentences"
 SAME = ("hccinfhir and hccpy", "patients", "same categories", "same score")
 # fmt: off
 ALIASES = {
@@ -70,10 +89,15 @@ ALIASES = {
 def main(
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
     limit: int | None = typer.Option(None, help="Take no more terms and patients than this"),
+    part: str = typer.Option("all", help="all, or codes: those of sentences and notes only"),
+    split: str = typer.Option("dev", help="Split of the notes corpus"),
 ) -> None:
     """
     Measure linking, HCC categories of notes, and risk scores.
     """
+    print_rows(CODES, score_codes(split), as_json)
+    if part == "codes":
+        return
     linking, thresholds = score_linking(limit)
     print_rows(LINKING, linking, as_json)
     print_rows(THRESHOLD, thresholds, as_json)
@@ -206,6 +230,56 @@ def score_notes() -> list[tuple]:
         for key in OTHERS:
             wrong[key] += len(codes & set(note[key]))
     return [*rows, ("codes", len(notes), *_values(prf), *wrong.values(), None)]
+
+
+def score_codes(split: str) -> list[tuple]:
+    """RETURNS (list[tuple]): Codes of sentences, and of the notes corpus."""
+    nlp = spacy.blank("en")
+    add_hcc_pipes(nlp)
+    nlp("Stenosis of a renal artery")  # makes the index
+    rows = [line.split("\t") for line in DIAGNOSES.read_text(encoding="utf8").splitlines()]
+    sentences = [(nlp.make_doc(text), set(codes.split())) for text, codes in rows]
+    texts = [annotate(note) for note in read_notes(split=split)]
+    wanted = [{span.code for span in text.entities if span.code} for text in texts]
+    docs = [nlp.make_doc(text.text) for text in texts]
+    gold = [nlp.make_doc(text.text) for text in texts]
+    for doc, text in zip(gold, texts, strict=True):
+        spans = []
+        for entity in text.entities:
+            span = doc.char_span(entity.start, entity.end, label="DISEASE", alignment_mode="expand")
+            if entity.label == "PROBLEM" and span is not None:
+                spans.append(span)
+                if entity.assertion in FLAGS:
+                    span._.set(FLAGS[entity.assertion], True)
+        doc.spans["openmed"] = spans
+    linker = nlp.get_pipe("openmed_hcc")
+    return [
+        _score_codes(SENTENCES, sentences, nlp),
+        _score_codes(f"notes, {split}", list(zip(docs, wanted, strict=True)), nlp),
+        _score_codes(f"gold problems, {split}", list(zip(gold, wanted, strict=True)), linker),
+    ]
+
+
+def _score_codes(name: str, rows: Sequence[tuple[Doc, set[str]]], component: Callable) -> tuple:
+    prf, n_wrong = PRFScore(), 0
+    start = process_time()
+    for doc, codes in rows:
+        # Only what counts: history is listed, but is no code to report.
+        report = patient_report([component(doc)])
+        found = {row["code"] for row in report["codes"] if row["counted"]}
+        if name != SENTENCES:
+            # The corpus has codes of problems only, not of devices, procedures and measurements,
+            # and one for each mention.
+            found -= {row["code"] for row in report["codes"] if _is_status(row)} - codes
+            codes = codes - find_superseded(codes).keys()
+        prf.score_set(found, codes)
+        n_wrong += bool(found) and not codes
+    milliseconds = 1000 * (process_time() - start) / len(rows)
+    return name, len(rows), *_values(prf), n_wrong, milliseconds
+
+
+def _is_status(row: dict) -> bool:
+    return all(evidence["how"] == "status" for evidence in row["evidence"])
 
 
 def _hccs(result: dict) -> set[str]:

@@ -488,8 +488,13 @@ class Errors:
     OM333 = "[OM333] Invalid demographics: {error}."
     OM334 = "[OM334] There is no model '{model}'. There are: {known}."
     OM335 = "[OM335] {path}, line {number}: not a note in JSON. Expected {expected}."
-    OM336 = "[OM336] There are no notes (.txt or .jsonl) in '{path}'."
+    OM336 = "[OM336] There are no notes (.txt, .jsonl, .csv, .tsv or .parquet) in '{path}'."
     OM337 = "[OM337] The notes of patient '{patient}' have different values of '{field}'."
+    OM740 = "[OM740] Invalid age: it is not a number from 0 to {oldest}. Give the age in years."
+    OM741 = (
+        "[OM741] Invalid {field}. Expected one of: {known}. Correct it, or leave it out: then "
+        "there is no risk score."
+    )
     OM338 = "[OM338] n_candidates has to be 1 or more, not {n}."
 
     # De-identification

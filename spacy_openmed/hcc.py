@@ -21,6 +21,18 @@ from .components import SerializableComponent
 from .errors import Errors, Warnings, missing_extra
 from .extensions import register_extensions
 from .icd10cm import Vocabulary, add_aliases, read_aliases, read_vocabulary
+from .icd10cm_rules import (
+    METASTASIS,
+    STATUS,
+    Revised,
+    Rules,
+    find_meat,
+    find_superseded,
+    is_no_code,
+    says_past,
+    stands_alone,
+    status_patterns,
+)
 from .idle import Need, warn_if_idle, warn_without, watch
 from .labels import canonical_label
 from .linking import Candidate, Linker, make_linker
@@ -32,14 +44,41 @@ NOTICE = (
     "whether a diagnosis was made, is current and may be reported has to be read in the notes."
 )
 DEFAULT = {"age": 70, "sex": "F"}  # where only categories are asked for
+OLDEST = 120  # years
+# The values of demographics, by how they may be written.
+CODED: dict[str, dict[str, str]] = {
+    "sex": {
+        "F": "F",
+        "FEMALE": "F",
+        "W": "F",
+        "WOMAN": "F",
+        "2": "F",
+        "M": "M",
+        "MALE": "M",
+        "MAN": "M",
+        "1": "M",
+    },
+    "dual_elgbl_cd": {name: name for name in ("NA", "99", *(f"{n:02}" for n in range(11)))},
+    "orec": {name: name for name in "0123"},
+    "crec": {name: name for name in "0123"},
+}
 SKIPPED = ("is_negated", "is_family", "is_hypothetical")
 HISTORICAL = "is_historical"
-LABELS = ("DISEASE", "CANCER")
-WIDEST = 5  # tokens to either side of a mention
+LABELS = ("DISEASE", "CANCER", STATUS)
+SPAN_KEYS = ("openmed", "openmed_hcc")
+RULE = "rule"  # how a code was found: by `icd10cm_rules`
+WIDEST = (5, 12)  # tokens before and after a mention
 # Abbreviations that mostly mean something else where no model has called them a disease: room
 # air, physical examination, ...
 AMBIGUOUS = {
-    *("ALS", "CAP", "CF", "CHB", "CHD", "CRI", "HCM", "ICM", "PE", "RA", "SAH", "SCD", "TAA", "UC")
+    *("ALS", "CAP", "CF", "CHB", "CHD", "CRI", "HCM", "ICM", "MS", "PE", "RA", "SAH", "SCD", "TAA"),
+    "UC",
+}
+AMBIGUOUS_ID = "AMBIGUOUS"
+# Abbreviations that are words in lower case.
+CASED = {
+    *("ace", "ada", "aids", "all", "als", "ca", "gad", "hit", "ida", "mash", "nash", "pad", "ph"),
+    *("psa", "sad", "tb"),
 }
 
 
@@ -49,8 +88,8 @@ AMBIGUOUS = {
     assigns=["doc._.hcc", "doc._.hcc_unlinked", "span._.icd10cm"],
     default_config={
         "labels": list(LABELS),
-        "span_keys": ["openmed"],
-        "threshold": 0.1,
+        "span_keys": list(SPAN_KEYS),
+        "threshold": 0.2,
         "n_candidates": 5,
         "aliases": {},
     },
@@ -94,11 +133,18 @@ class Link(NamedTuple):
     mention (Span): The mention.
     name (Span): The words that were looked up: the mention, or more.
     candidates (list[Candidate]): The codes, the best first.
+    codes (list[tuple[Candidate, str]]): The codes that were taken, each with the source of the
+        rule that gave it, if one did.
+    is_dropped (bool): Whether the code of another mention says it too.
+    is_symptom (bool): Whether it is a symptom, and no entry of a list.
     """
 
     mention: Span
     name: Span
     candidates: list[Candidate]
+    codes: list[tuple[Candidate, str]]
+    is_dropped: bool = False
+    is_symptom: bool = False
 
 
 class OpenMedHCC(SerializableComponent):
@@ -117,8 +163,8 @@ class OpenMedHCC(SerializableComponent):
         name: str = "openmed_hcc",
         *,
         labels: Sequence[str] = LABELS,
-        span_keys: Sequence[str] = SimpleFrozenList(["openmed"]),
-        threshold: float = 0.1,
+        span_keys: Sequence[str] = SimpleFrozenList(SPAN_KEYS),
+        threshold: float = 0.2,
         n_candidates: int = 5,
         aliases: Mapping[str, str] = SimpleFrozenDict(),
     ) -> None:
@@ -135,9 +181,14 @@ class OpenMedHCC(SerializableComponent):
         self.aliases = dict(aliases)
         self._vocabulary: Vocabulary | None = None
         self._linker: Linker | None = None
+        self._rules: Rules | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_linker": None}  # made again from the vocabulary
+        return {
+            **super().__getstate__(),
+            "_linker": None,
+            "_rules": None,
+        }  # made again from the vocabulary
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -154,6 +205,13 @@ class OpenMedHCC(SerializableComponent):
             self._linker = make_linker(self.vocabulary)
         return self._linker
 
+    @property
+    def rules(self) -> Rules:
+        """RETURNS (Rules): The rules, made when they are first needed."""
+        if self._rules is None:
+            self._rules = Rules(self.vocabulary)
+        return self._rules
+
     def predict(self, doc: Doc) -> list[Link]:
         """Find the codes that each mention may mean.
 
@@ -165,12 +223,49 @@ class OpenMedHCC(SerializableComponent):
         warn_without(self, doc, SKIPPED[0], Warnings.OM339)
         set_sentence_starts(doc)
         mentions, skipped = self.find_mentions(doc)
-        names = [self.widen(mention, mentions, skipped) for mention in mentions]
-        links = [
-            Link(mention, name, self.linker.link(name.text, self.n_candidates))
-            for mention, name in zip(mentions, names, strict=True)
+        diseases = [mention for mention in mentions if mention.label_ != STATUS]
+        names = [self.widen(mention, mentions, skipped) for mention in diseases]
+        linked = self.linker.link_all([name.text for name in names], self.n_candidates)
+        links = [Link(*row, []) for row in zip(diseases, names, linked, strict=True)]
+        for status in mentions:
+            if status.label_ == STATUS:
+                codes = self.rules.find_status(status)
+                links += [
+                    Link(status, status, [self._to_candidate(code, STATUS.lower())], [])
+                    for code in codes
+                ]
+        links.sort(key=lambda link: (link.name.start, -link.name.end))
+        return self._revise(doc, _without_parts(links))
+
+    def _revise(self, doc: Doc, links: Sequence[Link]) -> list[Link]:
+        found = [
+            Revised(link.name, self._best(link.candidates), _is(link.mention, HISTORICAL))
+            for link in links
         ]
-        return sorted(links, key=lambda link: (link.name.start, -link.name.end))
+        # Only names that stand for themselves are revised, not the parts of other names.
+        self.rules.revise(
+            doc, [one for one, link in zip(found, links, strict=True) if link.candidates]
+        )
+        revised = []
+        for link, one in zip(links, found, strict=True):
+            codes = []
+            if one.code is not None:
+                same = one.code == self._best(link.candidates)
+                first = link.candidates[0] if same else self._to_candidate(one.code, RULE)
+                codes = [(first, "" if same else one.rule)]
+                codes += [(self._to_candidate(code, RULE), rule) for code, rule in one.also]
+            revised.append(
+                link._replace(codes=codes, is_dropped=one.is_dropped, is_symptom=one.is_symptom)
+            )
+        return revised
+
+    def _best(self, candidates: Sequence[Candidate]) -> str | None:
+        if candidates and candidates[0].score >= self.threshold:
+            return candidates[0].code
+        return None
+
+    def _to_candidate(self, code: str, how: str) -> Candidate:
+        return Candidate(code, self.rules.describe(code), 1.0, how)
 
     def set_annotations(self, doc: Doc, found: Sequence[Link]) -> None:
         """Set the candidates of each mention, and the codes of the document.
@@ -179,22 +274,23 @@ class OpenMedHCC(SerializableComponent):
         found (Sequence[Link]): The mentions with their codes, in the order of the names.
         """
         linked, unlinked = [], []
-        end = 0
-        for mention, name, candidates in found:
-            mention._.icd10cm = [candidate._asdict() for candidate in candidates]
-            if name.end <= end:  # a part of the name before it
-                continue
-            end = name.end
+        for link in found:
+            candidates = [candidate._asdict() for candidate in link.candidates]
+            link.mention._.icd10cm = candidates
+            name = link.name
             place = {
                 "start": name.start_char,
                 "end": name.end_char,
                 "sentence": [name.sent.start_char, name.sent.end_char],
-                "historical": _is(mention, HISTORICAL),
+                "historical": _is(link.mention, HISTORICAL),
             }
-            if candidates and candidates[0].score >= self.threshold:
-                linked.append({**_describe(candidates[0]), **place})
-            else:
-                unlinked.append({**place, "candidates": mention._.icd10cm})
+            if link.is_dropped:
+                continue
+            for candidate, rule in link.codes:
+                extra = {"symptom": link.is_symptom, "rule": rule}
+                linked.append({**_describe(candidate), **place, **extra})
+            if not link.codes:
+                unlinked.append({**place, "candidates": candidates})
         doc._.hcc, doc._.hcc_unlinked = linked, unlinked
 
     def find_mentions(self, doc: Doc) -> tuple[list[Span], list[Span]]:
@@ -205,10 +301,20 @@ class OpenMedHCC(SerializableComponent):
             patient, and neither denied nor only possible: the longest, without overlaps; and
             those that are not. What overlaps one of these is not linked either.
         """
-        spans = [*doc.ents, *(span for key in self.span_keys for span in doc.spans.get(key, ()))]
-        spans = [span for span in spans if self._is_linked(span.label_)]
+        spans = [*(span for key in self.span_keys for span in doc.spans.get(key, ())), *doc.ents]
+        spans = [span for span in spans if self._is_linked(span.label_) and not span.text.isspace()]
         skipped = [span for span in spans if _is_skipped(span)]
-        return [span for span in util.filter_spans(spans) if not _overlaps(span, skipped)], skipped
+        kept = [span for span in spans if not _overlaps(span, skipped)]
+        no_code = [span for span in kept if is_no_code(span) or _is_ambiguous(span)]
+        kept = [span for span in kept if span not in no_code]
+        # "metastatic to bone" is more than the part of it that is a disease.
+        sites = [span for span in kept if span.id_ == METASTASIS]
+        kept = [
+            s for s in kept if s.id_ == METASTASIS or not any(_is_in(s, site) for site in sites)
+        ]
+        sites = util.filter_spans(sites)
+        others = util.filter_spans([span for span in kept if span.id_ != METASTASIS])
+        return sorted([*sites, *others]), [*skipped, *no_code]
 
     def _is_linked(self, label: str) -> bool:
         return canonical_label(label) in self.ent_labels
@@ -225,8 +331,8 @@ class OpenMedHCC(SerializableComponent):
         """
         doc, sentence = mention.doc, mention.sent
         starts = {other.start for other in mentions}
-        first = max(sentence.start, mention.start - WIDEST)
-        last = max(min(sentence.end, mention.end + WIDEST), mention.end)
+        first = max(sentence.start, mention.start - WIDEST[0])
+        last = max(min(sentence.end, mention.end + WIDEST[1]), mention.end)
         windows = sorted(
             (start - end, start, end)
             for start in range(first, mention.start + 1)
@@ -247,7 +353,7 @@ class OpenMedHCC(SerializableComponent):
     def _load(self, data: bytes) -> None:
         rows = srsly.msgpack_loads(data)
         self._vocabulary = add_aliases(Vocabulary.from_rows(rows), self.aliases)
-        self._linker = None
+        self._linker = self._rules = None
 
 
 def alias_patterns(label: str = "DISEASE") -> list[dict[str, Any]]:
@@ -261,17 +367,33 @@ def alias_patterns(label: str = "DISEASE") -> list[dict[str, Any]]:
     patterns: list[dict[str, Any]] = []
     for alias in read_aliases():
         is_short = " " not in alias and sum(map(str.isupper, alias)) > 1
+        # In lower case, notes are full of them; but not those that are also words.
+        is_cased = is_short and (len(alias) < 3 or alias.lower() in CASED)
         # A mention takes in what follows "with", if the alias has it: see `OpenMedHCC.widen`.
         if alias not in AMBIGUOUS and " with " not in alias:
-            patterns.append({"label": label, "pattern": [{"ORTH": alias}] if is_short else alias})
+            patterns.append({"label": label, "pattern": [{"ORTH": alias}] if is_cased else alias})
     return patterns
+
+
+def hcc_patterns() -> list[dict[str, Any]]:
+    """Make patterns for spaCy's `span_ruler` of what a model for diseases does not find: status
+    codes, metastases, codes in the text, and the abbreviations that mostly mean something else,
+    which count as an entry of their own only.
+
+    RETURNS (list[dict[str, Any]]): The patterns, for `phrase_matcher_attr = "LOWER"`.
+    """
+    ambiguous = [
+        {"label": LABELS[0], "pattern": [{"ORTH": alias}], "id": AMBIGUOUS_ID}
+        for alias in sorted(AMBIGUOUS)
+    ]
+    return [*status_patterns(), *ambiguous]
 
 
 def add_hcc_pipes(
     nlp: Language, *, size: str = "mini", settings: Mapping[str, Any] = SimpleFrozenDict()
 ) -> OpenMedHCC:
-    """Add all components that go from a note to its codes: aliases by an `entity_ruler`, a model,
-    the clinical context, and `openmed_hcc`.
+    """Add all components that go from a note to its codes: aliases by an `entity_ruler`, codes of
+    status by a `span_ruler`, a model, the clinical context, and `openmed_hcc`.
 
     nlp (Language): The pipeline.
     size (str): Size of the model for diseases.
@@ -280,8 +402,12 @@ def add_hcc_pipes(
     """
     ruler = nlp.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
     ruler.add_patterns(alias_patterns())  # type: ignore[attr-defined]
+    spans = nlp.add_pipe(
+        "span_ruler", config={"spans_key": SPAN_KEYS[1], "phrase_matcher_attr": "LOWER"}
+    )
+    spans.add_patterns(hcc_patterns())  # type: ignore[attr-defined]
     nlp.add_pipe("openmed_ner", config={"domain": "disease", "size": size})
-    nlp.add_pipe("openmed_context")
+    nlp.add_pipe("openmed_context", config={"span_keys": list(SPAN_KEYS)})
     return nlp.add_pipe("openmed_hcc", config=dict(settings))  # type: ignore[return-value]
 
 
@@ -305,6 +431,7 @@ def patient_report(
     patient: str = "",
     demographics: Mapping[str, Any] | None = None,
     historical: bool = False,
+    notes: Sequence[Mapping[str, Any]] = SimpleFrozenList(),
 ) -> dict[str, Any]:
     """Put the codes of a patient's notes together: the categories of CMS-HCC V24 and V28 after
     hierarchies, the risk score, and what each code rests on.
@@ -314,7 +441,9 @@ def patient_report(
     demographics (Mapping[str, Any] | None): What `hccinfhir.Demographics` takes: "age", "sex" and
         others. None: there is no risk score.
     historical (bool): Whether codes count that are mentioned as history only. They are listed
-        either way; codes of status and history (Z) count.
+        either way; codes that say so themselves count: of status and history (Z), of remission.
+    notes (Sequence[Mapping[str, Any]]): What is known of each note, for the evidence: "note",
+        its id, and "date", the date of service.
     RETURNS (dict[str, Any]): The report, of plain values.
     RAISES (ValueError): If a document has not gone through `openmed_hcc`, or for demographics
         that are none.
@@ -325,17 +454,25 @@ def patient_report(
     for number, doc in enumerate(docs):
         if doc._.hcc is None:
             raise ValueError(Errors.OM332)
+        note = notes[number] if number < len(notes) else {}
         for found in doc._.hcc:
             row = codes.setdefault(
                 found["code"],
                 {key: found[key] for key in ("code", "description", *_keys())}
-                | {"counted": False, "evidence": []},
+                | {"counted": False, "superseded_by": None, "rule": "", "evidence": []},
             )
-            row["evidence"].append(_to_evidence(doc, number, found, ("score", "how")))
-            is_status = found["code"].startswith("Z")
-            row["counted"] |= historical or is_status or not found["historical"]
-        unlinked += [_to_evidence(doc, number, f, ("candidates",)) for f in doc._.hcc_unlinked]
+            keys = ("score", "how", "rule", "symptom")
+            evidence = _to_evidence(doc, number, found, keys, note)
+            row["evidence"].append({**evidence, "meat": find_meat(evidence["sentence"])})
+            is_current = historical or not found["historical"] or _is_kept(found)
+            row["counted"] |= is_current and not found["symptom"]
+        unlinked += [
+            _to_evidence(doc, number, f, ("candidates",), note) for f in doc._.hcc_unlinked
+        ]
     counted = [code for code, row in codes.items() if row["counted"]]
+    for code, (better, rule) in find_superseded(counted).items():
+        codes[code].update(counted=False, superseded_by=better, rule=rule)
+    counted = [code for code in counted if codes[code]["counted"]]
     return {
         "notice": NOTICE,
         "patient": patient,
@@ -344,6 +481,38 @@ def patient_report(
         "codes": [codes[code] for code in sorted(codes)],
         "unlinked": unlinked,
     }
+
+
+def clean_demographic(field: str, value: Any) -> Any:
+    """Bring a value of `hccinfhir.Demographics` to the way that it is written there: "Female" is
+    "F", the dual code 2 is "02".
+
+    field (str): "age", "sex", "dual_elgbl_cd", "orec", ...
+    value (Any): The value.
+    RETURNS (Any): The value as it is written; None if there is none.
+    RAISES (ValueError): If it is impossible.
+    """
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        return None
+    if field == "age":
+        try:
+            age = float(value)
+        except (TypeError, ValueError):
+            age = -1.0
+        if isinstance(value, bool) or not 0 <= age <= OLDEST:
+            raise ValueError(Errors.OM740.format(oldest=OLDEST))
+        return int(age)
+    if field not in CODED:
+        return value
+    is_number = isinstance(value, float) and value.is_integer()
+    text = str(int(value) if is_number else value).strip().upper()
+    known = CODED[field]
+    text = known.get(text, text.zfill(2) if field == "dual_elgbl_cd" and text.isdigit() else text)
+    if text not in known.values():
+        raise ValueError(
+            Errors.OM741.format(field=field, known=", ".join(sorted({*known.values()})))
+        )
+    return text
 
 
 def calculate(
@@ -366,6 +535,7 @@ def calculate(
     is_known = demographics is not None
     # Categories do not depend on age and sex, but for a few edits.
     given: Mapping[str, Any] = demographics if demographics is not None else DEFAULT
+    given = {field: clean_demographic(field, value) for field, value in given.items()}
     try:
         person = Demographics(**given)
     except ValidationError as error:
@@ -399,11 +569,17 @@ def _describe(candidate: Candidate) -> dict[str, Any]:
 
 
 def _to_evidence(
-    doc: Doc, number: int, found: Mapping[str, Any], keys: Sequence[str]
+    doc: Doc,
+    number: int,
+    found: Mapping[str, Any],
+    keys: Sequence[str],
+    note: Mapping[str, Any],
 ) -> dict[str, Any]:
     start, end = found["sentence"]
     return {
         "document": number,
+        "note": note.get("note"),
+        "date": note.get("date"),
         "start": found["start"],
         "end": found["end"],
         "mention": doc.text[found["start"] : found["end"]],
@@ -413,6 +589,32 @@ def _to_evidence(
         "historical": found["historical"],
         **{key: found[key] for key in keys},
     }
+
+
+def _is_kept(found: Mapping[str, Any]) -> bool:
+    return found["code"].startswith("Z") or says_past(found["description"])
+
+
+def _without_parts(links: Sequence[Link]) -> list[Link]:
+    """Leave out the names that are a part of the one before; of a status, which may have several
+    codes, none."""
+    kept: list[Link] = []
+    end, last = 0, None
+    for link in links:
+        if link.name.end <= end and link.mention is not last:
+            link.mention._.icd10cm = [candidate._asdict() for candidate in link.candidates]
+            continue
+        end, last = max(end, link.name.end), link.mention
+        kept.append(link)
+    return kept
+
+
+def _is_ambiguous(span: Span) -> bool:
+    return span.id_ == AMBIGUOUS_ID and not stands_alone(span)
+
+
+def _is_in(span: Span, other: Span) -> bool:
+    return other.start <= span.start and span.end <= other.end
 
 
 def _is_word(token: Token) -> bool:

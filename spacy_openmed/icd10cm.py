@@ -14,6 +14,7 @@ from .errors import Errors, missing_extra
 
 DATA = Path(__file__).parent / "data"
 ALIASES, WORDS = DATA / "icd10cm_aliases.json", DATA / "icd10cm_words.json"
+NAMES = DATA / "icd10cm_names.tsv"
 # Injuries (S, T) and external causes (V to Y): two thirds of all codes, and no diseases.
 OTHER_CHAPTERS = tuple("STVWXY")
 PLAIN = ("without complication", "uncomplicated", "without", "not having achieved remission")
@@ -106,10 +107,11 @@ def _least_specific(codes: Iterable[Code]) -> Code | None:
 
 
 @cache
-def read_vocabulary() -> Vocabulary:
+def read_vocabulary(*, names: bool = True) -> Vocabulary:
     """Read the vocabulary that simple-icd-10-cm has, but injuries and external causes, of which
     only the codes of our own aliases are taken.
 
+    names (bool): Whether to add the names of `data/icd10cm_names.tsv`.
     RETURNS (Vocabulary): The vocabulary, with the aliases of `data/icd10cm_aliases.json`.
     RAISES (ImportError): If the extra `hcc` is not installed.
     """
@@ -120,6 +122,8 @@ def read_vocabulary() -> Vocabulary:
     except ImportError as error:
         raise missing_extra("hcc", error) from error
     aliases = read_aliases()
+    if names:
+        aliases = {**read_names(), **aliases}
     named = set(aliases.values())
     codes = {
         code: Code(
@@ -141,6 +145,13 @@ def read_aliases() -> dict[str, str]:
     return {
         phrase: code for code, phrases in srsly.read_json(ALIASES).items() for phrase in phrases
     }
+
+
+def read_names() -> dict[str, str]:
+    """RETURNS (dict[str, str]): The code of each name from the notes corpus, see
+    `scripts/icd10cm_names.py`."""
+    lines = NAMES.read_text(encoding="utf8").splitlines()
+    return dict(line.split("\t") for line in lines)
 
 
 def add_aliases(vocabulary: Vocabulary, aliases: Mapping[str, str]) -> Vocabulary:

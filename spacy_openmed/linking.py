@@ -6,7 +6,7 @@ ranked by a logistic regression over a few features (`scripts/icd10cm_ranker.py`
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from spacy.kb import InMemoryLookupKB
 from spacy.vocab import Vocab
 
 from .errors import missing_extra
-from .icd10cm import DATA, WORDS, Vocabulary, to_key
+from .icd10cm import DATA, WORDS, Code, Vocabulary, to_key
 
 RANKER = DATA / "icd10cm_ranker.json"
 ALIAS, TERM, WORDS_OF, PART, RANKED = (
@@ -27,10 +27,16 @@ ALIAS, TERM, WORDS_OF, PART, RANKED = (
     "ranked",
 )  # how a code was found
 NGRAMS = (3, 5)
+BATCH = 32  # mentions that are ranked at once
+MAX_RANKED = 100_000  # rankings to remember
 POOL = 60  # codes that are ranked, of all
 WORDS_SCORE = 0.9  # of an alias's words in another order
 # Cancer of no known site: what stands beside it in a mention is the site.
 GENERAL = {"C79.9", "C80.1"}
+SIDES = re.compile(
+    r"\b(?:of the |of |in the |in |on the )?(?:left|right|bilateral|both)(?:[- ]sided)?\b"
+    r"|\b(?:L|R|Lt|Rt|b/l)\b(?!\d)"
+)
 LEAST_PART = 0.5  # of a mention, to be its alias
 NEIGHBOURS = 30  # codes that vote for their category
 FEATURES = (
@@ -78,10 +84,14 @@ class Linker:
         self.vocabulary = vocabulary
         self.codes = list(vocabulary.codes.values())
         self.aliases = {to_key(alias): code for alias, code in vocabulary.aliases.items()}
-        self.words = _by_words(vocabulary.aliases)
+        self.words = _by_words(
+            vocabulary.aliases.items(),
+            ((name, code.code) for code in self.codes for name in (code.description, *code.terms)),
+            _plain_names(self.codes),
+        )
         self.kb = make_kb(vocabulary)
         self._index: Index | None = None
-        self._link = lru_cache(maxsize=100_000)(self._link_key)
+        self._ranked: dict[str, list[Candidate]] = {}
 
     @property
     def index(self) -> "Index":
@@ -98,17 +108,56 @@ class Linker:
         RETURNS (list[Candidate]): The codes to report, the best first. A code that is only a
             heading stands for the unspecified one of those that belong to it.
         """
-        return self._link(" ".join(text.split()), n)[:]
+        return self.link_all([text], n)[0]
 
-    def _link_key(self, text: str, n: int) -> list[Candidate]:
+    def link_all(self, texts: Sequence[str], n: int = 5) -> list[list[Candidate]]:
+        """Link several mentions at once, which is much faster than one by one.
+
+        texts (Sequence[str]): The mentions.
+        n (int): How many codes to give each at most.
+        RETURNS (list[list[Candidate]]): The codes of each, see `link`. Only what has no exact name
+            is ranked.
+        """
+        names = [" ".join(text.split()) for text in texts]
+        known = [self.find_known(name) for name in names]
+        unknown = {name for name, found in zip(names, known, strict=True) if not found}
+        self._rank_new(sorted(unknown - self._ranked.keys()))
+        linked = []
+        for name, found in zip(names, known, strict=True):
+            if not found:
+                found = sorted((*self.find_part(name), *self._ranked[name]), key=_by_score)
+            linked.append(self._to_billable(found)[:n])
+        return linked
+
+    def find_known(self, text: str) -> list[Candidate]:
+        """Look a name up, and if it is unknown, without its side: "right hip osteoarthritis".
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The codes of its exact name or of its words.
+        """
+        found = [*self.find_exact(text), *self.find_words(text)]
+        rest = SIDES.sub(" ", text)
+        if not found and rest != text:
+            found = [*self.find_exact(rest), *self.find_words(rest)]
+            found = [c._replace(score=min(c.score, WORDS_SCORE), how=WORDS_OF) for c in found]
+        return found
+
+    def _to_billable(self, candidates: Iterable[Candidate]) -> list[Candidate]:
         found: dict[str, Candidate] = {}
-        others = sorted((*self.find_part(text), *self.rank(text)), key=_by_score)
-        for candidate in (*self.find_exact(text), *self.find_words(text), *others):
+        for candidate in candidates:
             code = self.vocabulary.to_billable(candidate.code)
             if code is not None and code not in found:
                 description = self.vocabulary.codes[code].description
                 found[code] = candidate._replace(code=code, description=description)
-        return list(found.values())[:n]
+        return list(found.values())
+
+    def _rank_new(self, names: Sequence[str]) -> None:
+        if len(self._ranked) + len(names) > MAX_RANKED:
+            self._ranked.clear()
+        for start in range(0, len(names), BATCH):
+            batch = names[start : start + BATCH]
+            for name, (rows, features) in zip(batch, self.index.describe(batch), strict=True):
+                self._ranked[name] = self._rank(rows, features, 20)
 
     def find_exact(self, text: str) -> list[Candidate]:
         """Look a name up.
@@ -167,7 +216,9 @@ class Linker:
         n (int): How many to give.
         RETURNS (list[Candidate]): The codes, the best first; those that are only headings too.
         """
-        rows, features = self.index.get_features(text)
+        return self._rank(*self.index.get_features(text), n)
+
+    def _rank(self, rows: np.ndarray, features: np.ndarray, n: int) -> list[Candidate]:
         weights, bias = load_ranker()
         scores = 1 / (1 + np.exp(-(features @ weights + bias)))
         order = np.argsort(-scores, kind="stable")[:n]
@@ -257,11 +308,32 @@ class Index:
         RETURNS (tuple[Ints1d, Floats2d]): (POOL,) Numbers of the codes; (POOL, n_features) The
             `FEATURES` of each.
         """
-        normal = normalise(text)
-        by_term = _cosines(self.by_characters, self.characters, text)
+        return next(self.describe([text]))
+
+    def describe(self, texts: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """YIELDS (tuple[Ints1d, Floats2d]): What `get_features` gives, for each mention."""
+        normals = [normalise(text) for text in texts]
+        cosines = zip(
+            texts,
+            normals,
+            _cosines(self.by_characters, self.characters, texts),
+            _cosines(self.by_words, self.words, normals),
+            _cosines(self.by_profile, self.profiles, normals),
+            strict=True,
+        )
+        for text, normal, by_term, by_word, profile in cosines:
+            yield self._describe(text, normal, by_term, by_word, profile)
+
+    def _describe(
+        self,
+        text: str,
+        normal: str,
+        by_term: np.ndarray,
+        by_word: np.ndarray,
+        profile: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
         characters = np.maximum.reduceat(by_term, self.starts)
-        words = np.maximum.reduceat(_cosines(self.by_words, self.words, normal), self.starts)
-        profile = _cosines(self.by_profile, self.profiles, normal)
+        words = np.maximum.reduceat(by_word, self.starts)
         rows = _best(characters + words + profile / 2, POOL)
         neighbours = _best(words, NEIGHBOURS)
         votes = words[neighbours] ** 3
@@ -305,6 +377,7 @@ def make_kb(vocabulary: Vocabulary) -> InMemoryLookupKB:
         ((alias, code) for alias, code in vocabulary.aliases.items()),
         ((code.description, code.code) for code in codes),
         ((term, code.code) for code in codes for term in code.terms),
+        _plain_names(codes),
     ):
         level: dict[str, dict[str, None]] = {}
         for name, code in rows:
@@ -363,12 +436,35 @@ def _sort_words(text: str) -> str:
     return " ".join(sorted({*normalise(text).split()}))
 
 
-def _by_words(aliases: Mapping[str, str]) -> dict[str, str]:
-    """RETURNS (dict[str, str]): The code of each set of words, but of those of several codes."""
-    found: dict[str, set[str]] = {}
-    for alias, code in aliases.items():
-        found.setdefault(_sort_words(alias), set()).add(code)
-    return {words: codes.pop() for words, codes in found.items() if len(codes) == 1}
+def _by_words(*levels: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """RETURNS (dict[str, str]): The code of each set of words, but of those of several codes. A
+    name of an earlier level goes first."""
+    words: dict[str, str] = {}
+    for number, names in enumerate(levels):
+        found: dict[str, set[str]] = {}
+        for name, code in names:
+            found.setdefault(_sort_words(name), set()).add(code)
+        level = {
+            key: codes.pop()
+            for key, codes in found.items()
+            # One word that is left of a description is seldom its name: "blood" of "blood type".
+            if len(codes) == 1 and (number == 0 or " " in key)
+        }
+        words = {**level, **words}
+    return words
+
+
+def _plain_names(codes: Iterable[Code]) -> Iterator[tuple[str, str]]:
+    """YIELDS (tuple[str, str]): Descriptions and terms without what nobody writes, such as
+    "unspecified", and their codes."""
+    patterns = [re.compile(pattern) for pattern in srsly.read_json(WORDS)["unsaid"]]
+    for code in codes:
+        for name in (code.description, *code.terms):
+            plain = name
+            for pattern in patterns:
+                plain = pattern.sub("", plain)
+            if plain != name and plain.strip():
+                yield plain.strip(), code.code
 
 
 def _count_words(words: Sequence[str]) -> int:
@@ -383,8 +479,8 @@ def _number(names: Sequence[str]) -> np.ndarray:
     return np.unique(names, return_inverse=True)[1]
 
 
-def _cosines(vectorizer: Any, rows: Any, text: str) -> np.ndarray:
-    return (vectorizer.transform([text]) @ rows).toarray().ravel()
+def _cosines(vectorizer: Any, rows: Any, texts: Sequence[str]) -> np.ndarray:
+    return (vectorizer.transform(texts) @ rows).toarray()
 
 
 def _best(values: np.ndarray, n: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """`openmed_hcc`, the patient's report, and the command."""
 
+import csv
 import json
 import random
 import warnings
@@ -23,6 +24,7 @@ from spacy_openmed.hcc import (
     add_hcc_pipes,
     alias_patterns,
     calculate,
+    clean_demographic,
     find_hccs,
     patient_report,
 )
@@ -76,9 +78,16 @@ def test_code_with_evidence(nlp: Language):
         "end": 19,
         "sentence": [16, 30],
         "historical": False,
+        "symptom": False,
+        "rule": "",
     }
-    candidates = doc.ents[0]._.icd10cm
-    assert candidates[0]["code"] == "I50.9"
+    assert [candidate["code"] for candidate in doc.ents[0]._.icd10cm] == ["I50.9"]
+
+
+def test_candidates_of_a_name_that_is_not_known(nlp: Language):
+    doc = nlp.make_doc("stenosis of the renal artery")
+    doc.ents = [Span(doc, 0, len(doc), "DISEASE")]
+    candidates = nlp.get_pipe("openmed_hcc")(doc).ents[0]._.icd10cm
     assert len({candidate["code"] for candidate in candidates}) == len(candidates) == 5
 
 
@@ -147,7 +156,7 @@ def test_labels(nlp: Language):
 
 
 def test_span_groups_are_read(nlp: Language):
-    doc = nlp.make_doc("Breast tumour of the CHF clinic, no CKD")
+    doc = nlp.make_doc("Breast tumour of the CHF patient, no CKD")
     doc.spans["openmed"] = [Span(doc, 4, 5, "DISEASE"), Span(doc, 8, 9, "DISEASE")]
     doc.set_ents([])
     for name in ("openmed_context", "openmed_hcc"):
@@ -297,8 +306,31 @@ def test_hierarchies():
 
 @pytest.mark.parametrize("demographics", [{"age": 70}, {"age": "old", "sex": "F"}, {}])
 def test_demographics_that_are_none(nlp: Language, demographics: dict):
-    with pytest.raises(ValueError, match="OM333"):
+    with pytest.raises(ValueError, match="OM333|OM740"):
         patient_report([nlp("CHF")], demographics=demographics)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "clean"),
+    [
+        *(("sex", "Female", "F"), ("sex", 1, "M"), ("orec", 1, "1"), ("orec", 1.0, "1")),
+        *(("dual_elgbl_cd", "2", "02"), ("age", "70", 70), ("age", float("nan"), None)),
+    ],
+)
+def test_demographics_as_they_are_written(field: str, value: object, clean: object):
+    assert clean_demographic(field, value) == clean
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        *(("age", 170, "OM740"), ("age", -1, "OM740"), ("sex", "unknown", "OM741")),
+        *(("dual_elgbl_cd", "77", "OM741"), ("orec", 7, "OM741")),
+    ],
+)
+def test_impossible_demographics(field: str, value: object, code: str):
+    with pytest.raises(ValueError, match=code):
+        clean_demographic(field, value)
 
 
 def test_document_that_was_not_looked_at(nlp: Language):
@@ -409,6 +441,56 @@ def test_command_reads_standard_input(pipeline: Path):
 def test_command_threshold(pipeline: Path):
     [report] = run("-", "-P", pipeline, "-t", "0", input='{"text": "zzyzx"}')
     assert report["unlinked"] == []
+
+
+@pytest.fixture
+def table() -> list[dict]:
+    first = {"patient": "7", "note": "n1", "date": "2024-05-01", "age": 70, "sex": "Female"}
+    return [
+        {**first, "text": "CHF, stable on <b>Lasix</b>."},
+        {**first, "note": "n2", "date": "2024-06-01", "text": "=Diabetes"},
+    ]
+
+
+def write_csv(path: Path, rows: list[dict]) -> Path:
+    with path.open("w", encoding="utf8", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_command_reads_csv_and_parquet(pipeline: Path, tmp_path: Path, table: list[dict]):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    parquet.write_table(pa.Table.from_pylist(table), tmp_path / "notes.parquet")
+    for path in (write_csv(tmp_path / "notes.csv", table), tmp_path / "notes.parquet"):
+        [report] = run(path, "-P", pipeline)
+        evidence = report["codes"][1]["evidence"][0]
+        assert (evidence["note"], evidence["date"]) == ("n1", "2024-05-01")
+        assert report["models"]["v28"]["raf"] > 0
+
+
+def test_command_writes_a_table_for_coders(pipeline: Path, tmp_path: Path, table: list[dict]):
+    pytest.importorskip("pyarrow")
+    path = write_csv(tmp_path / "notes.csv", table)
+    result = CliRunner().invoke(openmed_cli, ["hcc", str(path), "-P", str(pipeline), "--to", "csv"])
+    assert result.exit_code == 0, result.output
+    diabetes, chf = csv.DictReader(result.stdout.splitlines())
+    assert (chf["code"], chf["date"], chf["note"]) == ("I50.9", "2024-05-01", "n1")
+    assert (chf["hcc_v28"], chf["context"], chf["assessed"]) == ("226", "present", "stable")
+    assert diabetes["sentence"] == "'=Diabetes"  # no formula
+
+
+def test_command_writes_a_page(pipeline: Path, tmp_path: Path, table: list[dict]):
+    pytest.importorskip("pyarrow")
+    output = tmp_path / "report.html"
+    run(write_csv(tmp_path / "notes.csv", table), "-P", pipeline, "-o", output)
+    page = output.read_text(encoding="utf8")
+    assert "<mark>CHF</mark>, stable on &lt;b&gt;Lasix&lt;/b&gt;." in page
+    assert "review" in page
+    assert "http" not in page
 
 
 def test_command_without_notes(tmp_path: Path):

@@ -1,6 +1,6 @@
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 PATIENT, TEXT, ERROR = "patient", "text", "error"
+ROWS = 1000  # rows of a table that are read at once
 PATIENTS_WITH_ERRORS = 3  # exit code
 DEMOGRAPHICS = (
     *("age", "sex", "dual_elgbl_cd", "orec", "crec", "new_enrollee", "snp", "low_income"),
 )
+FIELDS = {
+    "note": ("note", "note_id", "id"),
+    "date": ("date", "date_of_service", "service_date", "encounter_date"),
+}
+TABLES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
+OWN = (".txt", ".jsonl")  # endings of what is read here; tables.py reads the others
+FORMATS = ("jsonl", "csv", "html")
 EXPECTED = f'an object with "{TEXT}", a string, and perhaps "{PATIENT}" and demographics'
 Note = dict[str, Any]
 
@@ -28,13 +36,20 @@ def hcc_cli(
     # fmt: off
     notes: Path = Arg(
         ...,
-        help="A .txt file (one note), a .jsonl file, or a folder of them; '-': JSONL from "
-        f'standard input. A line has "{TEXT}", and may have "{PATIENT}", "age", "sex", '
-        '"dual_elgbl_cd", "orec", ...; a .txt file is of the patient of its name',
+        help="A .txt file (one note), a .jsonl, .csv, .tsv or .parquet file, or a folder of them; "
+        f'\'-\': JSONL from standard input. A row has "{TEXT}", and may have "{PATIENT}", '
+        '"note", "date", "age", "sex", "dual_elgbl_cd", "orec", ...; a .txt file is of the patient '
+        "of its name",
         allow_dash=True,
     ),
     output: Path | None = Opt(
         None, "--output", "-o", help="Write the reports there, not to standard output"
+    ),
+    to: str | None = Opt(
+        None,
+        "--to",
+        help="Format: jsonl (a report a line), csv (a row for each mention) or html (a page). "
+        "Default: by the ending of --output, else jsonl",
     ),
     historical: bool = Opt(
         False, "--historical", "-H", help="Let diagnoses count that are mentioned as history only"
@@ -55,18 +70,23 @@ def hcc_cli(
     # fmt: on
 ) -> None:
     """
-    Suggest ICD-10-CM codes and HCC categories for a coder to review: one JSON object a patient,
-    with the evidence of each code. Without age and sex there is no risk score.
+    Suggest ICD-10-CM codes and HCC categories for a coder to review, with the evidence of each
+    code: one JSON object a patient, a CSV table, or an HTML page. Without age and sex there is no
+    risk score.
 
-    EXAMPLE: python -m spacy openmed hcc notes.jsonl --output reports.jsonl
+    EXAMPLE: python -m spacy openmed hcc notes.csv --output report.html
 
     Exit codes: 0 all done; 1 failed; 3 done, but some patients have an error in place of a report.
     """
     if output is not None:
         check_output(output)
+    if to is None:
+        ending = output.suffix.lstrip(".") if output is not None else ""
+        to = ending if ending in FORMATS else FORMATS[0]
+    check_choice("format", to, FORMATS)
     found = list(read_notes(notes, encoding))
     reports = list(_report(found, _make_pipeline(pipeline, size, threshold), historical))
-    content = "".join(f"{json.dumps(report)}\n" for report in reports)
+    content = _write(reports, to)
     if output is not None:
         output.write_text(content, encoding="utf8")
         print(f"Wrote {count(len(reports), 'report')} to {output}", file=sys.stderr)
@@ -74,6 +94,17 @@ def hcc_cli(
         sys.stdout.write(content)
     if any(ERROR in report for report in reports):
         raise typer.Exit(PATIENTS_WITH_ERRORS)
+
+
+def _write(reports: list[dict[str, Any]], format: str) -> str:
+    from ..hcc import NOTICE
+    from ..hcc_report import to_csv, to_html
+
+    if format == "csv":
+        return to_csv(reports)
+    if format == "html":
+        return to_html(reports, NOTICE)
+    return "".join(f"{json.dumps(report)}\n" for report in reports)
 
 
 def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
@@ -92,13 +123,15 @@ def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
         return
     check_input(path, what="file or folder")
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    files = [file for file in files if file.suffix in (".txt", ".jsonl") and file.is_file()]
+    files = [file for file in files if file.suffix in (*OWN, *TABLES) and file.is_file()]
     if not files:
         raise OSError(Errors.OM336.format(path=path))
     for file in files:
         if file.suffix == ".jsonl":
             with file.open("rb") as stream:
                 yield from _read_lines(file, stream, encoding)
+        elif file.suffix in TABLES:
+            yield from _read_table(file, encoding)
         else:
             name = file.relative_to(path).with_suffix("") if path.is_dir() else file.stem
             try:
@@ -106,6 +139,25 @@ def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
             except UnicodeDecodeError as error:
                 problem = Errors.OM501.format(encoding=error.encoding)
                 yield {PATIENT: str(name), ERROR: f"{problem} ({file})"}
+
+
+def _read_table(path: Path, encoding: str) -> Iterator[Note]:
+    """The rows of a table as notes. An empty cell is no value."""
+    from ..tables import PLACE, find_source, read_tables
+
+    is_text = path.suffix in (".csv", ".tsv")
+    source = find_source(str(path), encoding=encoding if is_text else None)
+    names = [name for row in FIELDS.values() for name in row]
+    wanted = [PATIENT, *names, *DEMOGRAPHICS]
+    for table in read_tables(source, ROWS, text_column=TEXT, optional=wanted):
+        for row in table.to_pylist():
+            note = {key: value for key, value in row.items() if value not in (None, "")}
+            place = f"{path}:{note.pop(PLACE, '')}"
+            note[PATIENT] = str(note.get(PATIENT, place))
+            if ERROR in note:
+                yield {PATIENT: note[PATIENT], ERROR: f"{note[ERROR]} ({place})"}
+            else:
+                yield {TEXT: "", **note}
 
 
 def _read_lines(path: Path, stream: Any, encoding: str) -> Iterator[Note]:
@@ -171,7 +223,11 @@ def _report(notes: list[Note], nlp: "Language", historical: bool) -> Iterator[di
             if len(docs) != len(rows):  # an error handler of the pipeline kept quiet
                 raise ValueError(Errors.OM504)
             yield patient_report(
-                docs, patient=patient, demographics=demographics, historical=historical
+                docs,
+                patient=patient,
+                demographics=demographics,
+                historical=historical,
+                notes=[{key: _first(row, names) for key, names in FIELDS.items()} for row in rows],
             )
         except ImportError:
             raise
@@ -179,11 +235,18 @@ def _report(notes: list[Note], nlp: "Language", historical: bool) -> Iterator[di
             yield {PATIENT: patient, ERROR: describe(error)}
 
 
+def _first(note: Note, names: Sequence[str]) -> str | None:
+    values = [note[name] for name in names if note.get(name) not in (None, "")]
+    return str(values[0]) if values else None
+
+
 def _demographics(patient: str, notes: list[Note]) -> dict[str, Any] | None:
+    from ..hcc import clean_demographic
+
     found: dict[str, Any] = {}
     for note in notes:
         for field in DEMOGRAPHICS:
-            value = note.get(field)
+            value = clean_demographic(field, note.get(field))
             if value is not None and found.setdefault(field, value) != value:
                 raise ValueError(Errors.OM337.format(patient=patient, field=field))
     return found or None
