@@ -519,7 +519,7 @@ def find_superseded(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
     """RETURNS (dict[str, tuple[str, str]]): The codes that another one says better, each with that
     one and the rule."""
     codes = sorted(codes)
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for rule in load_rules()["superseded"]:
         for code in codes:
             match = re.fullmatch(rule["code"], code)
