@@ -7,6 +7,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+
 import spacy_openmed
 
 ROOT = Path(__file__).parent.parent
