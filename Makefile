@@ -89,6 +89,7 @@ wheel: $(VENV)/.installed $(VENV_RELEASE)/.installed ## Build the wheel into dis
 	rm -rf build dist $(VENV_WHEEL) packages/pretrained-disease
 	$(VENV_RELEASE)/bin/python -m build --wheel
 	$(VENV_RELEASE)/bin/twine check --strict dist/*
+	mkdir -p training
 	$(BIN)/python scripts/project.py assemble disease mini
 	$(BIN)/python scripts/project.py package disease training/pretrained-disease packages/pretrained-disease
 	$(call make-venv,$(VENV_WHEEL),constraints/dev.txt)
