@@ -68,7 +68,7 @@ coverage: $(VENV)/.installed-dev ## Run the tests and say which lines they miss
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 audit: $(VENV_RELEASE)/.installed ## Look for known vulnerabilities in the pinned versions
-	$(VENV_RELEASE)/bin/pip-audit --requirement constraints/dev.txt --no-deps --disable-pip
+	$(VENV_RELEASE)/bin/pip-audit --requirement constraints/dev.txt --no-deps --disable-pip --strict
 
 screenshot: $(VENV)/.installed-dev ## Make docs/app.png anew, with Chromium
 	OPENMED_SCREENSHOT=docs/app.png $(PYTEST) -m slow tests/test_app.py -k entities_of_a_note
