@@ -1,10 +1,17 @@
 PYTHON ?= python3
 
-# Three environments: the tests and development tools, the core alone, and an older transformers.
+# Environments: the tests and development tools, the core alone, an older transformers, the oldest versions that
+# setup.cfg promises, the tools for a release, and the wheel alone.
 VENV := .venv
 VENV_DEMO := .venv-demo
 VENV_453 := .venv-4.53
+VENV_OLDEST := .venv-oldest
+VENV_RELEASE := .venv-release
+VENV_WHEEL := .venv-wheel
 BIN := $(VENV)/bin
+
+# Pinned versions of the development environment; /dev/null for the newest that pip finds.
+CONSTRAINTS ?= constraints/dev.txt
 
 # Where to get PyTorch, if not from pip's index. Without a GPU the CPU build is much smaller:
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -24,7 +31,7 @@ PROCESSOR_TESTS := $(addprefix tests/test_, checkpoint.py engine.py engines.py p
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-avx2 test-slow test-corpora test-engines test-gpu \
-	test-transformers-4.53 screenshot lint format wheel clean
+	test-transformers-4.53 test-oldest coverage audit screenshot lint format wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +61,15 @@ test-gpu: $(VENV)/.installed ## Run the component's tests on a GPU (CUDA)
 test-transformers-4.53: $(VENV_453)/.installed ## Run the tests with transformers 4.53 and spacy-transformers
 	$(PYTEST_453)
 
+test-oldest: $(VENV_OLDEST)/.installed ## Run the tests with the oldest versions that setup.cfg promises
+	$(TEST_ENV) $(VENV_OLDEST)/bin/python -m pytest $(PYTEST_ARGS)
+
+coverage: $(VENV)/.installed-dev ## Run the tests and say which lines they miss
+	$(PYTEST) --cov --cov-report=term:skip-covered
+
+audit: $(VENV_RELEASE)/.installed ## Look for known vulnerabilities in the pinned versions
+	$(VENV_RELEASE)/bin/pip-audit --requirement constraints/dev.txt --no-deps --disable-pip --strict
+
 screenshot: $(VENV)/.installed-dev ## Make docs/app.png anew, with Chromium
 	OPENMED_SCREENSHOT=docs/app.png $(PYTEST) -m slow tests/test_app.py -k entities_of_a_note
 
@@ -67,12 +83,22 @@ format: $(VENV)/.installed-dev ## Fix format and style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-wheel: $(VENV)/.installed ## Build the wheel into dist/
-	rm -rf build
-	$(BIN)/python -m build --wheel
+# The pipeline is built beside the wheel, in the environment that has the tools. Then a new environment gets both
+# wheels, and runs them offline.
+wheel: $(VENV)/.installed $(VENV_RELEASE)/.installed ## Build the wheel into dist/, check it in an empty environment
+	rm -rf build dist $(VENV_WHEEL) packages/pretrained-disease
+	$(VENV_RELEASE)/bin/python -m build --wheel
+	$(VENV_RELEASE)/bin/twine check --strict dist/*
+	mkdir -p training
+	$(BIN)/python scripts/project.py assemble disease mini
+	$(BIN)/python scripts/project.py package disease training/pretrained-disease packages/pretrained-disease
+	$(call make-venv,$(VENV_WHEEL),constraints/dev.txt)
+	$(VENV_WHEEL)/bin/pip install --quiet --constraint constraints/dev.txt dist/*.whl
+	$(VENV_WHEEL)/bin/pip install --quiet --no-deps --no-index packages/pretrained-disease/*.whl
+	HF_HUB_OFFLINE=1 $(VENV_WHEEL)/bin/python scripts/check_wheel.py README.md en_openmed_disease
 
 clean: ## Remove environments, builds and caches
-	rm -rf $(VENV) $(VENV_DEMO) $(VENV_453) build dist *.egg-info demo.html
+	rm -rf $(VENV) $(VENV_DEMO) $(VENV_453) $(VENV_OLDEST) $(VENV_RELEASE) $(VENV_WHEEL) build dist *.egg-info demo.html
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -88,18 +114,28 @@ $(VENV_DEMO)/.installed: setup.cfg constraints/dev.txt
 	$(VENV_DEMO)/bin/pip install --quiet --no-compile --constraint constraints/dev.txt --editable .
 	@touch $@
 
-$(VENV)/.installed: setup.cfg constraints/dev.txt constraints/no-deps.txt
-	$(call make-venv,$(VENV),constraints/dev.txt)
-	$(BIN)/pip install --quiet --constraint constraints/dev.txt --editable ".[test,app,onnx,openvino]"
+$(VENV)/.installed: setup.cfg $(CONSTRAINTS) constraints/no-deps.txt
+	$(call make-venv,$(VENV),$(CONSTRAINTS))
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable ".[test,app,onnx,openvino]"
 	$(BIN)/pip install --quiet --no-deps --requirement constraints/no-deps.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --constraint constraints/dev.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable ".[dev]"
 	@touch $@
 
 $(VENV_453)/.installed: setup.cfg constraints/transformers-4.53.txt
 	$(call make-venv,$(VENV_453),constraints/transformers-4.53.txt)
 	$(VENV_453)/bin/pip install --quiet --constraint constraints/transformers-4.53.txt \
 		--editable ".[benchmarks,test,transformers]"
+	@touch $@
+
+$(VENV_OLDEST)/.installed: setup.cfg constraints/oldest.txt
+	$(call make-venv,$(VENV_OLDEST),constraints/oldest.txt)
+	$(VENV_OLDEST)/bin/pip install --quiet --constraint constraints/oldest.txt --editable ".[test]"
+	@touch $@
+
+$(VENV_RELEASE)/.installed: setup.cfg constraints/release.txt
+	$(PYTHON) -m venv $(VENV_RELEASE)
+	$(VENV_RELEASE)/bin/pip install --quiet --constraint constraints/release.txt build pip-audit twine
 	@touch $@

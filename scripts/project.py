@@ -27,14 +27,19 @@ from spacy.language import Language
 from spacy.tokens import DocBin
 from wasabi import msg
 
-from spacy_openmed import catalogue
+from spacy_openmed import __version__, catalogue
 from spacy_openmed.cli.convert import convert_cli
 from spacy_openmed.corpora import find_corpora
 
 ROOT = Path(__file__).parent.parent
 SPLITS = ("train", "dev", "test")
-VERSION = "0.1.0"
 KNOWN_RATE = 5e-5  # peak learning rate of a head that knows the corpus: more undoes what it learned
+# What configs/train.cfg leaves to the command line on a GPU.
+ON_GPU = {
+    "training.batcher.size": 4000,
+    "components.openmed_ner.model.device": "cuda",
+    "components.openmed_ner.model.precision": "bf16",
+}
 
 
 @dataclass(frozen=True)
@@ -142,12 +147,14 @@ def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
     """
     facts = get_corpus(corpus)
     folder = Path("corpus") / corpus
-    settings = spacy.util.load_config(config)["training"]
+    on_device = ON_GPU if gpu_id >= 0 else {}
+    settings = spacy.util.load_config(config, overrides=on_device)["training"]
     vocab = spacy.blank("en").vocab
     docs = DocBin().from_disk(folder / "train.spacy").get_docs(vocab)
     steps, frequency = plan_steps(sum(map(len, docs)), settings["batcher"]["size"], epochs)
     known = facts.head in catalogue.bundled()
     overrides = {
+        **on_device,
         "paths.train": str(folder / "train.spacy"),
         "paths.dev": str(folder / "dev.spacy"),
         "components.openmed_ner.dataset": facts.head if known else None,
@@ -216,10 +223,10 @@ def package(
     licence = prepared / "openmed_ner" / "checkpoint" / "LICENSE"
     if licence.is_file():
         shutil.copy(licence, prepared)  # spacy package has a place for it
-    options = ("--name", f"openmed_{name}", "--version", VERSION, "--build", "none", "--force")
+    options = ("--name", f"openmed_{name}", "--version", __version__, "--build", "none", "--force")
     run("spacy", "package", prepared, output, *options)
     shutil.rmtree(prepared)
-    project = output / f"en_openmed_{name}-{VERSION}"
+    project = output / f"en_openmed_{name}-{__version__}"
     run("build", "--wheel", "--no-isolation", "--outdir", output, project)
     msg.good(f"{next(output.glob('*.whl'))}")
 

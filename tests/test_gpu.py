@@ -1,6 +1,8 @@
 """On a GPU: the same answers as on a CPU, in less memory than a batch takes, and training."""
 
 import copy
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +22,12 @@ from spacy_openmed.catalogue import MINI_PATH
 from spacy_openmed.checkpoint import Source, load_checkpoint
 from spacy_openmed.engines import EngineSettings
 
-CONFIG = Path(__file__).parent.parent / "configs" / "train_gpu.cfg"
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from project import ON_GPU
+
+CONFIG = ROOT / "configs" / "train.cfg"
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA GPU"),
@@ -171,13 +178,13 @@ def test_spacy_train(tmp_path: Path, run_python: Callable[..., str]):
     golds = [Example.from_dict(nlp.make_doc(text), gold).reference for text, gold in TRAIN]
     DocBin(docs=golds * 20).to_disk(tmp_path / "train.spacy")
     code = (
-        "import sys; from pathlib import Path; from spacy.cli.train import train\n"
-        "config, folder = map(Path, sys.argv[1:])\n"
+        "import json, sys; from pathlib import Path; from spacy.cli.train import train\n"
+        "config, folder = map(Path, sys.argv[1:3])\n"
         "sizes = {'training.max_steps': 100, 'training.eval_frequency': 50}\n"
         "sizes |= {'training.max_epochs': 0, 'training.optimizer.learn_rate.warmup_steps': 10}\n"
         "paths = {f'paths.{x}': str(folder / 'train.spacy') for x in ('train', 'dev')}\n"
-        "train(config, folder, use_gpu=0, overrides={**paths, **sizes})"
+        "train(config, folder, use_gpu=0, overrides={**json.loads(sys.argv[3]), **paths, **sizes})"
     )
-    run_python(code, CONFIG, tmp_path)
+    run_python(code, CONFIG, tmp_path, json.dumps(ON_GPU))
     trained = spacy.load(tmp_path / "model-best")
     assert found(trained(TRAIN[0][0])) == [("aspirin", "DRUG"), ("asthma", "SIGN")]

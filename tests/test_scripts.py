@@ -1,15 +1,20 @@
 """The scripts that make the bundled checkpoint, and the steps of project.yml."""
 
 import json
+import re
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import checkpoints as ckpt
 import pytest
+import spacy
 import srsly
 import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
+from weasel.util.config import load_project_config
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -164,3 +169,52 @@ def test_no_workflow_is_called_as_a_command():
     path = Path(project.__file__).parent.parent / "project.yml"
     config = srsly.read_yaml(path)  # with such a name, spaCy refuses every command of the project
     assert not config["workflows"].keys() & {command["name"] for command in config["commands"]}
+
+
+def test_gpu_settings_are_settings_of_the_config_and_in_the_manual():
+    path = ROOT / "configs" / "train.cfg"
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf8").split())
+    header = " ".join(re.findall(r"^#\s*(.*)$", path.read_text(encoding="utf8"), re.MULTILINE))
+    config = spacy.util.load_config(path)
+    for name, value in project.ON_GPU.items():
+        section, _, key = name.rpartition(".")
+        assert key in reduce(getitem, section.split("."), config)
+        assert f"--{name} {value}" in header
+        assert f"--{name} {value}" in readme
+
+
+@pytest.mark.parametrize(("gpu_id", "device", "size"), [(-1, "auto", 400), (0, "cuda", 4000)])
+def test_train_adds_the_gpu_settings_on_a_gpu(tmp_path, monkeypatch, gpu_id, device, size):
+    monkeypatch.chdir(tmp_path)
+    project.convert("medication")
+    runs = []
+    monkeypatch.setattr(project, "spacy_train", lambda *args, **kwargs: runs.append(kwargs))
+    project.train("medication", ROOT / "configs" / "train.cfg", gpu_id=gpu_id)
+    config = spacy.util.load_config(ROOT / "configs" / "train.cfg", overrides=runs[0]["overrides"])
+    assert config["components"]["openmed_ner"]["model"]["device"] == device
+    assert config["training"]["batcher"]["size"] == size
+
+
+def test_assets_are_pinned():
+    config = load_project_config(ROOT)
+    assert len({asset["dest"] for asset in config["assets"]}) == len(config["assets"])
+    for asset in config["assets"]:
+        assert asset["url"].startswith("https://")
+        # A commit in the URL, a checksum, or both.
+        pinned = re.search(r"/[0-9a-f]{12}/", asset["url"])
+        assert pinned or re.fullmatch("[0-9a-f]{32}", asset.get("checksum", ""))
+
+
+def test_assets_of_the_corpora_are_where_convert_looks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OPENMED_CORPORA", raising=False)
+    paths = {Path(asset["dest"]) for asset in load_project_config(ROOT)["assets"]}
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    folders = list(Path("assets").glob("*-IOB"))
+    assert folders
+    for folder in folders:
+        corpus = folder.name.removesuffix("-IOB")
+        assert corpus in project.CORPORA
+        assert {project.find_split(corpus, split) for split in project.SPLITS} <= paths
