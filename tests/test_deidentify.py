@@ -162,6 +162,80 @@ def test_surrogates_are_of_the_kind(label: str, text: str, form: str):
     assert made != text
 
 
+def surrogates(text: str, *found: tuple[str, str]) -> str:
+    """A text with surrogates for these parts of it, in order."""
+    spans, end = [], 0
+    for part, label in found:
+        start = text.index(part, end)
+        end = start + len(part)
+        spans.append((start, end, label))
+    return deidentify(make_doc(text, spans), "surrogate", key=KEY).text
+
+
+def test_a_person_has_one_surrogate_in_every_format():
+    text = "Robert Jones (MR. JONES, R. Jones, RJ, Jones', Jones, Robert, jones) Jr."
+    parts = ["Robert Jones", "JONES", "R. Jones", "RJ", "Jones", "Jones, Robert", "jones"]
+    given, surname, *rest = re.findall(
+        r"\w+", surrogates(text, *((part, "PERSON") for part in parts))
+    )
+    initials = given[0] + surname[0]
+    assert rest == [
+        *("MR", surname.upper(), given[0], surname, initials, surname),
+        *(surname, given, surname.lower(), "Jr"),
+    ]
+
+
+def test_suffixes_and_possessives_stay():
+    text = surrogates(
+        "John Brown Jr. met Peter Hall III. Brown's son.",
+        *((part, "PERSON") for part in ("John Brown Jr", "Peter Hall III", "Brown's")),
+    )
+    assert re.fullmatch(r"\w+ (\w+) Jr\. met \w+ \w+ III\. \1's son\.", text)
+
+
+def test_a_family_has_the_surname():
+    text = surrogates(
+        "Ingrid Lund. The Lunds' home.", ("Ingrid Lund", "PERSON"), ("Lunds", "PERSON")
+    )
+    assert re.fullmatch(r"\w+ (\w+)\. The \1s' home\.", text)
+
+
+def test_the_sex_of_a_rare_given_name_is_kept():
+    from faker.providers.person.en_US import Provider
+
+    made = surrogates("His wife Philippa Quayle.", ("Philippa Quayle", "PERSON"))
+    assert made.split()[2] in Provider.first_names_female
+    made = surrogates("Mr. Oluwaseun Quayle.", ("Oluwaseun Quayle", "PERSON"))
+    assert made.split()[1] in Provider.first_names_male
+
+
+def test_a_number_has_one_surrogate_in_every_format():
+    numbers = ("617-555-1234", "(617) 555-1234", "6175551234", "+1 617.555.1234")
+    labels = ("PHONE", "PHONE", "UNIQUE_ID", "PHONE")
+    text = surrogates(" or ".join(numbers), *zip(numbers, labels, strict=True))
+    figures = [re.sub(r"\D", "", number) for number in text.split(" or ")]
+    assert {number[-10:] for number in figures} == {figures[0]}
+    assert figures[3][0] == "1"
+    text = surrogates("00482913 BW-00482913", ("00482913", "ID"), ("BW-00482913", "ID"))
+    assert text.split()[1].endswith(f"-{text.split()[0]}")
+
+
+def test_the_structure_of_an_address_stays():
+    text = surrogates(
+        "Apt 4B, 31 Quarry St, Boston, MA",
+        *(("Apt 4B", "STREET_ADDRESS"), ("31 Quarry St", "STREET_ADDRESS")),
+        *(("Boston", "CITY"), ("MA", "LOCATION")),
+    )
+    assert re.fullmatch(r"Apt \d[A-Z], \d\d \w+ St, [\w ]+, [A-Z]{2}", text)
+
+
+def test_a_number_in_json_stays_json():
+    text = '{"mrn": 482913, "a": 1}'
+    for action in ("redact", "surrogate"):
+        doc = make_doc(text, [(8, 14, "ID")])
+        json.loads(deidentify(doc, action, key=KEY).text)
+
+
 def test_dates_of_a_patient_are_shifted_alike():
     texts = [deidentify(make_doc(), "shift", key=KEY, patient=str(p)).text for p in range(5)]
     shifts = set()
