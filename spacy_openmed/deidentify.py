@@ -224,7 +224,7 @@ def deidentify(
     )
     if key is None:
         return Deidentified(output.text, replacements)
-    checks = _make_key_check(key), _make_text_check(key, output.text)
+    checks = make_key_check(key), _make_text_check(key, output.text)
     return Deidentified(output.text, replacements, *checks)
 
 
@@ -300,7 +300,9 @@ def _derive(key: str | bytes, purpose: str, patient: str = "") -> bytes:
     return blake2b(message, key=blake2b(secret).digest(), digest_size=32).digest()
 
 
-def _make_key_check(key: str | bytes) -> str:
+def make_key_check(key: str | bytes) -> str:
+    """RETURNS (str): What tells whether a key is the same, without telling the key.
+    RAISES (ValueError): If it is too short."""
     return _derive(key, "check")[:8].hex()
 
 
@@ -319,7 +321,7 @@ def decrypt(result: Deidentified, key: str | bytes) -> str:
     lost = {r.action for r in result.replacements} - {"encrypt", "keep"}
     if lost:
         raise ValueError(Errors.OM308.format(actions=", ".join(sorted(lost))))
-    if result.key_check != _make_key_check(key):
+    if result.key_check != make_key_check(key):
         raise ValueError(Errors.OM309)
     if result.text_check != _make_text_check(key, result.text):
         raise ValueError(Errors.OM310)
