@@ -174,9 +174,11 @@ def may_be_place(text: str, start: int, end: int) -> bool:
         return not all(word in plain for word in lower)
     if not all(word in plain or word in eponyms for word in lower):
         return True
-    if len(lower) > 1 and _ORGANISATION.search(found):
+    kind = _ORGANISATION.search(found)
+    is_plain = all(word in plain for word in lower)
+    if len(lower) > 1 and kind and not (is_plain and kind[0].islower()):  # "HF clinic"
         return True
-    if all(word in plain for word in lower):
+    if is_plain:
         return False
     if len(lower) > 1 and not any(word in plain for word in lower):
         return True

@@ -107,7 +107,7 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
             given, surnames = [], words
         else:
             given, surnames = (words, []) if sex != GIVEN else ([], [])
-        for word in given[:1]:
+        for word in given:
             if people.roles.get(word.lower(), GIVEN) == GIVEN:
                 people.roles[word.lower()] = sex
         for word in surnames:
