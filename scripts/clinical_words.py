@@ -24,6 +24,7 @@ HEADER = """\
 # Words that are no part of a name, made by scripts/clinical_words.py.
 # + the word is also somebody's name, and mostly the name of a disease, a sign, a drug or a device
 # ? the word is also somebody's name
+# @ the word is also a place
 # = a phrase
 """
 
@@ -43,9 +44,12 @@ def main() -> None:
     plain += _read_codes()
     clinical = _words(plain) | _read_corpus()
     names = _read_names() | _words(lists["places"] + lists["given_names"])
+    places = _words(lists["places"]) | _read_countries()
+    given = _read_given_names() - _words(lists["brands"] + lists["devices"])
     rows = []
-    for word in sorted(clinical | eponyms):
-        mark = "" if word not in names else "+" if word in eponyms else "?"
+    for word in sorted(clinical | eponyms | places):
+        mark = "" if word not in names else "+" if word in eponyms - given else "?"
+        mark = "@" if word in places else mark
         rows.append(f"{mark}{word}")
     rows += sorted(f"={phrase.lower()}" for phrase in lists["phrases"])
     OUTPUT.write_text(HEADER + "\n".join(rows) + "\n", encoding="utf8")
@@ -77,6 +81,19 @@ def _find_eponyms() -> set[str]:
     """What is a capitalised word inside of a description of ICD-10-CM."""
     inside = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+(?:[-–][A-Z][a-z]+)*")
     return _words([name for text in _read_codes() for name in inside.findall(text)])
+
+
+def _read_countries() -> set[str]:
+    from faker.providers.address.en import Provider
+
+    return _words([name for name in Provider.countries if " " not in name])
+
+
+def _read_given_names() -> set[str]:
+    """Given names that are common in America: of these, none is first of all an eponym."""
+    from faker.providers.person.en_US import Provider
+
+    return _words([*Provider.first_names_female, *Provider.first_names_male])
 
 
 def _read_names() -> set[str]:

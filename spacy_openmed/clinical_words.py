@@ -25,7 +25,12 @@ _BEHIND = re.compile(
     r"|came|agree[sd]|ask(?:s|ed)|will|who|would|saw|feels?|felt|went|lives|M\.?D|D\.?O|R\.?N|N\.?P|PA-C)\b"
 )
 _PLACE_BEFORE = re.compile(
-    r"\b(?:in|at|from|near|of|to|outside|lives|visiting)[ \t]+\Z", re.IGNORECASE
+    r"(?:\b(?:in|at|from|near|of|to|outside|lives|visiting)|@|,)\s+\Z", re.IGNORECASE
+)
+# What follows a place that names a scale, a test or a device.
+_BEHIND_TERM = re.compile(
+    r"[ \t]+(?:[IVX]+\b|[A-Z]\d|neg|pos|virus|brace|collar|score|scale|class|grade|criteria|test"
+    r"|protocol|tube|agent|fever|disease|stool|rule|coma|cognitive|guidelines)"
 )
 _ORGANISATION = re.compile(
     r"\b(?:hospital|infirmary|clinic|cent(?:er|re)|associates|group|practice|school|academy|college"
@@ -41,27 +46,30 @@ class ClinicalWords(NamedTuple):
     plain (frozenset[str]): Words that are nobody's name.
     eponyms (frozenset[str]): Words that are mostly of a disease, a sign, a drug or a device.
     names (frozenset[str]): Words that are somebody's name as often ("hope", "summer").
+    places (frozenset[str]): Those of the eponyms that are places.
     phrases (re.Pattern[str]): Phrases.
     """
 
     plain: frozenset[str]
     eponyms: frozenset[str]
     names: frozenset[str]
+    places: frozenset[str]
     phrases: re.Pattern[str]
 
 
 @cache
 def read_words() -> ClinicalWords:
     """RETURNS (ClinicalWords): The allow-list, read when it is first needed."""
-    lines: dict[str, list[str]] = {"": [], "+": [], "?": [], "=": [], "#": []}
+    lines: dict[str, list[str]] = {"": [], "+": [], "?": [], "@": [], "=": [], "#": []}
     for line in PATH.read_text(encoding="utf8").splitlines():
         mark = line[0] if line[0] in lines else ""
         lines[mark].append(line[len(mark) :])
     phrases = "|".join(re.escape(phrase) for phrase in reversed(lines["="]))
     return ClinicalWords(
         frozenset(lines[""]),
-        frozenset(lines["+"]),
+        frozenset(lines["+"] + lines["@"]),
         frozenset(lines["?"]),
+        frozenset(lines["@"]),
         re.compile(rf"\b(?:{phrases})\b", re.IGNORECASE),
     )
 
@@ -120,7 +128,7 @@ def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) ->
     names (Collection[str]): Words that are surely of a name in this text, in lower case.
     RETURNS (bool): False if it is a term of medicine or a word of everyday language.
     """
-    plain, eponyms, _, phrases = read_words()
+    plain, eponyms, *_, phrases = read_words()
     found = text[start:end]
     near = text[max(start - 30, 0) : end + 40]
     shift = max(start - 30, 0)
@@ -161,17 +169,19 @@ def may_be_place(text: str, start: int, end: int) -> bool:
     start, end (int): The characters.
     RETURNS (bool): False if it is a term of medicine or a word of everyday language.
     """
-    plain, eponyms, _, phrases = read_words()
+    plain, eponyms, *_, phrases = read_words()
     found = text[start:end]
     shift = max(start - 30, 0)
     for match in phrases.finditer(text[shift : end + 40]):
         if shift + match.start() <= start and end <= shift + match.end():
             return False
     lower = [word.lower() for word in _WORD.findall(found) if len(word) > 1]
-    if not lower:
-        return not re.fullmatch(r"\W*\d{1,4}(?:[./-]\d{1,4}){0,2}\W*", found)
-    if re.match(r"\W*\d+\W+[^\W\d]|.*\d{3}", found):  # the number of a house, or a code
-        return not all(word in plain for word in lower)
+    after = text[end : end + 20]
+    if not lower:  # a dose, if it is no number of a house
+        is_number = re.fullmatch(r"\W*\d{1,4}(?:[./-]\d{1,4}){0,2}\W*", found)
+        return not is_number or bool(re.match(r"\s+[^\W_a-z]", after))
+    if re.search(r"\d{3}|\A\W*\d+\W+[^\W\d]", found) or re.match(r"\W*\d{5}\b", after):
+        return True  # an address, or a state before a ZIP code
     if not all(word in plain or word in eponyms for word in lower):
         return True
     kind = _ORGANISATION.search(found)
@@ -182,6 +192,8 @@ def may_be_place(text: str, start: int, end: int) -> bool:
         return False
     if len(lower) > 1 and not any(word in plain for word in lower):
         return True
+    if len(lower) == 1 and lower[0] in read_words().places:
+        return not _BEHIND_TERM.match(after) and not re.search(r"\d", found)
     return bool(_PLACE_BEFORE.search(text[max(start - 20, 0) : start]))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from typing import Any
 
 from spacy.tokens import Doc
@@ -64,10 +65,8 @@ class Deidentifier(Annotator):
         rows: dict[str, list[Any]] = {name: [None] * len(table) for name in names}
         with using(nlp):
             for i, result in enumerate(self.process(table)):
-                patient = patients[i]
-                done, rows[ERROR][i] = read_result(
-                    result, lambda doc, patient=patient: self._deidentify(doc, patient)
-                )
+                read = partial(self._deidentify, patient=patients[i])
+                done, rows[ERROR][i] = read_result(result, read)
                 if done is not None:
                     rows[self.text_column][i] = done.text
                     rows[ENTITIES][i] = [asdict(r) for r in done.replacements]

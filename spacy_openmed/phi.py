@@ -448,7 +448,7 @@ def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
     RETURNS (list[Candidate]): The words of the names, with the score of the surest of them.
     """
     names: dict[str, float] = {}
-    plain, _, ambiguous, phrases = read_words()
+    plain, _, ambiguous, _, phrases = read_words()
     covered = {i for match in phrases.finditer(doc.text) for i in range(*match.span())}
     for c in candidates:
         if identifier_of(c.label) != "name":

@@ -92,21 +92,26 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
         if kind != "name":
             continue
         words = [
-            _strip(match["word"]) for match in _PART.finditer(text, start, end) if match["word"]
+            (match.start(), _strip(match["word"]))
+            for match in _PART.finditer(text, start, end)
+            if match["word"]
         ]
-        words = [w for w in words if w.lower() not in _KEPT_IN_NAMES and len(w) > 1]
+        words = [(at, w) for at, w in words if w.lower() not in _KEPT_IN_NAMES and len(w) > 1]
         if not words:
             continue
         before = text[max(start - 30, 0) : start]
         sex = WOMAN if _FEMALE.search(before) else MAN if _MALE.search(before) else GIVEN
-        if "," in text[start:end].strip(","):
-            given, surnames = words[1:], words[:1]
-        elif len(words) > 1:
-            given, surnames = words[:-1], words[-1:]
-        elif _TITLE.search(before):
-            given, surnames = [], words
+        comma = text.find(",", start, end)
+        if start < comma < words[-1][0]:
+            surnames = [word for at, word in words if at < comma]
+        elif len(words) > 1:  # from the last blank on: "Price-Wray"
+            last = max(text.rfind(" ", start, words[-1][0]), words[0][0])
+            surnames = [word for at, word in words if at > last]
         else:
-            given, surnames = (words, []) if sex != GIVEN else ([], [])
+            surnames = [words[0][1]] if _TITLE.search(before) else []
+        given = [word for _, word in words if word not in surnames]
+        if len(words) == 1 and sex == GIVEN:
+            given = []
         for word in given:
             if people.roles.get(word.lower(), GIVEN) == GIVEN:
                 people.roles[word.lower()] = sex
