@@ -15,6 +15,7 @@ from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
 pytest.importorskip("presidio_analyzer", reason="needs the extra [deid]")
 
+from spacy_openmed.clinical_words import read_words
 from spacy_openmed.hipaa import IDENTIFIERS, SMALL_ZIP3, generalise, may_stay
 from spacy_openmed.labels import LABELS
 from spacy_openmed.phi import Candidate, resolve
@@ -342,11 +343,24 @@ def test_a_model_s_mistakes_stay(text: str, part: str, label: str):
         ("Frank Miller came.", "Frank Miller", "PERSON"),
         ("Lives in Denver now.", "Denver", "LOCATION"),
         ("Born at Heart Hospital.", "Heart Hospital", "ORGANIZATION"),
+        ("They had 3: Kyle, John and Bo.", "John", "PERSON"),
+        ("Write to 583\nMagrethevej 298", "583", "ADDRESS"),
+        ("PSC 6293, Box 8158\nAPO AP 04336", "PSC 6293, Box 8158", "ADDRESS"),
+        ("Durham NC 27705", "NC", "LOCATION"),
+        ("Suite 947, Sudan", "Sudan", "LOCATION"),
         ("Cultures of 12/8 grew.", "12/8", "DATE"),
     ],
 )
 def test_names_like_terms_go_where_a_name_stands(text: str, part: str, label: str):
     assert part in found(make_model_doc(make_nlp(), text, (part, label)))
+
+
+def test_the_list_of_clinical_words_has_its_kinds():
+    words = read_words()
+    assert {"babinski", "zofran", "silvadene", "rheumatology"} <= words.plain
+    assert {"barlow", "allegra", "denver"} <= words.eponyms
+    assert {"hope", "john", "will"} <= words.names
+    assert words.phrases.search("Bence Jones")
 
 
 STRUCTURED = [
