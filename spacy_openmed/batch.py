@@ -55,7 +55,8 @@ class Annotator:
     files, are equal and hash alike.
 
     model (str): Path or package name of a pipeline, or the settings of an `openmed_ner` component
-        in JSON: '{"domain": "genomics"}'. See `to_model`.
+        in JSON: '{"domain": "genomics"}'. See `to_model`. With the key "openmed_phi", the
+        settings of that component, which then comes after it.
     text_column (str): The column of texts: strings, or bytes in UTF-8.
     id_column (str | None): A column that says which row is which. None: the row's number.
     columns (tuple[str, ...]): Other columns to keep.
@@ -291,8 +292,11 @@ def _load_pipeline(model: str, device: str | None, threads: int, stamp: str) -> 
         if device is not None:
             config["model"] = {**config.get("model", {}), "device": device}
         nlp = blank_pipeline(config.pop("language", "en"))
+        phi = config.pop("openmed_phi", None)
         with naming_settings():
             nlp.add_pipe("openmed_ner", config=config)
+            if phi is not None:
+                nlp.add_pipe("openmed_phi", config=phi)
     else:
         with naming_settings():
             nlp = lift_limit(spacy.load(model, config=_on_device(model, device)))

@@ -12,7 +12,9 @@ _MONTH = rf"(?:{_MONTH}|Sep(?:t(?:ember)?)?)(?![a-z])"
 _YEAR = r"(?:18|19|20)\d\d"
 _DATE = re.compile(
     rf"""(?<![\d/])(?:
-    (?P<iso_year>\d{{4}})(?P<s>[-./])(?P<iso_month>\d{{1,2}})(?P=s)(?P<iso_day>\d{{1,2}})
+    (?P<year0>{_YEAR})(?P<month0>0[1-9]|1[0-2])(?P<day0>0[1-9]|[12]\d|3[01])
+        (?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d(?:\.\d+)?)?)?(?:[+-]\d{{4}})?
+    |    (?P<iso_year>\d{{4}})(?P<s>[-./])(?P<iso_month>\d{{1,2}})(?P=s)(?P<iso_day>\d{{1,2}})
     |(?P<first>\d{{1,2}})(?P<s2>[-./])(?P<second>\d{{1,2}})(?P=s2)(?P<last>\d{{4}}|\d\d)
     |(?P<name1>{_MONTH})\.?,?\s*(?:the\s+)?(?P<day1>\d{{1,2}})(?!\d)(?P<th1>st|nd|rd|th)?
         (?:(?:,\s*|\s+)(?:of\s+)?(?:(?P<year1>{_YEAR})|['’](?P<short1>\d\d)))?
@@ -33,6 +35,58 @@ _PLAIN = re.compile(  # what may stand beside a date: days of the week and what 
     r"|the|of|on|to|and|at|or|in|from|until|st|nd|rd|th|t|z|am|pm)(?![^\W_]))*",
     re.IGNORECASE,
 )
+# Two numbers of a score, a ratio, a dose or a duration have the format of a day and a month.
+_PAIR = re.compile(r"\W*(\d{1,4})([/-])(\d{1,4})\W*")
+_SCORE = re.compile(
+    r"\b(?:pain|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
+    r"|nrs|acuity|vision|va|od|os|ou|pinhole|rated|rates|rating|motor|reflex(?:es)?|severity|intensity|murmur"
+    r"|grade|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
+    r"|dyspnoea|dyspnea|borg|mrc|flacc|cage|stress|mood|energy|anxiety|fatigue|flexion|extension|grip|dips"
+    r"|dtrs?|bp|uterus|ratio|cores|nodes|bottles|cuff|weakness)\b[^\n]{0,40}\Z",
+    re.IGNORECASE,
+)
+_DATE_BEFORE = re.compile(
+    r"\b(?:on|since|until|till|dated?|from|by|before|due|visit|admitted|adm|discharged|seen|surgery"
+    r"|appt|appointment|started|stopped|follow[ -]?up|f/u|fu|lmp|edd|edc|dos|doa|dod|last|next"
+    r"|prior|recheck|repeat|reviewed?|dc|d/c'?d?|cx|bcx|ucx|labs?|drawn|as of|as at|post[ -]?op"
+    r"|clinic|ward|scan|ct|mri|cxr|echo)"
+    r"[ \t]*:?[ \t(]*\Z",
+    re.IGNORECASE,
+)
+_BEFORE_DURATION = re.compile(
+    r"(?:\b(?:for|in|after|further|next|past|over|every|within|about|approx|another|lasting|x|of)|[x~≈<>@])"
+    r"[ \t]*\Z",
+    re.IGNORECASE,
+)
+_BEHIND_DURATION = re.compile(
+    r"[ \t]*(?:ago|later|old|hx|history|post|boy|girl|baby|duration|course|time|weeks|days)\b",
+    re.IGNORECASE,
+)
+_UNIT = re.compile(
+    r"[ \t]*(?:%|mg|mcg|ml|µg|g|kg|mm|cm|units?|iu|tabs?|tablets?|caps?|puffs?|drops?|mmhg|bpm"
+    r"|l/min|hrs?|hours|weeks?|wks?|days?|months?|mos?|years?|yrs?|times|x|/7|/52|/12|inch|full|strength"
+    r"|cup|liters?|litres?|lb|bid|tid|qd|qhs|daily|nightly|prn|ns\b|french|fr|gauge|percent"
+    r"|systolic|diastolic|cells|bottles|vessels|breakfast|lunch|dinner|meals?|nodes?|cores?|pills?|dose)\b",
+    re.IGNORECASE,
+)
+_BRITISH = re.compile(
+    r"(?<![\d/])\d{1,2}/52(?![\d/])|\b(?:TDS|QDS|tds|qds|nocte|mane|MFFD|TTO|TTA|FY[12]|SHO|SpR)\b"
+)
+_WEEKDAY = r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*"
+_WEEKDAYS = re.compile(rf"\W*{_WEEKDAY}(?:(?:[\s,/&]|and\b)+{_WEEKDAY})+\W*", re.IGNORECASE)
+_MORE = re.compile(r"[/:]\d")  # of "22/380/12/60"
+# Two days of one month: "Jan 5-9, 2020", "5-9 January 2020".
+_RANGE = re.compile(
+    rf"(?P<month>{_MONTH}\.?\s+)(?P<first>\d{{1,2}})(?P<sign>\s*[-–]\s*)"
+    rf"(?P<last>\d{{1,2}})(?![\d/])(?P<year>,?\s+{_YEAR})?",
+    re.IGNORECASE,
+)
+_RANGE_2 = re.compile(
+    rf"(?<![\d/])(?P<first>\d{{1,2}})(?P<sign>\s*[-–]\s*)(?P<last>\d{{1,2}})"
+    rf"(?P<month>\s+{_MONTH}\.?(?:,?\s+{_YEAR})?)",
+    re.IGNORECASE,
+)
+_LINE = 80  # what is looked at of a line before a date
 _DAY_OF_MONTH, _DAY_OF_YEAR = 15, (7, 2)  # what stands for a month, for a year
 
 
@@ -45,6 +99,9 @@ def shift_dates(text: str, days: int) -> str | None:
     RETURNS (str | None): The text with the new dates; None if there are none, or if there are
         figures or words beside them that may tell of a day.
     """
+    text = _RANGE.sub(
+        _write_out, _RANGE_2.sub(r"\g<first>\g<month>\g<sign>\g<last>\g<month>", text)
+    )
     parts = []
     end = 0
     for match in _DATE.finditer(text):
@@ -56,6 +113,75 @@ def shift_dates(text: str, days: int) -> str | None:
     if not parts or not _is_plain(text[end:]):
         return None
     return "".join([*parts, text[end:]])
+
+
+def may_be_date(text: str, start: int, end: int) -> bool:
+    """Say whether what looks like a date, without its year, may be one.
+
+    text (str): The text.
+    start, end (int): Its characters.
+    RETURNS (bool): False for a score, a ratio, a dose, a duration, a time or a result.
+    """
+    found = text[start:end]
+    if number := re.fullmatch(r"\W*(\d+)\W*", found):
+        return _may_be_day(number[1], text, start, end)
+    if _WEEKDAYS.fullmatch(found) or re.search(r"(?i)\b(?:every|each)[ \t]+\Z", text[:start]):
+        return False
+    pair = _PAIR.fullmatch(found)
+    if pair is None:
+        return not re.fullmatch(
+            r"\W*(?:\d+(?:/\d+){3,}|\d+\.\d+/\d+(?:\.\d+)?|\d+/\d+\.\d+)\W*", found
+        )
+    first, sign, second = int(pair[1]), pair[2], int(pair[3])
+    if len(pair[1]) == 4 or len(pair[3]) == 4:  # a year, or a year and a month
+        return 1850 < max(first, second) < 2100 and not _UNIT.match(text, end)
+    before = text[max(text.rfind("\n", 0, start) + 1, start - _LINE) : start]
+    is_day = (1 <= first <= 12 and 1 <= second <= 31) or (1 <= second <= 12 and 1 <= first <= 31)
+    is_month = 1 <= first <= 12 and len(pair[3]) == 2  # and a year: 11/15
+    if not (is_day or is_month) or _UNIT.match(text, end) or _MORE.match(text, end):
+        return False
+    if re.search(r"(?:[<>=≤≥]|\d[/:])\Z", before) or before.endswith("T"):
+        return False
+    if sign == "-":
+        return True
+    if second == 52 or (
+        second in (7, 12, 24)
+        and (
+            _BEFORE_DURATION.search(before)
+            or _BEHIND_DURATION.match(text, end)
+            or _writes_weeks(text)
+        )
+        and not _DATE_BEFORE.search(before)
+    ):
+        return False
+    if _DATE_BEFORE.search(before):
+        return True
+    if _SCORE.search(before):
+        return False
+    is_fraction = first <= second <= 6 or (first == second and second in (7, 10))
+    is_headed = not before.strip(" \t-*•#(") or text[end : end + 1] in (":", ")", "-")
+    return not is_fraction or is_headed
+
+
+def _may_be_day(number: str, text: str, start: int, end: int) -> bool:
+    """Whether a number alone may be a date: a year, or year, month and day."""
+    if len(number) in (8, 12, 14):
+        return True
+    is_year = len(number) == 4 and 1880 < int(number) < 2100
+    return (
+        is_year and not _UNIT.match(text, end) and not text[:start].rstrip().endswith(("@", "at"))
+    )
+
+
+def _writes_weeks(text: str) -> bool:
+    """Whether a text writes durations the British way, "2/52" for two weeks."""
+    return _BRITISH.search(text) is not None
+
+
+def _write_out(match: re.Match[str]) -> str:
+    """Write both days of a range as dates: they may be of two months when they are shifted."""
+    month, year = match["month"], match["year"] or ""
+    return f"{month}{match['first']}{year}{match['sign']}{month}{match['last']}{year}"
 
 
 def _is_plain(text: str) -> bool:
@@ -94,7 +220,7 @@ def _read_roles(fields: dict[str, str]) -> dict[str, str]:
         month, day = ("second", "first") if is_day_first else ("first", "second")
         return {"year": "last", "month": month, "day": day}
     kinds = {"iso_year": "year", "iso_month": "month", "iso_day": "day"}
-    kinds |= {f"{name}{i}": name for i in range(1, 7) for name in ("year", "month", "day")}
+    kinds |= {f"{name}{i}": name for i in range(7) for name in ("year", "month", "day")}
     kinds |= {f"name{i}": "month" for i in (1, 2, 3)}
     kinds |= {f"short{i}": "year" for i in (1, 2, 3)}
     return {kinds[name]: name for name in fields if name in kinds}

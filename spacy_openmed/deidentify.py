@@ -5,6 +5,7 @@ Of the extra [deid].
 
 import binascii
 import logging
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -36,7 +37,7 @@ try:
 except ImportError as error:
     raise ImportError(Errors.OM300.format(package=error.name)) from error
 
-from .surrogates import Surrogates
+from .surrogates import People, Surrogates, read_people
 
 # Its messages for debugging are of texts.
 logging.getLogger("presidio-anonymizer").setLevel(logging.WARNING)
@@ -44,6 +45,7 @@ logging.getLogger("presidio-anonymizer").setLevel(logging.WARNING)
 Action = Literal["redact", "mask", "hash", "surrogate", "shift", "generalise", "encrypt", "keep"]
 ACTIONS: tuple[str, ...] = get_args(Action)
 KEYED = {"hash", "surrogate", "shift", "encrypt"}
+_JSON_BEFORE, _JSON_BEHIND = re.compile(r'"\s*:\s*\[?\s*\Z'), re.compile(r"\s*[,\]}]")
 MIN_KEY = 16  # bytes
 MAX_WEEKS = 52  # how far dates are shifted, into the past
 
@@ -187,11 +189,15 @@ def deidentify(
         if identifier_of(canonical_label(label)) is None and canonical_label(label) not in known:
             labels = [label for row in IDENTIFIERS.values() for label in row]
             raise ValueError(Errors.OM315.format(label=label, nearest=nearest(label, labels)))
-    operate = _Operators(key, patient)
+    operate = _Operators(key, patient, read_people(text, (c[:3] for c in found)))
     taken, operators = [], {}
     for number, c in enumerate(found):
         wanted = chosen_for.get(canonical_label(c.label), action)
-        done, operators[str(number)] = operate(wanted, c.label, text[c.start : c.end])
+        done, operator = operate(wanted, c.label, text[c.start : c.end])
+        if "new_value" in operator.params and _is_json_number(text, c.start, c.end):
+            value = operator.params["new_value"]
+            operator = OperatorConfig("replace", {"new_value": f'"{value}"'})
+        operators[str(number)] = operator
         taken.append(done)
     # A type of its own for each, so that each has its own operator.
     results = [
@@ -218,8 +224,15 @@ def deidentify(
     )
     if key is None:
         return Deidentified(output.text, replacements)
-    checks = _make_key_check(key), _make_text_check(key, output.text)
+    checks = make_key_check(key), _make_text_check(key, output.text)
     return Deidentified(output.text, replacements, *checks)
+
+
+def _is_json_number(text: str, start: int, end: int) -> bool:
+    """Whether characters are a number of a JSON object, which only quotes can replace."""
+    return bool(_JSON_BEFORE.search(text[max(start - 80, 0) : start])) and bool(
+        _JSON_BEHIND.match(text, end)
+    )
 
 
 def _read_group(group: SpanGroup) -> list[Candidate]:
@@ -241,7 +254,8 @@ def _read_group(group: SpanGroup) -> list[Candidate]:
 class _Operators:
     """Choose Presidio's operator for an identifier."""
 
-    def __init__(self, key: str | bytes | None, patient: str) -> None:
+    def __init__(self, key: str | bytes | None, patient: str, people: People) -> None:
+        self.people = people
         self.this_year = date.today().year
         if key is not None:
             self.salt = _derive(key, "hash")
@@ -266,7 +280,7 @@ class _Operators:
             return action, OperatorConfig(action)
         value = None
         if action == "surrogate":
-            value = self.surrogates(label, text)
+            value = self.surrogates(label, text, self.people)
         elif action == "shift" and identifier_of(label) == "date" and label != "AGE":
             is_telling = tells_old_age(label, text, this_year=self.this_year)
             value = None if is_telling else shift_dates(text, self.days)
@@ -286,7 +300,9 @@ def _derive(key: str | bytes, purpose: str, patient: str = "") -> bytes:
     return blake2b(message, key=blake2b(secret).digest(), digest_size=32).digest()
 
 
-def _make_key_check(key: str | bytes) -> str:
+def make_key_check(key: str | bytes) -> str:
+    """RETURNS (str): What tells whether a key is the same, without telling the key.
+    RAISES (ValueError): If it is too short."""
     return _derive(key, "check")[:8].hex()
 
 
@@ -305,7 +321,7 @@ def decrypt(result: Deidentified, key: str | bytes) -> str:
     lost = {r.action for r in result.replacements} - {"encrypt", "keep"}
     if lost:
         raise ValueError(Errors.OM308.format(actions=", ".join(sorted(lost))))
-    if result.key_check != _make_key_check(key):
+    if result.key_check != make_key_check(key):
         raise ValueError(Errors.OM309)
     if result.text_check != _make_text_check(key, result.text):
         raise ValueError(Errors.OM310)

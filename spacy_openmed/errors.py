@@ -535,6 +535,9 @@ class Errors:
         "[OM315] actions names '{label}', which is not the label of an identifier.{nearest} "
         "spacy_openmed.hipaa.IDENTIFIERS has all labels."
     )
+    OM750 = "[OM750] There is no text to de-identify. Give a text, a file, or '-' and text on it."
+    OM751 = "[OM751] '{path}' holds many texts. Name a folder for the new ones: --output FOLDER."
+    OM752 = "[OM752] --{option} is for one text. A table has its audit beside each text."
 
     # Relations and graph
     OM340 = "[OM340] threshold has to be a number from 0 to 1, not {threshold}."

@@ -107,7 +107,7 @@ class Job:
         own = {
             k: v
             for k, v in asdict(self.annotator).items()
-            if k not in ("device", "threads", "stamp")
+            if k not in ("device", "threads", "stamp", "key")
         }
         return {
             "pipeline": fingerprint(self.annotator.load()),
@@ -194,12 +194,14 @@ def run(job: Job, *, force: bool = False, tick: Tick = lambda rows, pieces: None
 def _read(job: Job) -> Iterator[pa.Table]:
     """The texts, a shard at a time."""
     annotator, left = job.annotator, job.limit
+    known = (annotator.text_column, annotator.id_column)
+    more = [name for name in annotator.wanted if name not in known]
     tables = read_tables(
         job.source,
         job.shard_size if job.limit is None else min(job.shard_size, max(job.limit, 1)),
         text_column=annotator.text_column,
         id_column=job.id_column,
-        columns=annotator.columns,
+        columns=tuple(dict.fromkeys((*annotator.columns, *more))),
     )
     for table in tables:
         if left is not None:

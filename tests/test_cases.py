@@ -6,6 +6,7 @@ Its `field.jsonl` and `users.jsonl` have an object a line: "id", "part", "kind",
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,35 @@ def check_batch(case: Case, folder: Path) -> None:
     assert result["error"].null_count == len(result) == 1
 
 
+def check_deid(case: Case, folder: Path) -> None:
+    """What is to go is gone, what is to stay is there, and a surrogate is the same for the same."""
+    if isinstance(case["expected"], str):
+        pytest.skip("its expectation is prose")
+    given, expected = case["input"], case["expected"]
+    action = "redact" if isinstance(given, str) else given["action"]
+    text = given if isinstance(given, str) else given["text"]
+    key = folder / "key"
+    key.write_text("0f1e2d3c4b5a69788796a5b4c3d2e1f0", "utf8")
+    source = folder / "note.txt"
+    source.write_text(text, "utf8")
+    code, printed = run("deid", source, "-a", action, "-k", key)
+    assert code == 0
+    assert not [part for part in expected.get("gone", ()) if part in printed]
+    kept = [*expected.get("kept", ()), *expected.get("letters_kept", ())]
+    assert all(part in printed for part in kept)
+    words = re.findall(r"\w+", printed.lower())
+    if "same_surname_times" in expected:
+        assert max(map(words.count, words)) >= expected["same_surname_times"]
+    if "one_number" in expected:
+        numbers = [re.sub(r"\D", "", part)[-10:] for part in printed.split(" or ")]
+        assert len({*numbers}) == 1
+
+
 CHECKS: dict[str, Callable[[Case, Path], None]] = {
     "process": check_process,
     "convert": check_convert,
     "batch": check_batch,
+    "deid": check_deid,
 }
 PARAMS = [
     pytest.param(part, case, id=f"{part}-{case['id']}")

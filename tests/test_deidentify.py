@@ -162,6 +162,80 @@ def test_surrogates_are_of_the_kind(label: str, text: str, form: str):
     assert made != text
 
 
+def surrogates(text: str, *found: tuple[str, str]) -> str:
+    """A text with surrogates for these parts of it, in order."""
+    spans, end = [], 0
+    for part, label in found:
+        start = text.index(part, end)
+        end = start + len(part)
+        spans.append((start, end, label))
+    return deidentify(make_doc(text, spans), "surrogate", key=KEY).text
+
+
+def test_a_person_has_one_surrogate_in_every_format():
+    text = "Robert Jones (MR. JONES, R. Jones, RJ, Jones', Jones, Robert, jones) Jr."
+    parts = ["Robert Jones", "JONES", "R. Jones", "RJ", "Jones", "Jones, Robert", "jones"]
+    given, surname, *rest = re.findall(
+        r"\w+", surrogates(text, *((part, "PERSON") for part in parts))
+    )
+    initials = given[0] + surname[0]
+    assert rest == [
+        *("MR", surname.upper(), given[0], surname, initials, surname),
+        *(surname, given, surname.lower(), "Jr"),
+    ]
+
+
+def test_suffixes_and_possessives_stay():
+    text = surrogates(
+        "John Brown Jr. met Peter Hall III. Brown's son.",
+        *((part, "PERSON") for part in ("John Brown Jr", "Peter Hall III", "Brown's")),
+    )
+    assert re.fullmatch(r"\w+ (\w+) Jr\. met \w+ \w+ III\. \1's son\.", text)
+
+
+def test_a_family_has_the_surname():
+    text = surrogates(
+        "Ingrid Lund. The Lunds' home.", ("Ingrid Lund", "PERSON"), ("Lunds", "PERSON")
+    )
+    assert re.fullmatch(r"\w+ (\w+)\. The \1s' home\.", text)
+
+
+def test_the_sex_of_a_rare_given_name_is_kept():
+    from faker.providers.person.en_US import Provider
+
+    made = surrogates("His wife Philippa Quayle.", ("Philippa Quayle", "PERSON"))
+    assert made.split()[2] in Provider.first_names_female
+    made = surrogates("Mr. Oluwaseun Quayle.", ("Oluwaseun Quayle", "PERSON"))
+    assert made.split()[1] in Provider.first_names_male
+
+
+def test_a_number_has_one_surrogate_in_every_format():
+    numbers = ("617-555-1234", "(617) 555-1234", "6175551234", "+1 617.555.1234")
+    labels = ("PHONE", "PHONE", "UNIQUE_ID", "PHONE")
+    text = surrogates(" or ".join(numbers), *zip(numbers, labels, strict=True))
+    figures = [re.sub(r"\D", "", number) for number in text.split(" or ")]
+    assert {number[-10:] for number in figures} == {figures[0]}
+    assert figures[3][0] == "1"
+    text = surrogates("00482913 BW-00482913", ("00482913", "ID"), ("BW-00482913", "ID"))
+    assert text.split()[1].endswith(f"-{text.split()[0]}")
+
+
+def test_the_structure_of_an_address_stays():
+    text = surrogates(
+        "Apt 4B, 31 Quarry St, Boston, MA",
+        *(("Apt 4B", "STREET_ADDRESS"), ("31 Quarry St", "STREET_ADDRESS")),
+        *(("Boston", "CITY"), ("MA", "LOCATION")),
+    )
+    assert re.fullmatch(r"Apt \d[A-Z], \d\d \w+ St, [\w ]+, [A-Z]{2}", text)
+
+
+def test_a_number_in_json_stays_json():
+    text = '{"mrn": 482913, "a": 1}'
+    for action in ("redact", "surrogate"):
+        doc = make_doc(text, [(8, 14, "ID")])
+        json.loads(deidentify(doc, action, key=KEY).text)
+
+
 def test_dates_of_a_patient_are_shifted_alike():
     texts = [deidentify(make_doc(), "shift", key=KEY, patient=str(p)).text for p in range(5)]
     shifts = set()
@@ -454,3 +528,83 @@ def test_command_says_what_is_wrong(tmp_path: Path):
     assert "[OM314]" in fail(NOTE, "--decrypt")
     assert "[OM315] actions names 'NAMES'" in fail(NOTE, "-L", "NAMES=redact")
     assert "[OM680] There is no file" in fail(NOTE, "-k", tmp_path / "none")
+
+
+def test_command_says_that_there_is_no_text():
+    assert "[OM750]" in fail("")
+
+
+# Tables
+
+NOTES = [
+    {"id": "a", "patient": "1", "text": "Dr. Amy Lund saw Rosa Quayle on 03/04/2021."},
+    {"id": "b", "patient": "1", "text": "Rosa Quayle, seen 03/19/2021, is well."},
+    {"id": "c", "patient": "2", "text": None},
+    {"id": "d", "patient": "2", "text": "Rosa Quayle, MRN: 00482913."},
+]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "notes.jsonl"
+    path.write_text("".join(json.dumps(note) + "\n" for note in NOTES), "utf8")
+    return path
+
+
+def run_table(table: Path, *args: object) -> tuple[int, list[dict]]:
+    output = table.parent / "out"
+    result = CliRunner().invoke(
+        openmed_cli,
+        ["deid", str(table), "-o", str(output), "--patient-column", "patient", *map(str, args)],
+    )
+    path = output / "part-00000.parquet"
+    if not path.is_file():
+        return result.exit_code, []
+    from pyarrow import parquet
+
+    return result.exit_code, parquet.read_table(path).to_pylist()
+
+
+def test_command_does_a_table_with_one_key(table: Path, key_file: Path):
+    code, rows = run_table(table, "-a", "surrogate", "-k", key_file)
+    assert code == 3  # one row has no text
+    assert [row["id"] for row in rows] == ["a", "b", "c", "d"]
+    assert not re.search("Quayle|Lund|0048", json.dumps(rows))
+    names = [re.search(r"saw (\w+ \w+)|^(\w+ \w+),", row["text"] or "") for row in rows]
+    assert names[0][1] == names[1][2] != names[3][2]  # type: ignore[index]
+    assert rows[2]["text"] is None
+    assert rows[2]["error"]
+    assert [r["label"] for r in rows[3]["entities"]] == ["PERSON", "MEDICAL_RECORD_NUMBER"]
+
+
+def test_a_table_is_decrypted_exactly(table: Path, key_file: Path):
+    from spacy_openmed.deid_tables import decrypt_row
+
+    _, rows = run_table(table, "-a", "encrypt", "-k", key_file)
+    texts = [decrypt_row(row, KEY) for row in rows if row["text"]]
+    assert texts == [note["text"] for note in NOTES if note["text"]]
+
+
+def test_a_table_goes_on_with_the_same_key_alone(table: Path, key_file: Path):
+    code, rows = run_table(table, "-a", "hash", "-k", key_file)
+    assert run_table(table, "-a", "hash", "-k", key_file) == (code, rows)
+    manifest = (table.parent / "out" / "_manifest.json").read_text("utf8")
+    assert KEY not in manifest
+    other = table.parent / "other"
+    other.write_text(OTHER_KEY, "utf8")
+    assert run_table(table, "-a", "hash", "-k", other) == (1, rows)
+
+
+def test_a_folder_of_texts_is_done(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "1.txt").write_text(NOTE, "utf8")
+    run(tmp_path / "notes", "-o", tmp_path / "out", "--to", "jsonl")
+    row = json.loads((tmp_path / "out" / "part-00000.jsonl").read_text("utf8"))
+    assert row["text"].startswith("Dr. [PERSON] saw [PERSON] on [DATE], MRN: [")
+
+
+def test_many_texts_need_a_folder(table: Path):
+    assert "[OM751]" in fail(table)
+    assert "[OM752]" in fail(table, "-o", table.parent / "out", "--patient", "7")

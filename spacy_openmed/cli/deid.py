@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from spacy.cli._util import Arg, Opt
 
 from .. import catalogue
@@ -19,7 +20,11 @@ KEY_VARIABLE = "OPENMED_DEID_KEY"
 
 def deid_cli(
     # fmt: off
-    text: str = Arg(..., help="The text, the path of a text file, or '-' for standard input"),
+    text: str = Arg(
+        ...,
+        help="The text, the path of a text file, or '-' for standard input; or a folder or a "
+        "Parquet, Arrow, JSONL or .spacy file of many texts (with --text-column, CSV too)",
+    ),
     action: str = Opt(
         "redact",
         "--action",
@@ -40,7 +45,10 @@ def deid_cli(
         "", "--patient", "-p", help="Id of the patient: surrogates and days are the same within one"
     ),
     output: Path | None = Opt(
-        None, "--output", "-o", help="Write the text there, not to standard output", dir_okay=False
+        None,
+        "--output",
+        "-o",
+        help="Write the text there, not to standard output; for many texts, a folder",
     ),
     audit: Path | None = Opt(
         None,
@@ -62,17 +70,60 @@ def deid_cli(
         catalogue.MINI, "--size", "-s", help=f"Size of the checkpoint for names: {SIZES}"
     ),
     model: str | None = Opt(None, "--model", "-m", help="Hub id or folder, instead of a size"),
+    text_column: str | None = Opt(
+        None, "--text-column", "-tk", help="Column of the texts of a table; else 'text'"
+    ),
+    id_column: str | None = Opt(None, "--id-column", help="Column that says which row is which"),
+    patient_column: str | None = Opt(
+        None, "--patient-column", help="Column with the id of the patient"
+    ),
+    columns: str = Opt("", "--columns", help="Other columns to keep, as they are: NAME,NAME"),
+    to: str = Opt("parquet", "--to", "-t", help="Format of many texts: parquet or jsonl"),
+    n_process: int = Opt(1, "--n-process", "-n", min=1, help="Processes, for many texts"),
+    force: bool = Opt(False, "--force", "-F", help="Begin anew, whatever is in the folder"),
     # fmt: on
 ) -> None:
     """
-    Take the identifiers of HIPAA's Safe Harbor out of one text.
+    Take the identifiers of HIPAA's Safe Harbor out of one text, or out of a table of texts. A run
+    over a table that was interrupted goes on where it was when the same command is given again.
 
     What is found is not everything: look at the result before it goes anywhere. For example, with
     surrogates for names and numbers, and dates shifted:
 
     python -m spacy openmed deid note.txt --action surrogate --key-file secret.txt --patient 17
     """
+    if not decrypt and (os.path.isdir(text) or _is_table(text, text_column)):
+        if output is None:
+            raise ValueError(Errors.OM751.format(path=text))
+        for option, value in (("audit", audit), ("patient", patient)):
+            if value:
+                raise ValueError(Errors.OM752.format(option=option))
+        config = {"domain": "privacy", "size": size, "annotate": "spans"}
+        if model is not None:
+            config["model"] = {"name": model}  # type: ignore[assignment]
+        config["openmed_phi"] = {"threshold": threshold}  # type: ignore[assignment]
+        check_choice("size", size, catalogue.SIZES)
+        _run(
+            text,
+            str(output),
+            config if pipeline is None else check_pipeline(pipeline),
+            {
+                "text_column": text_column or "text",
+                "id_column": "id" if id_column is None else id_column,
+                "columns": tuple(name.strip() for name in columns.split(",") if name.strip()),
+                "action": action,
+                "actions": tuple(sorted(_read_actions(actions or []).items())),
+                "patient_column": patient_column,
+                "key": _read_key(key_file),
+                "threads": max(1, (os.cpu_count() or 1) // n_process) if n_process > 1 else 0,
+            },
+            {"id_column": id_column, "format": to, "n_process": n_process},
+            force=force,
+        )
+        return
     content = read_text(text)
+    if not content.strip():
+        raise ValueError(Errors.OM750)
     key = _read_key(key_file)
     chosen = _read_actions(actions or [])
     for path in (output, None if decrypt else audit):
@@ -101,6 +152,41 @@ def deid_cli(
     else:
         sys.stdout.buffer.write(result.encode("utf8"))
         sys.stdout.flush()
+
+
+def _is_table(path: str, text_column: str | None) -> bool:
+    """Whether a file has many texts. CSV is one text, with fields, if no column is named."""
+    ending = os.path.splitext(path)[1].lower()
+    endings = {".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".spacy"}
+    more = {".csv", ".tsv"} if text_column is not None else set()
+    return ending in endings | more and os.path.isfile(path)
+
+
+def _run(
+    given: str,
+    output: str,
+    model: Any,
+    settings: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    force: bool,
+) -> None:
+    from tqdm import tqdm
+
+    from ..batch import to_model
+    from ..deid_tables import Deidentifier
+    from ..process import FORMATS, Job, run
+    from ..tables import count_rows, find_source
+    from .process import ROWS_WITH_ERRORS, print_summary
+
+    check_choice("to", options["format"], [name for name in FORMATS if name != "spacy"])
+    annotator = Deidentifier(to_model(model), **settings)
+    job = Job(annotator, find_source(given), output=output, **options)
+    with tqdm(total=count_rows(job.source), unit="docs", disable=None) as bar:
+        summary = run(job, force=force, tick=lambda rows, pieces: bar.update(rows) and None)
+    print_summary(summary, output)
+    if summary.errors:
+        raise typer.Exit(ROWS_WITH_ERRORS)
 
 
 def _make_pipeline(
