@@ -56,7 +56,8 @@ def is_wanted(name: str, code: str, vocabulary: Vocabulary) -> bool:
     if code.startswith(LEFT_OUT) or code not in vocabulary.codes:
         return False
     n_letters = sum(map(str.isalpha, name))
-    is_plain = not any(character in name for character in "{}+?;:")
+    # Where a metastasis is, and of what, is for the note to say.
+    is_plain = not any(part in name.lower() for part in (*"{}+?;:", "metasta", " mets", " met"))
     return (
         is_plain
         and n_letters >= LEAST

@@ -25,7 +25,7 @@ _BEHIND = re.compile(
     r"|came|agree[sd]|ask(?:s|ed)|will|who|would|saw|feels?|felt|went|lives|M\.?D|D\.?O|R\.?N|N\.?P|PA-C)\b"
 )
 _PLACE_BEFORE = re.compile(
-    r"(?:\b(?:in|at|from|near|of|to|outside|lives|visiting)|@|,)\s+\Z", re.IGNORECASE
+    r"(?:\b(?:in|at|from|near|of|to|outside|lives|visiting)|@)\s+\Z", re.IGNORECASE
 )
 # What follows a place that names a scale, a test or a device.
 _BEHIND_TERM = re.compile(

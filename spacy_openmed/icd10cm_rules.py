@@ -384,11 +384,19 @@ def is_no_code(span: Span) -> bool:
     text = span.doc.text
     before = text[max(sentence.start_char, span.start_char - 80) : span.start_char]
     after = text[span.end_char : min(sentence.end_char, span.end_char + 60)]
-    kind = "status" if span.label_ == STATUS else "not"
+    kinds = ["status"] if span.label_ == STATUS else ["not"]
+    if span.label_ != STATUS and span.text.lower() in _status_phrases():  # another found it
+        kinds.append("status")
     if span.label_ == STATUS and span.id_ in (BMI, WRITTEN):
         return False
-    start, end = _load_surroundings(f"{kind}_codes")
-    return bool(start.search(before) or end.match(after))
+    surroundings = [_load_surroundings(f"{kind}_codes") for kind in kinds]
+    return any(start.search(before) or end.match(after) for start, end in surroundings)
+
+
+@cache
+def _status_phrases() -> frozenset[str]:
+    codes = load_rules()["status"]["codes"]
+    return frozenset(phrase.lower() for phrases in codes.values() for phrase in phrases)
 
 
 def stands_alone(span: Span) -> bool:

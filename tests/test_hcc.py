@@ -448,7 +448,7 @@ def table() -> list[dict]:
     first = {"patient": "7", "note": "n1", "date": "2024-05-01", "age": 70, "sex": "Female"}
     return [
         {**first, "text": "CHF, stable on <b>Lasix</b>."},
-        {**first, "note": "n2", "date": "2024-06-01", "text": "=Diabetes"},
+        {**first, "note": "n2", "date": "2024-06-01", "text": "= diabetes"},
     ]
 
 
@@ -480,7 +480,7 @@ def test_command_writes_a_table_for_coders(pipeline: Path, tmp_path: Path, table
     diabetes, chf = csv.DictReader(result.stdout.splitlines())
     assert (chf["code"], chf["date"], chf["note"]) == ("I50.9", "2024-05-01", "n1")
     assert (chf["hcc_v28"], chf["context"], chf["assessed"]) == ("226", "present", "stable")
-    assert diabetes["sentence"] == "'=Diabetes"  # no formula
+    assert diabetes["sentence"] == "'= diabetes"  # no formula
 
 
 def test_command_writes_a_page(pipeline: Path, tmp_path: Path, table: list[dict]):
