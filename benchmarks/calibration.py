@@ -23,7 +23,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import filter_spans
-from util import GOLD, Text, make_pipeline, print_rows, read_gold_tokens
+from util import GOLD, NOTES, Text, make_pipeline, print_rows, read_gold_tokens
 
 from spacy_openmed import catalogue
 from spacy_openmed.architectures import PieceLogits
@@ -37,7 +37,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from notes_corpus import annotate, read_notes
 
 HEADER = ("dataset", "entities", "temperature", "ECE, %", "best temperature", "ECE with it, %")
-NOTES = "notes"
 TEMPERATURES = np.round(np.arange(0.5, 4.01, 0.1), 2)
 
 

@@ -22,6 +22,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from util import (
     GOLD,
+    NOTES,
     Mention,
     make_pipeline,
     print_rows,
@@ -46,7 +47,6 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "all": dict.fromkeys(SWITCHES, True),
 }
 BIASES = (-4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
-NOTES = "notes"
 TIMED = ("NCBI-disease", "BC5CDR", "BioNLP13CG")  # abstracts
 
 

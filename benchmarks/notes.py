@@ -23,7 +23,7 @@ import spacy
 import typer
 from spacy.scorer import PRFScore
 from spacy.tokens import Span
-from util import SPANS_KEY, make_pipeline, print_rows
+from util import NOTES, SPANS_KEY, make_pipeline, print_rows
 
 from spacy_openmed.spans import Entity, add_spans
 
@@ -32,7 +32,6 @@ from notes_corpus import LABELS, Note, Text, annotate, read_notes, read_standoff
 from notes_corpus import Span as GoldSpan
 
 Annotated = Sequence[tuple[str, Text]]
-NOTES = "notes"
 OTHER_HEADS = {"PROBLEM": ["bc5cdr_disease", "ncbi_disease"], "DRUG": ["bc5cdr_chem", "bc4chemd"]}
 FOUND_AS = {"DISEASE": "PROBLEM", "CHEMICAL": "DRUG"}  # canonical labels that have another name
 ENTITIES = ("type", "mentions", "P", "R", "F1", "overlap P", "overlap R", "overlap F1")

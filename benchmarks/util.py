@@ -20,6 +20,7 @@ from spacy_openmed.engines import EngineSettings
 from spacy_openmed.labels import canonical_label
 
 SPANS_KEY = "openmed"
+NOTES = "notes"  # the head for clinical notes, and the corpus
 DISEASES = ("Disease", "SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention")
 
 Mention = tuple[int, int, str]  # character start, end (exclusive), canonical label

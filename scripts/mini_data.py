@@ -24,6 +24,7 @@ from spacy_openmed.corpora import find_corpora, read_sentences
 
 IGNORE = -100
 ASSERTION = "assertion"
+ALL = "all"  # types of a head, in the heads file
 # A DRUG that is taken is asserted as a PROBLEM that is present.
 SAME_ASSERTION = {"TAKEN": "PRESENT"}
 
@@ -160,9 +161,12 @@ def read_heads(path: Path) -> tuple[list[Head], list[Corpus]]:
     corpora = []
     for name, row in data["corpora"].items():
         parts = {"layers": {}, "tags": {}, "splits": {}, **row}
-        # A list of types stands for types that are called so in the corpus, too.
+        # A list of types, or all of a head, are called so in the corpus, too.
+        types_of = {head.dataset: head.types for head in heads}
         parts["heads"] = {
-            head: types if isinstance(types, dict) else {t: t for t in types}
+            head: types
+            if isinstance(types, dict)
+            else {t: t for t in (types_of[head] if types == ALL else types)}
             for head, types in row["heads"].items()
         }
         corpora.append(Corpus(name, **parts))

@@ -120,6 +120,16 @@ def trim_name(text: str, start: int, end: int) -> tuple[int, int]:
     return new_start, end if is_whole else words[-1].end()
 
 
+def _is_in_phrase(text: str, start: int, end: int) -> bool:
+    """Whether characters are part of a phrase of the allow-list."""
+    shift = max(start - 30, 0)
+    near = text[shift : end + 40]
+    return any(
+        shift + match.start() <= start and end <= shift + match.end()
+        for match in read_words().phrases.finditer(near)
+    )
+
+
 def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) -> bool:
     """Say whether what a model takes for a person may be one.
 
@@ -128,13 +138,10 @@ def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) ->
     names (Collection[str]): Words that are surely of a name in this text, in lower case.
     RETURNS (bool): False if it is a term of medicine or a word of everyday language.
     """
-    plain, eponyms, *_, phrases = read_words()
+    if _is_in_phrase(text, start, end):
+        return False
+    plain, eponyms, *_ = read_words()
     found = text[start:end]
-    near = text[max(start - 30, 0) : end + 40]
-    shift = max(start - 30, 0)
-    for match in phrases.finditer(near):
-        if shift + match.start() <= start and end <= shift + match.end():
-            return False
     words = [word for word in _WORD.findall(found) if len(word) > 1]
     lower = [word.lower() for word in words]
     if len(words) == 1 and re.fullmatch(r"q[A-Z][a-z]+", words[0]):  # "qSun"
@@ -169,12 +176,10 @@ def may_be_place(text: str, start: int, end: int) -> bool:
     start, end (int): The characters.
     RETURNS (bool): False if it is a term of medicine or a word of everyday language.
     """
-    plain, eponyms, *_, phrases = read_words()
+    if _is_in_phrase(text, start, end):
+        return False
+    plain, eponyms, *_ = read_words()
     found = text[start:end]
-    shift = max(start - 30, 0)
-    for match in phrases.finditer(text[shift : end + 40]):
-        if shift + match.start() <= start and end <= shift + match.end():
-            return False
     lower = [word.lower() for word in _WORD.findall(found) if len(word) > 1]
     after = text[end : end + 20]
     if not lower:  # a dose, if it is no number of a house

@@ -48,15 +48,8 @@ OLDEST = 120  # years
 # The values of demographics, by how they may be written.
 CODED: dict[str, dict[str, str]] = {
     "sex": {
-        "F": "F",
-        "FEMALE": "F",
-        "W": "F",
-        "WOMAN": "F",
-        "2": "F",
-        "M": "M",
-        "MALE": "M",
-        "MAN": "M",
-        "1": "M",
+        **dict.fromkeys(("F", "FEMALE", "W", "WOMAN", "2"), "F"),
+        **dict.fromkeys(("M", "MALE", "MAN", "1"), "M"),
     },
     "dual_elgbl_cd": {name: name for name in ("NA", "99", *(f"{n:02}" for n in range(11)))},
     "orec": {name: name for name in "0123"},

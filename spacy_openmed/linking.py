@@ -121,11 +121,11 @@ class Linker:
         names = [" ".join(text.split()) for text in texts]
         known = [self.find_known(name) for name in names]
         unknown = {name for name, found in zip(names, known, strict=True) if not found}
-        self._rank_new(sorted(unknown - self._ranked.keys()))
+        ranked = self._rank_all(sorted(unknown))
         linked = []
         for name, found in zip(names, known, strict=True):
             if not found:
-                found = sorted((*self.find_part(name), *self._ranked[name]), key=_by_score)
+                found = sorted((*self.find_part(name), *ranked[name]), key=_by_score)
             linked.append(self._to_billable(found)[:n])
         return linked
 
@@ -151,13 +151,19 @@ class Linker:
                 found[code] = candidate._replace(code=code, description=description)
         return list(found.values())
 
-    def _rank_new(self, names: Sequence[str]) -> None:
-        if len(self._ranked) + len(names) > MAX_RANKED:
-            self._ranked.clear()
-        for start in range(0, len(names), BATCH):
-            batch = names[start : start + BATCH]
+    def _rank_all(self, names: Sequence[str]) -> dict[str, list[Candidate]]:
+        """The ranking of each name. Those that were made before are remembered."""
+        remembered = self._ranked
+        ranked = {name: remembered[name] for name in names if name in remembered}
+        new = [name for name in names if name not in ranked]
+        for start in range(0, len(new), BATCH):
+            batch = new[start : start + BATCH]
             for name, (rows, features) in zip(batch, self.index.describe(batch), strict=True):
-                self._ranked[name] = self._rank(rows, features, 20)
+                ranked[name] = self._rank(rows, features, 20)
+        if len(remembered) + len(new) > MAX_RANKED:
+            self._ranked = {}  # another thread may still read the old one
+        self._ranked.update(ranked)
+        return ranked
 
     def find_exact(self, text: str) -> list[Candidate]:
         """Look a name up.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import srsly
@@ -43,6 +43,8 @@ from .shim import CheckpointShim
 from .spans import Entity, add_assertions, add_spans, set_ents
 from .stream import Pending, begin, run_ahead
 from .training import cross_entropy, get_tags, label_pieces, read_states
+
+T = TypeVar("T")
 
 DEFAULT_MODEL = Config().from_str(
     """
@@ -331,8 +333,7 @@ class OpenMedNER(TrainablePipe):
         scores = probs.max(axis=1, initial=0).tolist()
         for i in np.flatnonzero(best >= 0).tolist():
             flat[i] = flat[i]._replace(assertion=head.labels[best[i]], assertion_score=scores[i])
-        ordered = iter(flat)
-        return [list(islice(ordered, len(found))) for found in entities]
+        return _regroup(flat, [len(found) for found in entities])
 
     def assess(
         self, docs: Iterable[Doc], spans: Iterable[Iterable[Span]]
@@ -360,8 +361,7 @@ class OpenMedNER(TrainablePipe):
             by_label = {label: float(probs[i, head.labels.index(label)]) for label in own}
             label = head.labels[best[i]]
             found[i] = Assertion(label, by_label[label], by_label)
-        ordered = iter(found)
-        return [list(islice(ordered, n)) for n in counts]
+        return _regroup(found, counts)
 
     def _assess(
         self,
@@ -935,6 +935,12 @@ def make_openmed_ner(
         ents_policy=ents_policy,
         scorer=scorer,
     )
+
+
+def _regroup(flat: Sequence[T], counts: Sequence[int]) -> list[list[T]]:
+    """The items of each document, as many as `counts` says."""
+    ordered = iter(flat)
+    return [list(islice(ordered, n)) for n in counts]
 
 
 def _are_new_heads(checkpoint: str, names: Sequence[str]) -> bool:

@@ -5,7 +5,7 @@ Offsets are those of the text, so that what is replaced leaves the structure as 
 
 import re
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,6 +88,12 @@ class Layout:
         """Say what characters are: FREE, STRUCTURE or PROTECTED."""
         self.kinds[start:end] = kind
 
+    def mark_signs(self, start: int, end: int) -> None:
+        """Say that the signs among some characters are structure; the spaces are not."""
+        for at in range(start, end):
+            if not self.text[at].isspace():
+                self.kinds[at] = STRUCTURE
+
     def add(self, start: int, end: int, label: str | None) -> None:
         """Add the value of a field.
 
@@ -144,6 +150,12 @@ def read_layout(text: str) -> Layout | None:
     return layout if layout.kinds.any() else None
 
 
+@lru_cache(maxsize=4096)
+def to_key(name: str) -> str:
+    """RETURNS (str): The name of a field in lower case, with letters and digits only."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
 def label_of(key: str, value: str, parents: tuple[str, ...] = ()) -> str | None:
     """Say what a field holds.
 
@@ -153,8 +165,8 @@ def label_of(key: str, value: str, parents: tuple[str, ...] = ()) -> str | None:
     RETURNS (str | None): Canonical label; "" for nothing of a person, None if that is not known.
     """
     keys = read_tables().keys
-    name = re.sub(r"[^a-z0-9]", "", key.lower())
-    above = [re.sub(r"[^a-z0-9]", "", parent.lower()) for parent in parents]
+    name = to_key(key)
+    above = [to_key(parent) for parent in parents]
     nearest = above[-1] if above else ""
     if name == "value" and nearest:
         if nearest == "telecom":
@@ -206,23 +218,27 @@ def _read_json(layout: Layout) -> None:
     position = start
     end = start
     while True:
+        before = position
         while position < len(text) and text[position] in " \t\r\n,:":
             position += 1
         token = _TOKEN.match(text, position)
         if token is None:
             break
+        layout.mark_signs(before, position)
         if is_key := _KEY.match(text, position):
             key = is_key[1][1:-1]
             layout.mark(position, is_key.end(), STRUCTURE)
             position = end = is_key.end()
             continue
         if token["open"]:
+            layout.mark_signs(*token.span())
             stack.append(key or "")
             if token["open"] == "{":
                 key = None
         elif token["close"]:
             if not stack:
                 break
+            layout.mark_signs(*token.span())
             key = stack.pop()
         elif token["string"]:
             layout.mark(token.start(), token.end(), STRUCTURE)
@@ -240,26 +256,6 @@ def _read_json(layout: Layout) -> None:
             position = more.start()
             while position > end and text[position - 1] in "[{ \t\r\n":
                 position -= 1
-    for match in re.finditer(r"[\[\]{},:]", text[start:end]):
-        at = start + match.start()
-        if layout.kinds[at] == FREE and not _inside_value(layout, at):
-            layout.mark(at, at + 1, STRUCTURE)
-
-
-def _inside_value(layout: Layout, at: int) -> bool:
-    """Whether a character is between the quotes of a value."""
-    text = layout.text
-    opened = text.rfind('"', 0, at)
-    return (
-        opened >= 0
-        and layout.kinds[opened] == STRUCTURE
-        and bool(re.match(r"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"", text[at:]) and _opens(text, opened))
-    )
-
-
-def _opens(text: str, quote: int) -> bool:
-    """Whether a quote begins a value: what stands before it is a colon, a comma or a bracket."""
-    return text[:quote].rstrip()[-1:] in (":", ",", "[", "{", "")
 
 
 def _add_json(
@@ -299,7 +295,7 @@ def _read_xml(layout: Layout) -> None:
             offset = tag.start("attrs")
             start, end = offset + attribute.start(2), offset + attribute.end(2)
             key, parents = attribute[1], (*stack, name)
-            if key == "value" and name not in ("value", "text", "display") or key == "value":
+            if key == "value":
                 key, parents = name, tuple(stack)
             label = label_of(key, attribute[2], parents)
             if label != "":
@@ -396,7 +392,7 @@ def _read_csv(layout: Layout) -> None:
         return
     sign = header[2]
     names = [name.strip(' "') for name in header[1].split(sign)]
-    keys = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
+    keys = [to_key(name) for name in names]
     tables = read_tables()
     known = sum(key in tables.keys or bool(_DATE_KEY.fullmatch(key)) for key in keys)
     lines = text[header.end() :].split("\n")
