@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from notes_corpus import annotate, read_notes
 
 OFF: dict[str, Any] = dict.fromkeys(SWITCHES, False)
-DEFAULTS = {"trim": True, "abbreviations": True}
+DEFAULTS = {"trim": True}
 COLUMNS: dict[str, dict[str, Any]] = {
     **{name: {name: True} for name in SWITCHES},
     "defaults": DEFAULTS,

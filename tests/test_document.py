@@ -235,19 +235,19 @@ def test_votes_of_heads_that_are_not_in_use(voting: Path):
 
 def test_the_settings_work_document_by_document(multi_head_checkpoint: Path):
     texts = ["Anti-social (asthma) CKD", "renal failure (RF). RF", "", "RF"]
-    nlp = make_nlp(multi_head_checkpoint, dataset="ncbi_disease")
+    nlp = make_nlp(multi_head_checkpoint, dataset="ncbi_disease", abbreviations=True)
     assert [[t for t, _ in found(doc)] for doc in nlp.pipe(texts)] == [
         ["asthma"],
         ["renal failure", "RF", "RF"],
         [],
         [],
     ]
-    nlp = make_nlp(multi_head_checkpoint, dataset="ncbi_disease", abbreviations=False)
+    nlp = make_nlp(multi_head_checkpoint, dataset="ncbi_disease")
     assert [t for t, _ in found(nlp(texts[1]))] == ["renal failure"]
 
 
 def test_a_long_form_below_the_threshold_is_not_found(multi_head_checkpoint: Path):
-    nlp = make_nlp(multi_head_checkpoint, dataset="ncbi_disease", threshold=1.0)
+    nlp = make_nlp(multi_head_checkpoint, dataset="ncbi_disease", threshold=1.0, abbreviations=True)
     assert found(nlp("renal failure (RF). RF")) == []
 
 
