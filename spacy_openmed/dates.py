@@ -36,6 +36,7 @@ _PLAIN = re.compile(  # what may stand beside a date: days of the week and what 
     re.IGNORECASE,
 )
 # Two numbers of a score, a ratio, a dose or a duration have the format of a day and a month.
+_EVERY = re.compile(r"\b(?:every|each)[ \t]+\Z", re.IGNORECASE)
 _PAIR = re.compile(r"\W*(\d{1,4})([/-])(\d{1,4})\W*")
 _SCORE = re.compile(
     r"\b(?:pain|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
@@ -115,17 +116,18 @@ def shift_dates(text: str, days: int) -> str | None:
     return "".join([*parts, text[end:]])
 
 
-def may_be_date(text: str, start: int, end: int) -> bool:
+def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) -> bool:
     """Say whether what looks like a date, without its year, may be one.
 
     text (str): The text.
     start, end (int): Its characters.
+    writes_weeks (bool): Whether the text writes "2/52" for two weeks, see `has_british_durations`.
     RETURNS (bool): False for a score, a ratio, a dose, a duration, a time or a result.
     """
     found = text[start:end]
     if number := re.fullmatch(r"\W*(\d+)\W*", found):
         return _may_be_day(number[1], text, start, end)
-    if _WEEKDAYS.fullmatch(found) or re.search(r"(?i)\b(?:every|each)[ \t]+\Z", text[:start]):
+    if _WEEKDAYS.fullmatch(found) or _EVERY.search(text, max(start - _LINE, 0), start):
         return False
     pair = _PAIR.fullmatch(found)
     if pair is None:
@@ -146,11 +148,7 @@ def may_be_date(text: str, start: int, end: int) -> bool:
         return True
     if second == 52 or (
         second in (7, 12, 24)
-        and (
-            _BEFORE_DURATION.search(before)
-            or _BEHIND_DURATION.match(text, end)
-            or _writes_weeks(text)
-        )
+        and (_BEFORE_DURATION.search(before) or _BEHIND_DURATION.match(text, end) or writes_weeks)
         and not _DATE_BEFORE.search(before)
     ):
         return False
@@ -168,13 +166,12 @@ def _may_be_day(number: str, text: str, start: int, end: int) -> bool:
     if len(number) in (8, 12, 14):
         return True
     is_year = len(number) == 4 and 1880 < int(number) < 2100
-    return (
-        is_year and not _UNIT.match(text, end) and not text[:start].rstrip().endswith(("@", "at"))
-    )
+    before = text[max(start - _LINE, 0) : start].rstrip()
+    return is_year and not _UNIT.match(text, end) and not before.endswith(("@", "at"))
 
 
-def _writes_weeks(text: str) -> bool:
-    """Whether a text writes durations the British way, "2/52" for two weeks."""
+def has_british_durations(text: str) -> bool:
+    """RETURNS (bool): Whether a text writes "2/52" for two weeks, or "5/7" for five days."""
     return _BRITISH.search(text) is not None
 
 

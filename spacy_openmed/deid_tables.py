@@ -18,6 +18,7 @@ except ImportError as error:
     raise missing_extra("batch", error) from error
 
 CHECKS = ("key_check", "text_check")
+PHI = "phi"  # key in doc.spans of the identifiers
 _TYPES: dict[Any, pa.DataType] = {int: pa.int32(), float: pa.float64()}
 AUDIT = pa.struct([(f.name, _TYPES.get(f.type, pa.string())) for f in fields(Replacement)])
 
@@ -42,7 +43,11 @@ class Deidentifier(Annotator):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "key_check", make_key_check(self.key) if self.key else "")
-        self._deidentify(Doc(self.load().vocab), "")  # fail before anything is read
+        nlp = self.load()
+        # Fail before anything is read.
+        if not any(getattr(pipe, "annotate_spans_key", None) == PHI for _, pipe in nlp.pipeline):
+            raise ValueError(Errors.OM306.format(key=PHI))
+        self._deidentify(Doc(nlp.vocab), "")
 
     def __call__(self, table: Any) -> pa.Table:
         """De-identify a table.
@@ -76,8 +81,8 @@ class Deidentifier(Annotator):
         return pa.table([self.read_ids(table), *kept, *arrays], schema=schema)
 
     def _deidentify(self, doc: Doc, patient: str) -> Deidentified:
-        if not len(doc) and "phi" not in doc.spans:
-            doc.spans["phi"] = []
+        if not len(doc) and PHI not in doc.spans:
+            doc.spans[PHI] = []
         return deidentify(
             doc,
             self.action,  # type: ignore[arg-type]

@@ -34,6 +34,7 @@ try:
         OperatorResult,
         RecognizerResult,
     )
+    from presidio_anonymizer.operators import Hash
 except ImportError as error:
     raise ImportError(Errors.OM300.format(package=error.name)) from error
 
@@ -45,7 +46,10 @@ logging.getLogger("presidio-anonymizer").setLevel(logging.WARNING)
 Action = Literal["redact", "mask", "hash", "surrogate", "shift", "generalise", "encrypt", "keep"]
 ACTIONS: tuple[str, ...] = get_args(Action)
 KEYED = {"hash", "surrogate", "shift", "encrypt"}
-_JSON_BEFORE, _JSON_BEHIND = re.compile(r'"\s*:\s*\[?\s*\Z'), re.compile(r"\s*[,\]}]")
+_JSON_BEFORE, _JSON_BEHIND = (
+    re.compile(r'"\s*:\s*(?:\[(?:[^\[\]{}"]*,)?\s*)?\Z'),
+    re.compile(r"\s*[,\]}]"),
+)
 MIN_KEY = 16  # bytes
 MAX_WEEKS = 52  # how far dates are shifted, into the past
 
@@ -183,12 +187,14 @@ def deidentify(
         raise ValueError(Errors.OM306.format(key=spans_key))
     text = doc.text
     found = resolve(text, _read_group(doc.spans[spans_key]))
-    chosen_for = {canonical_label(label): wanted for label, wanted in (actions or {}).items()}
     known = {canonical_label(span.label_) for span in doc.spans[spans_key]}
-    for label in actions or {}:
-        if identifier_of(canonical_label(label)) is None and canonical_label(label) not in known:
-            labels = [label for row in IDENTIFIERS.values() for label in row]
+    chosen_for = {}
+    for label, wanted in (actions or {}).items():
+        canonical = canonical_label(label)
+        if identifier_of(canonical) is None and canonical not in known:
+            labels = [name for row in IDENTIFIERS.values() for name in row]
             raise ValueError(Errors.OM315.format(label=label, nearest=nearest(label, labels)))
+        chosen_for[canonical] = wanted
     operate = _Operators(key, patient, read_people(text, (c[:3] for c in found)))
     taken, operators = [], {}
     for number, c in enumerate(found):
@@ -267,18 +273,18 @@ class _Operators:
 
     def __call__(self, action: str, label: str, text: str) -> tuple[str, OperatorConfig]:
         """RETURNS (tuple[str, OperatorConfig]): The action that is taken, and its operator."""
+        value: str | None = None
         if action == "surrogate" and identifier_of(label) == "date":
             action = "generalise" if label == "AGE" else "shift"
         if action == "mask":
-            params = {"masking_char": "*", "chars_to_mask": len(text), "from_end": False}
-            return action, OperatorConfig(action, params)
+            return action, OperatorConfig("replace", {"new_value": "*" * len(text)})
         if action == "hash":
-            return action, OperatorConfig(action, {"hash_type": "sha256", "salt": self.salt})
+            value = Hash().operate(text, {"hash_type": "sha256", "salt": self.salt})
+            return action, OperatorConfig("replace", {"new_value": value})
         if action == "encrypt":
             return action, OperatorConfig(action, {"key": self.cipher})
         if action == "keep":
             return action, OperatorConfig(action)
-        value = None
         if action == "surrogate":
             value = self.surrogates(label, text, self.people)
         elif action == "shift" and identifier_of(label) == "date" and label != "AGE":

@@ -538,6 +538,7 @@ class Errors:
     OM750 = "[OM750] There is no text to de-identify. Give a text, a file, or '-' and text on it."
     OM751 = "[OM751] '{path}' holds many texts. Name a folder for the new ones: --output FOLDER."
     OM752 = "[OM752] --{option} is for one text. A table has its audit beside each text."
+    OM753 = "[OM753] --{option} is for a table or a folder. For one text, leave it out."
 
     # Relations and graph
     OM340 = "[OM340] threshold has to be a number from 0 to 1, not {threshold}."

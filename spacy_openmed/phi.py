@@ -20,7 +20,7 @@ from .clinical_words import (
     trim_name,
 )
 from .components import SerializableComponent
-from .dates import may_be_date
+from .dates import has_british_durations, may_be_date
 from .errors import Errors, Warnings
 from .hipaa import identifier_of, may_stay
 from .idle import Need, warn_if_idle, watch
@@ -49,8 +49,10 @@ GUESSED_NAMES = {
     *("LabelledName", "NameBeforeCredential", "NameAfterRole", "RelativesName", "Initials"),
     *("City", "Organisation", "Workplace", "LowercaseName"),
 }
-DATES = {"WrittenDate", "DateRecognizer"}
-FILTERED = GUESSED_NAMES | DATES | {"ZipCode", "LabelledCode", "NameBeforeRelative"}
+# Rules whose finds are looked at once more.
+FILTERED = GUESSED_NAMES | {
+    *("WrittenDate", "DateRecognizer", "ZipCode", "LabelledCode", "NameBeforeRelative")
+}
 # Beside a name: a first name or an initial after the surname, a nickname in quotes, the rest of
 # what a hyphen joins.
 _FIRST_AFTER = re.compile(r",[ \t]?([^\W\d_](?:\.?[ \t]?[^\W\d_])?)\b\.?(?![\w'’])")
@@ -326,6 +328,7 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
     kept = []
     names: set[str] = set()
     plain = read_words().plain
+    writes_weeks = has_british_durations(text)
     candidates = [part for c in candidates for part in _split_numbers(text, c)]
     holidays = {i for c in candidates if c.rule == "Holiday" for i in range(c.start, c.end)}
     for c in candidates:  # words of names that stand behind a title, or in a full name
@@ -345,7 +348,7 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
             continue
         if c.rule and c.rule not in FILTERED:
             kept.append(c)
-        elif c.rule in GUESSED_NAMES:
+        elif c.rule in GUESSED_NAMES or c.rule == "LabelledCode":
             if not all_plain(text[c.start : c.end]):
                 kept.append(c)
         elif c.rule == "NameBeforeRelative":
@@ -353,9 +356,6 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
                 kept.append(c)
         elif c.rule == "ZipCode":
             if not _is_procedure_code(text, c.start):
-                kept.append(c)
-        elif c.rule == "LabelledCode":
-            if not all_plain(text[c.start : c.end]):
                 kept.append(c)
         elif identifier == "name":
             start, end = trim_name(text, c.start, c.end)
@@ -367,7 +367,7 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
             if may_be_place(text, c.start, c.end):
                 kept.append(c)
         elif identifier == "date":
-            if c.label == "AGE" or may_be_date(text, c.start, c.end):
+            if c.label == "AGE" or may_be_date(text, c.start, c.end, writes_weeks=writes_weeks):
                 kept.append(c)
         elif identifier == "email":
             if re.search(r"\w@\w|[\[(]at[\])]| at ", text[c.start : c.end]):
@@ -430,7 +430,8 @@ def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
             found.append(c._replace(start=match.start(1), end=match.end(1)))
         words = _WORD.findall(text, c.start, c.end)
         if len(words) == 2 and "," not in text[c.start : c.end]:
-            initials[words[0][0].upper() + words[1][0].upper()] = c.score
+            letters = words[0][0].upper() + words[1][0].upper()
+            initials[letters] = max(c.score, initials.get(letters, 0.0))
     if initials:
         plain = read_words().plain
         for match in re.finditer(r"(?<![\w/.-])[A-Z]{2}(?![\w/-])", text):

@@ -22,6 +22,11 @@ _DATE_KEY = re.compile(
 _DATE_VALUE = re.compile(
     r"\s*(?:\d{1,4}[-/.]\d|\d{6,14}|[A-Za-z]{3,9}\.? \d|\d{1,2}[ -][A-Za-z]{3})"
 )
+_NUMBER = re.compile(r"\s*\d{4,}\s*")
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|&#\w+;")
+_NUMBERED = re.compile(r"(?<=[^\W\d_]{2})\d{2,}\b")  # made-up patients: "Aaron697"
+# What is of a person in whatever field.
+_TELLING = re.compile(r"\d{3}[- .]\d{2}[- .]\d{4}|\d{3}[-. )]{1,2}\d{3}[-. ]\d{4}|\w@\w")
 _CODED = {"coding", "code", "valuecodeableconcept", "valuequantity", "component", "interpretation"}
 _PEOPLE = {
     *("patient", "practitioner", "relatedperson", "person", "subject", "performer", "author"),
@@ -104,6 +109,8 @@ class Layout:
         stripped = value.strip()
         if not stripped:
             return
+        if label == "" and _TELLING.search(value):
+            label = None
         start += value.index(stripped)
         end = start + len(stripped)
         self.mark(start, end, FREE if label is None else PROTECTED)
@@ -191,8 +198,11 @@ def label_of(key: str, value: str, parents: tuple[str, ...] = ()) -> str | None:
     if label == "UNIQUE_ID" and not any(map(str.isdigit, value)):
         return None
     if label == "PERSON":
-        letters = sum(map(str.isalpha, value))
-        return "PERSON" if letters and not any(map(str.isdigit, value)) else None
+        if _NUMBER.fullmatch(value):
+            return "UNIQUE_ID"
+        value = _NUMBERED.sub("", _ESCAPE.sub("x", value))
+        is_name = any(map(str.isalpha, value)) and not any(map(str.isdigit, value))
+        return "PERSON" if is_name else None
     return label
 
 
@@ -312,11 +322,26 @@ def _read_xml(layout: Layout) -> None:
 
 _NAME, _PROVIDER, _ADDRESS = "name", "provider", "address"
 _SEGMENT = re.compile(
-    r"(?m)^[ \t]*((?:MSH|EVN|PID|PD1|NK1|PV1|PV2|OBR|ORC|OBX|DG1|AL1|GT1|IN1|IN2|NTE|TXA|RXA|RXE"
-    r"|RXO|RXD|RXR|PR1|SCH|ROL|SPM|MRG|ACC|IAM|Z[A-Z0-9]{2})\|[^\r\n]*)"
+    r"(?<![^\r\n])[ \t]*((?:MSH|EVN|PID|PD1|NK1|PV1|PV2|OBR|ORC|OBX|DG1|AL1|GT1|IN1|IN2|NTE|TXA"
+    r"|RXA|RXE|RXO|RXD|RXR|PR1|SCH|ROL|SPM|MRG|ACC|IAM|Z[A-Z0-9]{2})\|[^\r\n]*)"
 )
 _FREE_FIELDS = {("NTE", 3), ("OBX", 5), ("PV2", 3)}
 _TEXT_TYPES = {"TX", "FT", "ST", ""}
+_VALUES = {  # what an observation's value is by its type, where it is of a person
+    **dict.fromkeys(("DT", "DTM", "TS"), "DATE"),
+    **dict.fromkeys(("PN", "XPN"), _NAME),
+    **dict.fromkeys(("CN", "XCN"), _PROVIDER),
+    **dict.fromkeys(("AD", "XAD"), _ADDRESS),
+    **dict.fromkeys(("TN", "XTN"), "PHONE"),
+    "CX": "UNIQUE_ID",
+}
+_ADDRESS_PARTS = {
+    **dict.fromkeys((1, 2), "STREET_ADDRESS"),
+    3: "CITY",
+    5: "ZIP_CODE",
+    **dict.fromkeys((8, 10), "LOCATION"),  # other designation, census tract
+    9: "COUNTY",
+}
 
 
 def _read_hl7(layout: Layout) -> None:
@@ -332,6 +357,8 @@ def _read_hl7(layout: Layout) -> None:
         for number, part in enumerate(parts[1:], 1 + shift):
             end = position + len(part)
             label = labels.get(number)
+            if (name, number) == ("OBX", 5):
+                label = _VALUES.get(parts[2])
             if label is not None:
                 _read_field(layout, position, part, label)
             elif (name, number) in _FREE_FIELDS or name[0] == "Z":
@@ -360,14 +387,7 @@ def _read_field(layout: Layout, position: int, field: str, label: str) -> None:
                 is_id = any(map(str.isdigit, component))
                 add("UNIQUE_ID" if is_id else "PERSON")
             elif label == _ADDRESS:
-                what = {
-                    1: "STREET_ADDRESS",
-                    2: "STREET_ADDRESS",
-                    3: "CITY",
-                    5: "ZIP_CODE",
-                    9: "COUNTY",
-                }
-                add(what.get(number, ""))
+                add(_ADDRESS_PARTS.get(number, ""))
             elif label == "PHONE":
                 if "@" in component:
                     add("EMAIL")
@@ -395,8 +415,8 @@ def _read_csv(layout: Layout) -> None:
     keys = [to_key(name) for name in names]
     tables = read_tables()
     known = sum(key in tables.keys or bool(_DATE_KEY.fullmatch(key)) for key in keys)
-    lines = text[header.end() :].split("\n")
-    if not known or len(names) < 2 or lines[0].count(sign) < len(names) - 1:
+    first = text[header.end() :].partition("\n")[0]
+    if not known or len(names) < 2 or first.count(sign) < len(names) - 1:
         return
     layout.mark(*header.span(), STRUCTURE)
     cell = re.compile(
@@ -404,6 +424,11 @@ def _read_csv(layout: Layout) -> None:
     )
     position, column = header.end(), 0
     while position < len(text):
+        if column == 0 and text[position] != '"':
+            stop = text.find("\n", position) + 1 or len(text)
+            if sign not in text[position:stop]:  # a line without the sign is no row
+                position = stop
+                continue
         match = cell.match(text, position)
         if match is None:
             break

@@ -37,7 +37,9 @@ _MEN = {name.lower() for name in Provider.first_names_male}
 _STATES = {name.lower() for name in AddressProvider.states}
 _STATE_CODES = {*AddressProvider.states_abbr, "DC", "PR"}
 # Parts of a name, and of an address, that are nobody's.
-_KEPT_IN_NAMES = _words("jr sr ii iii iv md do rn np phd dds esq mr mrs ms mx miss dr prof")
+_KEPT_IN_NAMES = _words("jr sr ii iii iv phd dds esq mr mrs ms mx miss dr prof")
+_CREDENTIALS = _words("md do rn np")
+_UNITS = ("po", "p.o", "apt", "suite", "unit")
 _KEPT_IN_ADDRESSES = _words(
     "st street ave av avenue rd road blvd boulevard ln lane dr drive ct court way place pl"
     " terrace ter circle cir parkway pkwy highway hwy square sq trail trl loop alley plaza"
@@ -96,7 +98,8 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
             for match in _PART.finditer(text, start, end)
             if match["word"]
         ]
-        words = [(at, w) for at, w in words if w.lower() not in _KEPT_IN_NAMES and len(w) > 1]
+        name = text[start:end]
+        words = [(at, w) for at, w in words if not _is_kept_in_name(w, name) and len(w) > 1]
         if not words:
             continue
         before = text[max(start - 30, 0) : start]
@@ -118,6 +121,14 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
         for word in surnames:
             people.roles.setdefault(word.lower(), SURNAME)
     return people
+
+
+def _is_kept_in_name(word: str, name: str) -> bool:
+    """Whether a word of a name is a title, a credential or the like. Some credentials are names
+    as well ("Anh Do"): they count where they alone are in capitals."""
+    if word.lower() in _CREDENTIALS:
+        return word.isupper() and not name.isupper()
+    return word.lower() in _KEPT_IN_NAMES
 
 
 def _strip(word: str) -> str:
@@ -180,7 +191,7 @@ class Surrogates:
             word = match["word"]
             if not word:
                 return self._make_number("other", match[0], people)
-            is_kept = word.lower() in _KEPT_IN_NAMES and (has_given or len(word) > 1)
+            is_kept = _is_kept_in_name(word, text) and (has_given or len(word) > 1)
             has_given = True
             if is_kept and text.strip() != word:
                 return word
@@ -193,7 +204,7 @@ class Surrogates:
         return _PART.sub(replace, text)
 
     def _make_word(self, word: str, people: People) -> str:
-        if len(word) < 4 and word.isupper():
+        if len(word) < 4 and word.isupper() and word.lower() not in people.roles:
             return self._make_initials(word, people)
         role = people.roles.get(word.lower(), "")
         return self._make(role, word, _make_word)
@@ -217,9 +228,15 @@ class Surrogates:
         return made
 
     def _make_address(self, text: str) -> str:
+        words = [word for word in _ADDRESS_PART.findall(text) if word.isalpha()]
+        # "12 Hill Street": where all words are kinds of roads, the first is the name of one.
+        is_road = not text.lower().startswith(_UNITS)
+        all_kept = len(words) > 1 and all(word.lower() in _KEPT_IN_ADDRESSES for word in words)
+        name = words[0] if is_road and all_kept else None
+
         def replace(match: regex.Match[str]) -> str:
             part = match[0]
-            if part.lower() in _KEPT_IN_ADDRESSES:
+            if part.lower() in _KEPT_IN_ADDRESSES and part != name:
                 return part
             if part.lower() in _STATES or part in _STATE_CODES:
                 return self._make("", part, _make_state)
@@ -234,6 +251,8 @@ class Surrogates:
         figures, the letters on nothing but the letters."""
         figures = _figures(text)
         is_phone = kind in ("phone", "fax") or figures in people.phones
+        if not is_phone:  # the 1 at its beginning is no prefix
+            figures = "".join(c for c in text if c.isalnum() and not c.isalpha())
         letters = "".join(filter(str.isalpha, text))
         new_figures = self._make("", figures, _make_figures) if figures else ""
         new_letters = iter(self._make("", letters, _make_letters) if letters else "")
@@ -274,7 +293,7 @@ def _make_up(fake: Faker, label: str, text: str) -> str:
     kind = identifier_of(label)
     if label == "ORGANIZATION":
         found = _KIND.search(text)
-        return f"{fake.last_name()} {found.group()}" if found else fake.company()
+        return f"{fake.last_name()} {found.group() if found else fake.company_suffix()}"
     if kind == "email":
         return fake.ascii_safe_email()
     if kind == "url":

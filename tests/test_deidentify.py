@@ -608,3 +608,44 @@ def test_a_folder_of_texts_is_done(tmp_path: Path):
 def test_many_texts_need_a_folder(table: Path):
     assert "[OM751]" in fail(table)
     assert "[OM752]" in fail(table, "-o", table.parent / "out", "--patient", "7")
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "leaked"),
+    [
+        ("PERSON", "Anh Do", "Do"),
+        ("PERSON", "Md Rahman", "Md"),
+        ("STREET_ADDRESS", "12 Hill Street", "Hill"),
+    ],
+)
+def test_names_that_are_credentials_or_kinds_of_roads_are_replaced(label, text, leaked):
+    made = Surrogates(b"0" * 32)(label, text)
+    assert leaked not in made.split()
+
+
+def test_a_record_number_that_begins_with_1_is_replaced_whole():
+    numbers = [
+        Surrogates(bytes([i]) * 32)("MEDICAL_RECORD_NUMBER", "12345678901") for i in range(8)
+    ]
+    assert {number[0] for number in numbers} != {"1"}
+
+
+def test_a_surname_in_capitals_is_one_surname():
+    text = "LEE, ANN came. Mrs. Lee left."
+    doc = make_doc(text, [(0, 8, "PERSON"), (20, 23, "PERSON")])
+    made = deidentify(doc, "surrogate", key=KEY).text
+    first, second = re.findall(r"^(\w+), |Mrs\. (\w+)", made)
+    assert first[0].lower() == second[1].lower()
+
+
+@pytest.mark.parametrize("action", ["mask", "hash", "redact", "surrogate"])
+@pytest.mark.parametrize("text", ['{"mrn": 4411223}', '{"mrn": [1, 4411223]}'])
+def test_json_numbers_leave_json(action, text):
+    start = text.index("4411223")
+    doc = make_doc(text, [(start, start + 7, "MEDICAL_RECORD_NUMBER")])
+    assert json.loads(deidentify(doc, action, key=KEY).text)
+
+
+def test_options_of_tables_are_refused_for_one_text():
+    result = CliRunner().invoke(openmed_cli, ["deid", "a text", "--patient-column", "mrn"])
+    assert "OM753" in str(result.exception) or "OM753" in result.output

@@ -719,3 +719,24 @@ def test_resolved_ones_do_not_overlap_and_lose_nothing(given: list[Candidate], t
     before = {i for c in given for i in range(c.start, c.end) if text[i].isalnum()}
     after = {i for c in resolved for i in range(c.start, c.end) if text[i].isalnum()}
     assert after == before
+
+
+STRUCTURED = [
+    ("MSH|^~\\&|LAB\rPID|1||4455||Moss^Ada\rOBX|1|TX|||fine\r", "Moss"),
+    ('{"resourceType": "Patient", "name": [{"family": "Mu\\u00f1oz"}]}', "Mu\\u00f1oz"),
+    ('{"resourceType": "Patient", "name": [{"family": "Stiedemann542"}]}', "Stiedemann542"),
+    ('{"status": "call 617-555-0148", "id": "x"}', "617-555-0148"),
+    ("Status,Date\nActive,2020-01-02\n\nNote: SSN 123-45-6789\n", "123-45-6789"),
+    ("MSH|^~\\&|LAB\nOBX|1|DT|Seen||20200102\n", "20200102"),
+    ("MSH|^~\\&|LAB\nPID|1||||||||||1 Elm St^^Boston^MA^02115^^^Beacon Hill\n", "Beacon Hill"),
+]
+
+
+@pytest.mark.parametrize(("text", "identifier"), STRUCTURED)
+def test_what_structured_texts_hid(text: str, identifier: str):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_phi", config={"spans_key": None})
+    doc = nlp(text)
+    start = text.index(identifier)
+    spans = doc.spans["phi"].attrs["char_offsets"]
+    assert any(a <= start and start + len(identifier) <= b for a, b in spans)

@@ -78,7 +78,7 @@ def deid_cli(
         None, "--patient-column", help="Column with the id of the patient"
     ),
     columns: str = Opt("", "--columns", help="Other columns to keep, as they are: NAME,NAME"),
-    to: str = Opt("parquet", "--to", "-t", help="Format of many texts: parquet or jsonl"),
+    to: str = Opt("parquet", "--to", help="Format of many texts: parquet or jsonl"),
     n_process: int = Opt(1, "--n-process", "-n", min=1, help="Processes, for many texts"),
     force: bool = Opt(False, "--force", "-F", help="Begin anew, whatever is in the folder"),
     # fmt: on
@@ -98,11 +98,7 @@ def deid_cli(
         for option, value in (("audit", audit), ("patient", patient)):
             if value:
                 raise ValueError(Errors.OM752.format(option=option))
-        config = {"domain": "privacy", "size": size, "annotate": "spans"}
-        if model is not None:
-            config["model"] = {"name": model}  # type: ignore[assignment]
-        config["openmed_phi"] = {"threshold": threshold}  # type: ignore[assignment]
-        check_choice("size", size, catalogue.SIZES)
+        config = {**_configure(size, model), "openmed_phi": {"threshold": threshold}}
         _run(
             text,
             str(output),
@@ -121,6 +117,10 @@ def deid_cli(
             force=force,
         )
         return
+    many = {"id-column": id_column, "patient-column": patient_column, "columns": columns}
+    for option, value in many.items():
+        if value:
+            raise ValueError(Errors.OM753.format(option=option))
     content = read_text(text)
     if not content.strip():
         raise ValueError(Errors.OM750)
@@ -198,12 +198,21 @@ def _make_pipeline(
 
     if pipeline is not None:
         return lift_limit(spacy.load(check_pipeline(pipeline)))
-    check_choice("size", size, catalogue.SIZES)
     nlp = blank_pipeline()
-    config: dict[str, Any] = {"domain": "privacy", "size": size, "model": {"name": model}}
-    nlp.add_pipe("openmed_ner", config={**config, "annotate": "spans"})
+    nlp.add_pipe("openmed_ner", config=_configure(size, model))
     nlp.add_pipe("openmed_phi", config={"threshold": threshold})
     return nlp
+
+
+def _configure(size: str, model: str | None) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The settings of openmed_ner."""
+    check_choice("size", size, catalogue.SIZES)
+    return {
+        "domain": "privacy",
+        "size": size,
+        "annotate": "spans",
+        "model": {"name": model},
+    }
 
 
 def _read_key(path: Path | None) -> str | None:
