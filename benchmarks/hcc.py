@@ -34,6 +34,7 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Doc
 from util import print_rows
 
+from spacy_openmed.context import AXES, BY_MODEL
 from spacy_openmed.hcc import MODELS, add_hcc_pipes, calculate, find_hccs, patient_report
 from spacy_openmed.icd10cm import read_vocabulary
 from spacy_openmed.icd10cm_rules import find_superseded
@@ -57,13 +58,6 @@ FOUND = (
     *("denied or family coded", "possible coded", "mean abs. RAF error"),
 )
 CODES = ("codes", "texts", "gold", "P", "R", "F1", "wrongly coded", "CPU ms a text")
-FLAGS = {
-    "ABSENT": "is_negated",
-    "POSSIBLE": "is_hypothetical",
-    "CONDITIONAL": "is_hypothetical",
-    "HISTORICAL": "is_historical",
-    "FAMILY": "is_family",
-}
 SENTENCES = "diagnosis sentences"
 SAME = ("hccinfhir and hccpy", "patients", "same categories", "same score")
 # fmt: off
@@ -249,8 +243,8 @@ def score_codes(split: str) -> list[tuple]:
             span = doc.char_span(entity.start, entity.end, label="DISEASE", alignment_mode="expand")
             if entity.label == "PROBLEM" and span is not None:
                 spans.append(span)
-                if entity.assertion in FLAGS:
-                    span._.set(FLAGS[entity.assertion], True)
+                if entity.assertion in BY_MODEL:
+                    span._.set(AXES[BY_MODEL[entity.assertion]], True)
         doc.spans["openmed"] = spans
     linker = nlp.get_pipe("openmed_hcc")
     return [

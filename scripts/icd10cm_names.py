@@ -45,7 +45,7 @@ def main(output: Path = typer.Option(NAMES, help="File to write")) -> None:
         if len(found) == 1
         and (" " in key or found[code] > 1)  # one word alone may need its note
         and is_wanted(texts[key], code, vocabulary)
-        and not knows(linker, key)
+        and not linker.find_known(key)
     )
     output.write_text("".join(f"{name}\t{code}\n" for name, code in rows), encoding="utf8")
     print(len(rows), output, file=sys.stderr)
@@ -64,11 +64,6 @@ def is_wanted(name: str, code: str, vocabulary: Vocabulary) -> bool:
         and len(name.split()) <= MOST
         and vocabulary.codes[code].is_billable
     )
-
-
-def knows(linker: Linker, name: str) -> bool:
-    """RETURNS (bool): Whether the linker has a name already."""
-    return bool(linker.find_known(name))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from .batch import find_keys, load_pipeline, process, read_entities, to_model, u
 from .blank import blank_pipeline
 from .errors import Errors, describe, missing_extra
 from .phi import OpenMedPHI
-from .texts import decode
+from .texts import decode, without_formula
 
 try:
     import gradio as gr
@@ -40,7 +40,6 @@ MAX_CHARS = 100_000  # a page with more is no pleasure to look at
 MAX_BYTES = 10_000_000  # of an upload; Gradio's own limit
 COLUMNS = ("text", "label", "score", "dataset", "start", "end")
 ACTIONS = ("redact", "mask", "generalise", "shift", "surrogate")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 FONT = "sans-serif"  # the browser's own: nothing to fetch
 
 MARK = (
@@ -295,12 +294,8 @@ def to_csv(rows: Sequence[dict[str, Any]]) -> str:
     writer.writeheader()
     for row in rows:
         cells = to_cells(row)
-        writer.writerow({name: _without_formula(value) for name, value in cells.items()})
+        writer.writerow({name: without_formula(value) for name, value in cells.items()})
     return out.getvalue()
-
-
-def _without_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def to_link(rows: Sequence[dict[str, Any]]) -> str:

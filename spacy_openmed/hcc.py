@@ -5,7 +5,7 @@ no rules of encounters and providers, and does not look for what supports a diag
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
@@ -28,8 +28,8 @@ from .icd10cm_rules import (
     Rules,
     find_meat,
     find_superseded,
+    is_kept,
     is_no_code,
-    says_past,
     stands_alone,
     status_patterns,
 )
@@ -129,7 +129,7 @@ class Link(NamedTuple):
     codes (list[tuple[Candidate, str]]): The codes that were taken, each with the source of the
         rule that gave it, if one did.
     is_dropped (bool): Whether the code of another mention says it too.
-    is_symptom (bool): Whether it is a symptom, and no entry of a list.
+    is_symptom (bool): Whether it is a symptom outside a list.
     """
 
     mention: Span
@@ -217,7 +217,9 @@ class OpenMedHCC(SerializableComponent):
         set_sentence_starts(doc)
         mentions, skipped = self.find_mentions(doc)
         diseases = [mention for mention in mentions if mention.label_ != STATUS]
-        names = [self.widen(mention, mentions, skipped) for mention in diseases]
+        starts = {mention.start for mention in mentions}
+        blocked = {i for span in skipped for i in range(span.start, span.end)}
+        names = [self.widen(mention, starts, blocked) for mention in diseases]
         linked = self.linker.link_all([name.text for name in names], self.n_candidates)
         links = [Link(*row, []) for row in zip(diseases, names, linked, strict=True)]
         for status in mentions:
@@ -228,16 +230,21 @@ class OpenMedHCC(SerializableComponent):
                     for code in codes
                 ]
         links.sort(key=lambda link: (link.name.start, -link.name.end))
-        return self._revise(doc, _without_parts(links))
+        return self._revise(doc, list(_drop_parts(links)))
 
     def _revise(self, doc: Doc, links: Sequence[Link]) -> list[Link]:
         found = [
             Revised(link.name, self._best(link.candidates), _is(link.mention, HISTORICAL))
             for link in links
         ]
-        # Only names that stand for themselves are revised, not the parts of other names.
+        # Parts of other names, and mentions without candidates, take no part in the rules.
         self.rules.revise(
-            doc, [one for one, link in zip(found, links, strict=True) if link.candidates]
+            doc,
+            [
+                one
+                for one, link in zip(found, links, strict=True)
+                if link.candidates and not link.is_dropped
+            ],
         )
         revised = []
         for link, one in zip(links, found, strict=True):
@@ -247,8 +254,9 @@ class OpenMedHCC(SerializableComponent):
                 first = link.candidates[0] if same else self._to_candidate(one.code, RULE)
                 codes = [(first, "" if same else one.rule)]
                 codes += [(self._to_candidate(code, RULE), rule) for code, rule in one.also]
+            is_dropped = link.is_dropped or one.is_dropped
             revised.append(
-                link._replace(codes=codes, is_dropped=one.is_dropped, is_symptom=one.is_symptom)
+                link._replace(codes=codes, is_dropped=is_dropped, is_symptom=one.is_symptom)
             )
         return revised
 
@@ -268,8 +276,10 @@ class OpenMedHCC(SerializableComponent):
         """
         linked, unlinked = [], []
         for link in found:
+            link.mention._.icd10cm = []
+        for link in found:
             candidates = [candidate._asdict() for candidate in link.candidates]
-            link.mention._.icd10cm = candidates
+            link.mention._.icd10cm = [*link.mention._.icd10cm, *candidates]
             name = link.name
             place = {
                 "start": name.start_char,
@@ -297,9 +307,13 @@ class OpenMedHCC(SerializableComponent):
         spans = [*(span for key in self.span_keys for span in doc.spans.get(key, ())), *doc.ents]
         spans = [span for span in spans if self._is_linked(span.label_) and not span.text.isspace()]
         skipped = [span for span in spans if _is_skipped(span)]
-        kept = [span for span in spans if not _overlaps(span, skipped)]
-        no_code = [span for span in kept if is_no_code(span) or _is_ambiguous(span)]
-        kept = [span for span in kept if span not in no_code]
+        blocked = {i for span in skipped for i in range(span.start, span.end)}
+        kept = [span for span in spans if blocked.isdisjoint(range(span.start, span.end))]
+        # An abbreviation that may mean something else says nothing against the model's mention.
+        kept = [span for span in kept if not _is_ambiguous(span)]
+        is_none = [is_no_code(span) for span in kept]
+        no_code = [span for span, none in zip(kept, is_none, strict=True) if none]
+        kept = [span for span, none in zip(kept, is_none, strict=True) if not none]
         # "metastatic to bone" is more than the part of it that is a disease.
         sites = [span for span in kept if span.id_ == METASTASIS]
         kept = [
@@ -312,18 +326,17 @@ class OpenMedHCC(SerializableComponent):
     def _is_linked(self, label: str) -> bool:
         return canonical_label(label) in self.ent_labels
 
-    def widen(self, mention: Span, mentions: Sequence[Span], skipped: Sequence[Span]) -> Span:
+    def widen(self, mention: Span, starts: Set[int], blocked: Set[int]) -> Span:
         """Take in the words around a mention with which it is the name of a code: "stage 3b" of
         "CKD stage 3b", "history of" of "history of MI".
 
         mention (Span): The mention.
-        mentions (Sequence[Span]): All mentions of the document.
-        skipped (Sequence[Span]): What is not to be linked.
+        starts (Set[int]): The first tokens of all mentions of the document.
+        blocked (Set[int]): The tokens of what is not to be linked.
         RETURNS (Span): The longest such name in its sentence, else the mention. It begins before
             no other mention's start, and takes in nothing that is not to be linked.
         """
         doc, sentence = mention.doc, mention.sent
-        starts = {other.start for other in mentions}
         first = max(sentence.start, mention.start - WIDEST[0])
         last = max(min(sentence.end, mention.end + WIDEST[1]), mention.end)
         windows = sorted(
@@ -336,7 +349,7 @@ class OpenMedHCC(SerializableComponent):
         )
         for _, start, end in windows:
             window = doc[start:end]
-            if self.linker.is_name(window.text) and not _overlaps(window, skipped):
+            if self.linker.is_name(window.text) and blocked.isdisjoint(range(start, end)):
                 return window
         return mention
 
@@ -448,6 +461,7 @@ def patient_report(
         if doc._.hcc is None:
             raise ValueError(Errors.OM332)
         note = notes[number] if number < len(notes) else {}
+        text = doc.text  # spaCy joins it anew each time
         for found in doc._.hcc:
             row = codes.setdefault(
                 found["code"],
@@ -455,12 +469,13 @@ def patient_report(
                 | {"counted": False, "superseded_by": None, "rule": "", "evidence": []},
             )
             keys = ("score", "how", "rule", "symptom")
-            evidence = _to_evidence(doc, number, found, keys, note)
+            evidence = _to_evidence(text, number, found, keys, note)
             row["evidence"].append({**evidence, "meat": find_meat(evidence["sentence"])})
-            is_current = historical or not found["historical"] or _is_kept(found)
+            is_past = found["historical"] and not is_kept(found["code"], found["description"])
+            is_current = historical or not is_past
             row["counted"] |= is_current and not found["symptom"]
         unlinked += [
-            _to_evidence(doc, number, f, ("candidates",), note) for f in doc._.hcc_unlinked
+            _to_evidence(text, number, f, ("candidates",), note) for f in doc._.hcc_unlinked
         ]
     counted = [code for code, row in codes.items() if row["counted"]]
     for code, (better, rule) in find_superseded(counted).items():
@@ -562,7 +577,7 @@ def _describe(candidate: Candidate) -> dict[str, Any]:
 
 
 def _to_evidence(
-    doc: Doc,
+    text: str,
     number: int,
     found: Mapping[str, Any],
     keys: Sequence[str],
@@ -575,31 +590,24 @@ def _to_evidence(
         "date": note.get("date"),
         "start": found["start"],
         "end": found["end"],
-        "mention": doc.text[found["start"] : found["end"]],
+        "mention": text[found["start"] : found["end"]],
         "sentence_start": start,
         "sentence_end": end,
-        "sentence": doc.text[start:end].strip(),
+        "sentence": text[start:end].strip(),
         "historical": found["historical"],
         **{key: found[key] for key in keys},
     }
 
 
-def _is_kept(found: Mapping[str, Any]) -> bool:
-    return found["code"].startswith("Z") or says_past(found["description"])
-
-
-def _without_parts(links: Sequence[Link]) -> list[Link]:
-    """Leave out the names that are a part of the one before; of a status, which may have several
-    codes, none."""
-    kept: list[Link] = []
+def _drop_parts(links: Iterable[Link]) -> Iterator[Link]:
+    """Drop the names that are a part of the one before; of a status, which may have several codes,
+    none."""
     end, last = 0, None
     for link in links:
-        if link.name.end <= end and link.mention is not last:
-            link.mention._.icd10cm = [candidate._asdict() for candidate in link.candidates]
-            continue
-        end, last = max(end, link.name.end), link.mention
-        kept.append(link)
-    return kept
+        is_part = link.name.end <= end and link.mention is not last
+        if not is_part:
+            end, last = max(end, link.name.end), link.mention
+        yield link._replace(is_dropped=is_part)
 
 
 def _is_ambiguous(span: Span) -> bool:
@@ -616,10 +624,6 @@ def _is_word(token: Token) -> bool:
 
 def _is_skipped(span: Span) -> bool:
     return any(_is(span, name) for name in SKIPPED)
-
-
-def _overlaps(span: Span, others: Iterable[Span]) -> bool:
-    return any(span.start < other.end and other.start < span.end for other in others)
 
 
 def _is(span: Span, name: str) -> bool:

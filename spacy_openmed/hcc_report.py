@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
-MODELS = ("v24", "v28")
+from .hcc import MODELS
+from .texts import without_formula
+
+MEAT = ("monitored", "evaluated", "assessed", "treated")
 COLUMNS = (
     *("patient", "date", "note", "code", "description", "hcc_v24", "hcc_v28", "counted"),
-    *("context", "mention", "sentence", "monitored", "evaluated", "assessed", "treated"),
+    *("context", "mention", "sentence", *MEAT),
     *("superseded_by", "rule", "how", "score", "start", "end", "error"),
 )
-MEAT = ("monitored", "evaluated", "assessed", "treated")
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -96,7 +98,7 @@ def to_csv(reports: Iterable[Mapping[str, Any]]) -> str:
     writer.writeheader()
     for report in reports:
         for row in to_rows(report):
-            writer.writerow({name: _as_cell(value) for name, value in row.items()})
+            writer.writerow({name: without_formula(value) for name, value in row.items()})
     return stream.getvalue()
 
 
@@ -176,7 +178,10 @@ def _to_html_row(code: Mapping[str, Any]) -> str:
 
 def _to_quote(row: Mapping[str, Any]) -> str:
     sentence, mention = row["sentence"], row["mention"]
-    before, found, after = sentence.partition(mention)
+    # The sentence is stripped: at its start it lacks at most as many characters as it lacks at all.
+    n_lost = row["sentence_end"] - row["sentence_start"] - len(sentence)
+    at = sentence.find(mention, max(0, row["start"] - row["sentence_start"] - n_lost))
+    before, found, after = sentence[:at], mention, sentence[at + len(mention) :]
     quote = f"{escape(before)}<mark>{escape(found)}</mark>{escape(after)}"
     place = ", ".join(filter(None, [str(row["date"] or ""), f"note {_note(row)}"]))
     rule = f" {escape(row['rule'])}." if row["rule"] else ""
@@ -185,8 +190,3 @@ def _to_quote(row: Mapping[str, Any]) -> str:
 
 def _note(evidence: Mapping[str, Any]) -> str:
     return str(evidence["document"] + 1 if evidence["note"] is None else evidence["note"])
-
-
-def _as_cell(value: Any) -> Any:
-    is_formula = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return f"'{value}" if is_formula else value

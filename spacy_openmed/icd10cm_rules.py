@@ -1,5 +1,5 @@
-"""Rules for codes that a name alone does not decide: more specific and combined codes, codes of
-status and history, and mentions that are no diagnosis of the patient.
+"""Rules that refine the codes found by name: specific codes, combined codes, status and history
+codes, and mentions that are not the patient's diagnosis.
 
 The rules are tables in `data/icd10cm_rules.json`, each with its source. More specific codes need no
 table: a code fits if all that its description says beyond the name's own code stands beside the
@@ -17,11 +17,12 @@ import srsly
 from spacy.tokens import Doc, Span
 
 from .icd10cm import DATA, Code, Vocabulary
-from .linking import normalise
+from .linking import load_words, normalise
 
 PATH = DATA / "icd10cm_rules.json"
 STATUS = "STATUS"  # label of what gives a code, but is no disease
 BMI, WRITTEN, METASTASIS = "BMI", "ICD10CM", "METASTASIS"  # ids of patterns; of others, their code
+JOINING = ("and", "or", "&", ",", "/")
 MAX_WORDS = 8  # beside a name
 STEM = 6  # letters of a word that are compared
 LEFT_OUT = re.compile(
@@ -40,6 +41,11 @@ CODE_HEADING = re.compile(
     r"(?:\bicd\S*|\bdx|\bdiagnos\w*|\bcodes?)\W*$|[A-TV-Z]\d[0-9A-Z]\.\w+[)\]]?[,;/\s]+$",
     re.IGNORECASE,
 )
+SIDE = re.compile(r"\b(?:left|right|Left|Right|LEFT|RIGHT|L|R|Lt|Rt)\b")
+BETWEEN_SITES = re.compile(r",|/|&|\band\b|\bor\b")
+HANDED = re.compile(r"\b(left|right)[- ]hand", re.IGNORECASE)
+NOT_DOMINANT = re.compile(r"\bnon-?\s?dominant", re.IGNORECASE)
+DOMINANT = re.compile(r"\bdominant", re.IGNORECASE)
 AS_ITEM = re.compile(r"\s*(?:$|[,.;(\n]|on\b|with\b|since\b|w/|s/p\b|[-–]\s)")
 
 
@@ -75,6 +81,9 @@ class Rules:
         self.vocabulary = vocabulary
         self.groups = {name: group for group in load_rules()["groups"] for name in group}
         self.ignored = {_stem(word) for word in load_rules()["ignored"]}
+        self.categories: dict[str, list[Code]] = {}
+        for code in vocabulary.codes.values():
+            self.categories.setdefault(code.code[:3], []).append(code)
         self._families: dict[str, Family] = {}
 
     def revise(self, doc: Doc, found: Sequence[Revised]) -> None:
@@ -83,16 +92,18 @@ class Rules:
         doc (Doc): The document, with sentence starts.
         found (Sequence[Revised]): The mentions in the order of the text. They are changed.
         """
+        text = doc.text  # spaCy joins it anew each time
         for one, after in zip_longest(found, found[1:]):
-            if one.code is not None and not one.rule:
+            is_exact = one.name.id_ in (WRITTEN, METASTASIS)
+            if one.code is not None and not one.rule and not is_exact:
                 self.specialise(one, after)
-        self.drop_beside_codes(doc, found)
+        self.drop_beside_codes(text, found)
         for sentence in _by_sentence(found):
-            self.combine(doc, sentence)
+            self.combine(text, sentence)
             self.add(sentence)
         for one in found:
             self.to_history(one)
-            one.is_symptom = self.is_symptom(doc, one)
+            one.is_symptom = self.is_symptom(text, one)
 
     def specialise(self, one: Revised, after: Revised | None) -> None:
         """Choose the code that says all that stands beside the name.
@@ -104,7 +115,7 @@ class Rules:
         if code.startswith("Z"):
             return
         family = self.find_family(code)
-        words = _stems(DENIED.sub(" ", one.name.text))
+        words = set(_stems(DENIED.sub(" ", one.name.text)))
         group = self.groups.get(code[:3], [code[:3]])
         is_other = after is not None and after.code is not None and after.code[:3] not in group
         words |= family.words_beside(one.name, after.name if after and is_other else None)
@@ -120,15 +131,15 @@ class Rules:
         key = code[:3]
         if key not in self._families:
             group = self.groups.get(key, [key])
-            codes = [c for c in self.vocabulary.codes.values() if c.code[:3] in group]
+            codes = [code for name in group for code in self.categories.get(name, ())]
             heading = self.describe(key) if len(group) == 1 else ""
-            self._families[key] = Family(codes, _stems(heading) | self.ignored)
+            self._families[key] = Family(codes, {*_stems(heading)} | self.ignored)
         return self._families[key]
 
-    def drop_beside_codes(self, doc: Doc, found: Sequence[Revised]) -> None:
+    def drop_beside_codes(self, text: str, found: Sequence[Revised]) -> None:
         """Let a code that is written beside a name stand for it."""
         for one, other in zip(found, found[1:], strict=False):
-            between = doc.text[one.name.end_char : other.name.start_char]
+            between = text[one.name.end_char : other.name.start_char]
             if is_written(other.name) and BESIDE_CODE.fullmatch(between):
                 name, code = one, other
             elif is_written(one.name) and AFTER_CODE.fullmatch(between):
@@ -138,13 +149,13 @@ class Rules:
             if name.code and code.code and name.code[:3] == code.code[:3]:
                 name.is_dropped = True
 
-    def combine(self, doc: Doc, found: Sequence[Revised]) -> None:
+    def combine(self, text: str, found: Sequence[Revised]) -> None:
         """Apply the table of combinations to the mentions of a sentence."""
         joins = load_patterns("joins")
         for i, left in enumerate(found):
             chain = ""
             for right in found[i + 1 : i + 5]:
-                between = doc.text[right_end(found, right, left) : right.name.start_char]
+                between = text[right_end(found, right, left) : right.name.start_char]
                 is_first = not chain
                 if joins["with"].fullmatch(between):
                     chain = "with"
@@ -167,11 +178,13 @@ class Rules:
 
     def _combine_pair(self, left: Revised, right: Revised, chain: str) -> None:
         old = load_patterns("joins")["old"]
-        for rule in load_rules()["combinations"]:
+        if left.code is None or right.code is None or left.is_dropped or right.is_dropped:
+            return
+        for rule in load_combinations():
             for first, second in ((left, right), (right, left)):
-                if first.code is None or second.code is None:
-                    continue
-                if first.is_dropped or second.is_dropped:
+                if not (
+                    rule["first"].match(str(first.code)) and rule["second"].match(str(second.code))
+                ):
                     continue
                 if rule["join"] == "after":
                     is_old = chain == "after" and first is left
@@ -184,11 +197,7 @@ class Rules:
                         continue
                 elif chain == "after" and first is left:
                     continue
-                if not (
-                    _matches(rule["first"], first.code) and _matches(rule["second"], second.code)
-                ):
-                    continue
-                if "when" in rule and not re.search(rule["when"], second.name.text, re.IGNORECASE):
+                if rule["when"] and not rule["when"].search(second.name.text):
                     continue
                 self._apply(rule, first, second)
                 return
@@ -215,11 +224,11 @@ class Rules:
         sentence = found[0].name.sent
         for one in found:
             for rule in load_rules()["additional"]:
-                codes = [o.code for o in found if o.code and not o.is_dropped]
-                codes += [code for o in found for code, _ in o.also]
                 has_one = one.code is not None and re.match(rule["code"], one.code)
                 if not has_one or one.is_dropped:
                     continue
+                codes = [o.code for o in found if o.code and not o.is_dropped]
+                codes += [code for o in found for code, _ in o.also]
                 if any(re.match(rule["unless"], code) for code in codes):
                     continue
                 if not re.search(rule["pattern"], sentence.text):
@@ -229,7 +238,9 @@ class Rules:
 
     def to_history(self, one: Revised) -> None:
         """Take the code of history for what is past and leaves no other code."""
-        if not one.is_historical or one.code is None or self.is_kept(one.code):
+        if not one.is_historical or one.code is None:
+            return
+        if is_kept(one.code, self.describe(one.code)):
             return
         table = load_rules()["history"]
         for n in range(len(one.code), 0, -1):
@@ -238,20 +249,16 @@ class Rules:
                 one.code, one.rule, one.also = code, table["source"], []
                 return
 
-    def is_kept(self, code: str) -> bool:
-        """RETURNS (bool): Whether a code says itself that something is past, or a status."""
-        return code.startswith("Z") or says_past(self.describe(code))
-
     def describe(self, code: str) -> str:
         """RETURNS (str): The description of a code; none for one that is not in the vocabulary."""
         return self.vocabulary.codes[code].description if code in self.vocabulary.codes else ""
 
-    def is_symptom(self, doc: Doc, one: Revised) -> bool:
+    def is_symptom(self, text: str, one: Revised) -> bool:
         """RETURNS (bool): Whether it is a symptom, and no entry of a list."""
         pattern = load_patterns("symptoms")["codes"]
         if one.code is None or not pattern.match(one.code):
             return False
-        line = doc.text[doc.text.rfind("\n", 0, one.name.start_char) + 1 : one.name.start_char]
+        line = text[text.rfind("\n", 0, one.name.start_char) + 1 : one.name.start_char]
         return not ITEM.fullmatch(line)
 
     def find_status(self, span: Span) -> list[str]:
@@ -268,7 +275,8 @@ class Rules:
                 return []
             return [next(code for end, code in load_rules()["bmi"]["codes"] if value < end)]
         if span.id_ == METASTASIS:
-            return find_metastases(text)
+            is_sided = span.start > 0 and bool(SIDE.fullmatch(span.doc[span.start - 1].text))
+            return find_metastases(span.doc[span.start - is_sided : span.end].text)
         if span.id_ != WRITTEN:
             return [span.id_]
         code = self.vocabulary.codes.get(text.upper())
@@ -294,7 +302,7 @@ class Family:
             if code.is_billable
         }
         self.known = {word for words in self.words.values() for word in words}
-        self.fillers = {*load_rules()["fillers"]}
+        self.fillers = _load_fillers()
 
     def words_beside(self, name: Span, after: Span | None) -> set[str]:
         """Collect the words beside a name that the codes know: before it up to a comma, after it
@@ -369,6 +377,11 @@ def says_past(description: str) -> bool:
     return bool(load_patterns("kept")["description"].search(description))
 
 
+def is_kept(code: str, description: str) -> bool:
+    """RETURNS (bool): Whether a code says itself that something is past, or a status."""
+    return code.startswith("Z") or says_past(description)
+
+
 def is_written(span: Span) -> bool:
     """RETURNS (bool): Whether a span is a code in the text."""
     return span.id_ == WRITTEN
@@ -380,17 +393,16 @@ def is_no_code(span: Span) -> bool:
     span (Span): The mention.
     RETURNS (bool): Whether the words beside it say so.
     """
-    sentence = span.sent
-    text = span.doc.text
-    before = text[max(sentence.start_char, span.start_char - 80) : span.start_char]
-    after = text[span.end_char : min(sentence.end_char, span.end_char + 60)]
+    text, start = span.sent.text, span.sent.start_char
+    before = text[max(0, span.start_char - start - 80) : span.start_char - start]
+    after = text[span.end_char - start : span.end_char - start + 60]
     kinds = ["status"] if span.label_ == STATUS else ["not"]
     if span.label_ != STATUS and span.text.lower() in _status_phrases():  # another found it
         kinds.append("status")
     if span.label_ == STATUS and span.id_ in (BMI, WRITTEN):
         return False
     surroundings = [_load_surroundings(f"{kind}_codes") for kind in kinds]
-    return any(start.search(before) or end.match(after) for start, end in surroundings)
+    return any(first.search(before) or last.match(after) for first, last in surroundings)
 
 
 @cache
@@ -410,16 +422,15 @@ def stands_alone(span: Span) -> bool:
 
 def find_metastases(text: str) -> list[str]:
     """RETURNS (list[str]): The codes of the sites of metastases."""
-    table = load_rules()["metastases"]
+    sides_of = load_rules()["metastases"]["sides"]
     codes = []
     rest = text.lower()
-    sites = sorted(table["codes"], key=lambda row: -max(map(len, row[0].split("|"))))
-    for pattern, code in sites:
-        match = re.search(rf"\b(?:{pattern})", rest)
+    for pattern, code in _load_sites():
+        match = pattern.search(rest)
         if match:
-            rest = rest[: match.start()] + "|" + rest[match.end() :]
-            side = find_side(text)
-            sides = table["sides"].get(code)
+            rest = rest[: match.start()] + "|" * len(match[0]) + rest[match.end() :]
+            side = find_side(BETWEEN_SITES.split(text[: match.start()])[-1]) or find_side(text)
+            sides = sides_of.get(code)
             codes.append(sides[("right", "left").index(side)] if sides and side else code)
     if len(codes) > 1 and "C77.9" in codes:  # "axillary lymph nodes"
         near = any(code.startswith("C77") and code != "C77.9" for code in codes)
@@ -427,13 +438,17 @@ def find_metastases(text: str) -> list[str]:
     return codes
 
 
+@cache
+def _load_sites() -> list[tuple[re.Pattern[str], str]]:
+    """The sites of metastases with their codes, those with the longest names first."""
+    rows = load_rules()["metastases"]["codes"]
+    ordered = sorted(rows, key=lambda row: -max(map(len, row[0].split("|"))))
+    return [(re.compile(rf"\b(?:{pattern})"), code) for pattern, code in ordered]
+
+
 def find_side(text: str) -> str:
     """RETURNS (str): "left" or "right", if the text has one of them."""
-    found = {
-        "left" if word[0].lower() == "l" else "right"
-        for word in re.findall(r"\b(?:left|right|L|R|Lt|Rt)\b", text)
-        + re.findall(r"\b(?:Left|Right|LEFT|RIGHT)\b", text)
-    }
+    found = {"left" if word[0].lower() == "l" else "right" for word in SIDE.findall(text)}
     return found.pop() if len(found) == 1 else ""
 
 
@@ -444,11 +459,11 @@ def _find_side(one: Revised, vocabulary: Vocabulary) -> str:
     side = find_side(one.name.text) or find_side(sentence)
     if not side and one.code is not None:
         side = find_side(vocabulary.codes[one.code].description)
-    handed = re.search(r"\b(left|right)[- ]hand", sentence, re.IGNORECASE)
+    handed = HANDED.search(sentence)
     is_dominant = (handed[1].lower() if handed else "right") == side
-    if re.search(r"\bnon-?\s?dominant", sentence, re.IGNORECASE):
+    if NOT_DOMINANT.search(sentence):
         is_dominant = False
-    elif re.search(r"\bdominant", sentence, re.IGNORECASE):
+    elif DOMINANT.search(sentence):
         is_dominant = True
     if not side:
         return "9"
@@ -483,35 +498,27 @@ def status_patterns() -> list[dict[str, Any]]:
         "LOWER": {"IN": ["to", "in", "of", "involving", "disease", "lesions", "lesion"]},
         "OP": "*",
     }
+    lead = {"LOWER": {"IN": [word for word in table["glue"] if word not in JOINING]}, "OP": "*"}
     more = [glue, {**site, "OP": "*"}]
     nouns = {"LOWER": {"IN": ["mets", "metastases", "metastasis"]}}
     patterns += [
         {"label": STATUS, "id": METASTASIS, "pattern": pattern}
         for pattern in (
-            [words, to, glue, site, *more, *more, *more],
+            [words, to, lead, site, *more, *more, *more],
             [site, *more, *more, *more, nouns],
         )
     ]
+    between = {
+        "LOWER": {"IN": ["of", "is", "was", ":", "=", "~", ">", "-", "(", "bmi", ")"]},
+        "OP": "*",
+    }
+    number = {"TEXT": {"REGEX": r"^\d{2}(\.\d+)?$"}}
     patterns += [
-        {
-            "label": STATUS,
-            "id": BMI,
-            "pattern": [
-                {"LOWER": {"IN": ["bmi", "index"]}},
-                {
-                    "LOWER": {"IN": ["of", "is", "was", ":", "=", "~", ">", "-", "(", "bmi", ")"]},
-                    "OP": "*",
-                },
-                {"TEXT": {"REGEX": r"^\d{2}(\.\d+)?$"}},
-            ],
-        },
-        {
-            "label": STATUS,
-            "id": WRITTEN,
-            "pattern": [{"TEXT": {"REGEX": r"^[A-TV-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?$"}}],
-        },
+        {"label": STATUS, "id": BMI, "pattern": [*name, between, number]}
+        for name in ([{"LOWER": "bmi"}], [{"LOWER": "mass"}, {"LOWER": "index"}])
     ]
-    return patterns
+    written = {"TEXT": {"REGEX": r"^[A-TV-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?$"}}
+    return [*patterns, {"label": STATUS, "id": WRITTEN, "pattern": [written]}]
 
 
 def find_meat(text: str) -> dict[str, list[str]]:
@@ -524,8 +531,8 @@ def find_meat(text: str) -> dict[str, list[str]]:
 
 
 def find_superseded(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """RETURNS (dict[str, tuple[str, str]]): The codes that another one says better, each with that
-    one and the rule."""
+    """RETURNS (dict[str, tuple[str, str]]): The codes that a more specific code replaces, each
+    with that code and the rule."""
     codes = sorted(codes)
     found: dict[str, tuple[str, str]] = {}
     for rule in load_rules()["superseded"]:
@@ -537,6 +544,12 @@ def find_superseded(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
             better = next((other for other in codes if other != code and by.match(other)), None)
             if better is not None:
                 found.setdefault(code, (better, rule["rule"]))
+    for code, (better, source) in found.items():
+        seen = {code}
+        while better in found and better not in seen:  # the one that is left in the end
+            seen.add(better)
+            better = found[better][0]
+        found[code] = better, source
     return found
 
 
@@ -547,10 +560,29 @@ def load_rules() -> dict[str, Any]:
 
 
 @cache
+def load_combinations() -> list[dict[str, Any]]:
+    """RETURNS (list[dict[str, Any]]): The table of combinations, with compiled patterns."""
+    return [
+        {
+            **rule,
+            "first": re.compile(f"(?:{rule['first']})"),
+            "second": re.compile(f"(?:{rule['second']})"),
+            "when": re.compile(rule["when"], re.IGNORECASE) if "when" in rule else None,
+        }
+        for rule in load_rules()["combinations"]
+    ]
+
+
+@cache
 def load_patterns(name: str) -> dict[str, re.Pattern[str]]:
     """RETURNS (dict[str, re.Pattern]): The patterns of a table, by their name."""
     table = load_rules()[name]
     return {key: re.compile(value) for key, value in table.items() if key != "source"}
+
+
+@cache
+def _load_fillers() -> frozenset[str]:
+    return frozenset(load_rules()["fillers"])
 
 
 @cache
@@ -564,35 +596,19 @@ def _load_surroundings(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     return re.compile(before), re.compile(after)
 
 
-def _matches(pattern: str, code: str) -> bool:
-    return re.match(f"(?:{pattern})", code) is not None
-
-
-@lru_cache(maxsize=100_000)
 def _stem(word: str) -> str:
     return word if word.isdigit() else word[:STEM]
 
 
 @lru_cache(maxsize=50_000)
-def _stems_of(text: str) -> frozenset[str]:
+def _stems(text: str) -> frozenset[str]:
     words = load_rules()["words"]
     lower = " ".join(words.get(word, word) for word in re.findall(r"\w+", text.lower()))
     if not lower.strip():
         return frozenset()
     normal = normalise(lower)
-    stop = _stop_words()
+    stop = load_words()[1]
     return frozenset(_stem(word) for word in normal.split() if word not in stop)
-
-
-def _stems(text: str) -> set[str]:
-    return set(_stems_of(text))
-
-
-@cache
-def _stop_words() -> frozenset[str]:
-    from .icd10cm import WORDS
-
-    return frozenset(srsly.read_json(WORDS)["stop"])
 
 
 def _by_sentence(found: Sequence[Revised]) -> Iterator[list[Revised]]:

@@ -402,7 +402,7 @@ def make_kb(vocabulary: Vocabulary) -> InMemoryLookupKB:
 def normalise(text: str) -> str:
     """RETURNS (str): A name as it is compared: its key, without what says little, in the words
     that the vocabulary has for it."""
-    synonyms, stop = _load_words()
+    synonyms, stop = load_words()
     words = []
     for word in to_key(text).split():
         if word in stop:
@@ -429,7 +429,7 @@ def load_ranker() -> tuple[np.ndarray, float]:
 
 
 @cache
-def _load_words() -> tuple[dict[str, str], frozenset[str]]:
+def load_words() -> tuple[dict[str, str], frozenset[str]]:
     words = srsly.read_json(WORDS)
     synonyms = {
         word: " ".join(map(to_singular, others.split()))
@@ -443,8 +443,8 @@ def _sort_words(text: str) -> str:
 
 
 def _by_words(*levels: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """RETURNS (dict[str, str]): The code of each set of words, but of those of several codes. A
-    name of an earlier level goes first."""
+    """RETURNS (dict[str, str]): The code of each set of words. Sets shared by several codes are
+    left out. Earlier levels take precedence."""
     words: dict[str, str] = {}
     for number, names in enumerate(levels):
         found: dict[str, set[str]] = {}
@@ -474,7 +474,7 @@ def _plain_names(codes: Iterable[Code]) -> Iterator[tuple[str, str]]:
 
 
 def _count_words(words: Sequence[str]) -> int:
-    return sum(word not in _load_words()[1] for word in words)
+    return sum(word not in load_words()[1] for word in words)
 
 
 def _by_score(candidate: Candidate) -> float:

@@ -21,6 +21,8 @@ MARKS = {
 }
 # Stands for bytes that could not be decoded. No encoding gives it: it is half of a surrogate pair.
 BROKEN = "\udcff"
+# What a spreadsheet takes for the beginning of a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 codecs.register_error("spacy_openmed.mark", lambda error: (BROKEN, error.end))  # type: ignore[attr-defined]
 
 
@@ -44,6 +46,12 @@ def find_encoding(name: str) -> str:
 def count(n: int, noun: str) -> str:
     """RETURNS (str): A number of things: "1 row", "1,000 rows"."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def without_formula(value: Any) -> Any:
+    """RETURNS (Any): The value of a cell. A text that a spreadsheet would take for a formula begins
+    with `'`."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def is_unicode(text: str) -> bool:

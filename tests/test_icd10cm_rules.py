@@ -245,5 +245,26 @@ def test_pattern_ids_are_codes():
         assert pattern["id"] in special or re.fullmatch(r"Z\d\d(\.\w+)?", pattern["id"])
 
 
+def test_index_of_apnea_is_no_body_mass_index(nlp: Language):
+    assert not any(code.startswith("Z68") for code in counted(nlp, "Apnea-hypopnea index 42."))
+
+
+def test_written_code_is_kept_beside_a_site(nlp: Language):
+    assert counted(nlp, "Dx: C34.90 right upper lobe") == {"C34.90"}
+
+
+def test_side_belongs_to_the_site_next_to_it(nlp: Language):
+    assert counted(nlp, "Left lung mets and brain mets.") == {"C78.02", "C79.31"}
+
+
+def test_history_of_an_ambiguous_abbreviation(nlp: Language):
+    assert counted(nlp, "History of PE.") == {"Z86.711"}
+
+
+def test_superseded_by_a_code_that_counts():
+    found = find_superseded(["I10", "I11.0", "I13.0"])
+    assert {by for by, _ in found.values()} <= {"I11.0", "I13.0"} - found.keys()
+
+
 def test_no_mentions():
     Rules(read_vocabulary()).revise(spacy.blank("en")("Nothing."), [])

@@ -96,13 +96,13 @@ def hcc_cli(
         raise typer.Exit(PATIENTS_WITH_ERRORS)
 
 
-def _write(reports: list[dict[str, Any]], format: str) -> str:
+def _write(reports: list[dict[str, Any]], to: str) -> str:
     from ..hcc import NOTICE
     from ..hcc_report import to_csv, to_html
 
-    if format == "csv":
+    if to == "csv":
         return to_csv(reports)
-    if format == "html":
+    if to == "html":
         return to_html(reports, NOTICE)
     return "".join(f"{json.dumps(report)}\n" for report in reports)
 
