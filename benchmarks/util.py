@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import spacy
+from corpora import Sentence, read_documents, read_sentences
 from spacy.language import Language
 from spacy.scorer import PRFScore
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_openmed.checkpoint import Head, Source, load_checkpoint
-from spacy_openmed.corpora import Sentence, read_documents, read_sentences
-from spacy_openmed.engines import EngineSettings
+from spacy_openmed.checkpoints.heads import Head
+from spacy_openmed.checkpoints.loading import load_checkpoint
+from spacy_openmed.checkpoints.source import Source
+from spacy_openmed.engines.base import EngineSettings
 from spacy_openmed.labels import canonical_label
 
 SPANS_KEY = "openmed"

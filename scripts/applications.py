@@ -20,12 +20,14 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from wasabi import msg
 
-from spacy_openmed.context import AXES
-from spacy_openmed.deidentify import carry_over, deidentify
-from spacy_openmed.graph import GraphBuilder
-from spacy_openmed.graph_files import write_graph
-from spacy_openmed.hcc import alias_patterns, patient_report
-from spacy_openmed.labels import DISPLACY_COLORS
+from spacy_openmed.clinical.component import AXES
+from spacy_openmed.colors import DISPLACY_COLORS
+from spacy_openmed.deid.anonymize import deidentify
+from spacy_openmed.deid.audit import carry_over
+from spacy_openmed.graph.builder import GraphBuilder
+from spacy_openmed.graph.export import write_graph
+from spacy_openmed.hcc.patterns import alias_patterns
+from spacy_openmed.hcc.report import patient_report
 
 NOTES = Path(__file__).parent.parent / "examples" / "patients"
 KEY = "these notes are of nobody: the key is no secret"

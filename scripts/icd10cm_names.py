@@ -15,8 +15,8 @@ from pathlib import Path
 import typer
 
 from notes_corpus import annotate, read_notes
-from spacy_openmed.icd10cm import NAMES, Vocabulary, read_vocabulary, to_key
-from spacy_openmed.linking import Linker
+from spacy_openmed.hcc.icd10cm import NAMES, Vocabulary, read_vocabulary, to_key
+from spacy_openmed.hcc.linking import Linker
 
 LEFT_OUT = tuple("OZSTVWXY")
 LEAST = 3  # letters

@@ -17,8 +17,8 @@ import numpy as np
 import srsly
 import typer
 
-from spacy_openmed.icd10cm import Vocabulary, read_vocabulary
-from spacy_openmed.linking import FEATURES, RANKER, Index
+from spacy_openmed.hcc.icd10cm import Vocabulary, read_vocabulary
+from spacy_openmed.hcc.ranking import FEATURES, RANKER, Index
 
 N_TERMS = 1000
 SEED = 0

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import spacy
+from corpora import find_corpora, read_sentences
 from mini_training import batch_rows, bucket, make_batches
 from mini_words import make_fragment, make_names
 from privacy_data import read_privacy
 
 from notes_corpus import annotate, read_notes, read_rows, read_standoff
-from spacy_openmed.corpora import find_corpora, read_sentences
 
 IGNORE = -100
 ASSERTION = "assertion"

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from corpora import find_corpora
 from mini_training import (
     Run,
     add_arguments,
@@ -30,7 +31,6 @@ from mini_training import (
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from notes_corpus import annotate, read_notes, read_rows, read_standoff
-from spacy_openmed.corpora import find_corpora
 
 MASKED = 0.2  # share of the words
 # How often a text is read in a pass: what is rare and near to what mini is for, more than once.

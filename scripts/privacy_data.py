@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from spacy_openmed.corpora import Document, Sentence, find_corpora
+from corpora import Document, Sentence, find_corpora
 
 TEMPLATES = Path(__file__).parent / "privacy_notes.txt"
 SPLITS = {"train": range(8), "dev": range(8, 9), "test": range(9, 10)}  # of ten parts

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 import spacy
+from corpora import find_corpora
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_openmed.concepts import find_concepts
-from spacy_openmed.corpora import find_corpora
 from spacy_openmed.labels import canonical_label
-from spacy_openmed.pairs import Pair, make_pairs
-from spacy_openmed.relations import N_WEIGHTS, RelationModel, hash_features
+from spacy_openmed.relations.concepts import find_concepts
+from spacy_openmed.relations.features import Pair, make_pairs
+from spacy_openmed.relations.weights import N_WEIGHTS, RelationModel, hash_features
 
 HEADS, TAILS = ("CHEMICAL", "SIMPLE_CHEMICAL"), ("DISEASE", "CANCER")
 STRENGTHS = (0.005, 0.01, 0.02, 0.05, 0.1)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from .catalogue import nearest
 from .errors import Errors, Warnings
 from .labels import LABELS
+from .suggestions import nearest
 
 ENGINES = ("auto", "torch", "openvino", "onnx")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")

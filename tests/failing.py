@@ -12,12 +12,13 @@ from conftest import add_openmed
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_openmed.batch import Annotator
-from spacy_openmed.context import OpenMedContext
-from spacy_openmed.hcc import OpenMedHCC
-from spacy_openmed.icd10cm import Code, Vocabulary
-from spacy_openmed.phi import OpenMedPHI
-from spacy_openmed.relations import PATH, RelationModel
+from spacy_openmed.batch.annotator import Annotator
+from spacy_openmed.clinical.component import OpenMedContext
+from spacy_openmed.deid.component import OpenMedPHI
+from spacy_openmed.hcc.component import OpenMedHCC
+from spacy_openmed.hcc.icd10cm import Code, Vocabulary
+from spacy_openmed.relations.component import PATH
+from spacy_openmed.relations.weights import RelationModel
 
 # By the name of the component: a text, and the error. The checkpoint does not know a piece of its
 # tokenizer; the weights of relations have no threshold; the others are subclasses that fail.

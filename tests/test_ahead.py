@@ -11,7 +11,7 @@ import pytest
 from conftest import found, make_nlp
 from spacy.language import Language
 
-from spacy_openmed.engines import Engine
+from spacy_openmed.engines.base import Engine
 
 TEXTS = ["aspirin for asthma", "renal failure and ibuprofen " * 30, "", "valproic acid", "asthma"]
 

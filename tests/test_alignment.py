@@ -6,7 +6,8 @@ import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_openmed.alignment import (
+from spacy_openmed.checkpoints.windows import Pieces
+from spacy_openmed.ner.alignment import (
     Alignment,
     Buffer,
     Units,
@@ -17,7 +18,6 @@ from spacy_openmed.alignment import (
     to_tokens,
     trim,
 )
-from spacy_openmed.windows import Pieces
 
 Interval = tuple[int, int]
 

@@ -25,9 +25,9 @@ pytest.importorskip("gradio")
 from conftest import block_network, make_nlp
 from test_cli import fail, run
 
-from spacy_openmed import app
-from spacy_openmed.batch import to_model
-from spacy_openmed.labels import DISPLACY_COLORS
+from spacy_openmed.apply.pipelines import to_model
+from spacy_openmed.colors import DISPLACY_COLORS
+from spacy_openmed.page import page as app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,7 +11,7 @@ import spacy
 for package in ("presidio_analyzer", "negspacy", "networkx", "hccinfhir"):
     pytest.importorskip(package)
 
-from spacy_openmed.deidentify import Deidentified
+from spacy_openmed.deid.audit import Deidentified
 
 ROOT = Path(__file__).parent.parent
 NOTES = sorted((ROOT / "examples" / "patients").glob("*.txt"))

@@ -13,8 +13,10 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
-from spacy_openmed.assertion import find_assertions
-from spacy_openmed.checkpoint import Head, Source, load_checkpoint
+from spacy_openmed.checkpoints.heads import Head
+from spacy_openmed.checkpoints.loading import load_checkpoint
+from spacy_openmed.checkpoints.source import Source
+from spacy_openmed.ner.assertion import find_assertions
 
 TEXT = "Aspirin and valproic acid; no asthma, renal failure."
 # What the checkpoint asserts of the entities of the text.

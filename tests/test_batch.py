@@ -17,14 +17,9 @@ pa = pytest.importorskip("pyarrow")
 from checkpoints import make_keyword_checkpoint
 from conftest import make_nlp
 
-from spacy_openmed.batch import (
-    Annotator,
-    _load_pipeline,
-    annotate,
-    process,
-    read_entities,
-    to_model,
-)
+from spacy_openmed.apply.pipelines import _load_pipeline, to_model
+from spacy_openmed.apply.texts import process, read_entities
+from spacy_openmed.batch.annotator import Annotator, annotate
 from spacy_openmed.errors import describe
 
 

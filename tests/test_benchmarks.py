@@ -20,6 +20,7 @@ import speed
 import torch
 import typer
 import util
+from corpora import Sentence
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from transformers import AutoModelForTokenClassification
@@ -27,7 +28,6 @@ from transformers.utils import logging
 from typer.testing import CliRunner
 
 from spacy_openmed import catalogue
-from spacy_openmed.corpora import Sentence
 
 # "aspirin(oral" is one token of spaCy's. "placebo" is gold, and no keyword of the checkpoints.
 TEXTS = ["Aspirin was given for asthma.", "We gave aspirin(oral) and placebo."]

@@ -103,7 +103,7 @@ def check_convert(case: Case, folder: Path) -> None:
 def check_batch(case: Case, folder: Path) -> None:
     """The call works."""
     pandas = pytest.importorskip("pandas")
-    from spacy_openmed.batch import annotate
+    from spacy_openmed.batch.annotator import annotate
 
     result = eval(case["input"]["code"], {"annotate": annotate, "pandas": pandas})
     assert result["error"].null_count == len(result) == 1

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spacy_openmed import catalogue
-from spacy_openmed.catalogue import CatalogueError
+from spacy_openmed import catalogue, paths
+from spacy_openmed.catalogue.store import CatalogueError
 
 PREFIX = "OpenMed/OpenMed-NER-"
 HUB_SIZES = ("compact", "medium", "large", "xlarge", "giant")
@@ -55,7 +55,7 @@ def set_mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[
     def set_mini(heads: list[dict]) -> None:
         config = json.dumps({"openmed": {"heads": heads}})
         (tmp_path / "config.json").write_text(config, encoding="utf8")
-        monkeypatch.setattr(catalogue, "MINI_PATH", tmp_path)
+        monkeypatch.setattr(paths, "MINI_PATH", tmp_path)
 
     return set_mini
 
@@ -408,7 +408,7 @@ def test_other_names_say_what_they_are_called_here(what: str, name: str, meant: 
 
 
 def test_no_bundled_model_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(catalogue, "MINI_PATH", tmp_path)
+    monkeypatch.setattr(paths, "MINI_PATH", tmp_path)
     with pytest.raises(CatalogueError, match="OM107.*config.json"):
         catalogue.choose()
     assert catalogue.choose(domain="disease", size="best").checkpoint.size == "compact"

@@ -14,8 +14,8 @@ from conftest import make_nlp
 from hubs import Hub
 from typer.testing import CliRunner
 
-from spacy_openmed import catalogue
-from spacy_openmed.blank import blank_pipeline, lift_limit
+from spacy_openmed import catalogue, paths
+from spacy_openmed.apply.blank import blank_pipeline, lift_limit
 from spacy_openmed.cli import openmed_cli
 from spacy_openmed.cli._options import guard
 
@@ -148,7 +148,7 @@ def test_info_of_a_domain():
 
 def test_info_of_a_domain_that_is_not_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "config.json").write_text('{"openmed": {"heads": []}}', encoding="utf8")
-    monkeypatch.setattr(catalogue, "MINI_PATH", tmp_path)
+    monkeypatch.setattr(paths, "MINI_PATH", tmp_path)
     output = run("info", "anatomy")
     assert facts(output)["bundled"] == "nothing"
     sizes = [line.split()[0] for line in output.splitlines() if " OpenMed/OpenMed-NER-" in line]
@@ -177,7 +177,7 @@ def test_info_of_a_dataset_that_is_not_on_the_hub(tmp_path: Path, monkeypatch: p
     notes = {"dataset": "notes", "start": 3, "labels": ["O", "B-DOSE", "I-DOSE"], "f1": 0.9}
     config = json.dumps({"openmed": {"heads": [head, notes]}})
     (tmp_path / "config.json").write_text(config, encoding="utf8")
-    monkeypatch.setattr(catalogue, "MINI_PATH", tmp_path)
+    monkeypatch.setattr(paths, "MINI_PATH", tmp_path)
     output = run("info", "notes")
     assert facts(output)["bundled"] == "yes, finds DOSE"
     assert ["mini", "mini", "0.9"] in [line.split() for line in output.splitlines()]
@@ -211,7 +211,7 @@ def test_info_of_mini_shows_its_heads(tmp_path: Path, monkeypatch: pytest.Monkey
     head = {"dataset": "cll", "start": 0, "labels": ["O", "B-CL", "I-CL"]}
     config = {"openmed": {"heads": [{**head, "f1": 0.81237, "recommended_confidence": 0.35}]}}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf8")
-    monkeypatch.setattr(catalogue, "MINI_PATH", tmp_path)
+    monkeypatch.setattr(paths, "MINI_PATH", tmp_path)
     output = run("info", "mini")
     assert facts(output)["size"] == "mini, 22.6M parameters"
     assert facts(output)["license"] == "apache-2.0"

@@ -14,7 +14,7 @@ pa = pytest.importorskip("pyarrow")
 from conftest import make_nlp
 from pyarrow import parquet
 
-from spacy_openmed.batch import Annotator, annotate
+from spacy_openmed.batch.annotator import Annotator, annotate
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def ray_session(workers_path: None) -> Iterator[None]:
 def test_ray(ray_session: None, pipeline: Path, notes: Path, expected: list[dict]):
     import ray.data
 
-    from spacy_openmed.ray import annotate
+    from spacy_openmed.batch.ray import annotate
 
     dataset = ray.data.read_parquet(str(notes))
     rows = annotate(dataset, pipeline, id_column="note", concurrency=2, batch_size=16).take_all()
@@ -105,7 +105,7 @@ def test_ray_rows_that_fail(
     import ray.data
     from failing import EXPECTED, TEXTS, FailingAnnotator, summarize
 
-    import spacy_openmed.ray
+    import spacy_openmed.batch.ray
 
     monkeypatch.setattr(spacy_openmed.ray, "Annotator", FailingAnnotator)
     dataset = ray.data.from_items([{"note": i, "text": text} for i, text in enumerate(TEXTS)])
@@ -116,7 +116,7 @@ def test_ray_rows_that_fail(
 @pytest.mark.filterwarnings("ignore")
 def test_ray_attribute_that_nothing_sets(pipeline: Path):
     pytest.importorskip("ray")
-    from spacy_openmed.ray import annotate
+    from spacy_openmed.batch.ray import annotate
 
     with pytest.raises(ValueError, match="OM350.*openmed_context"):
         annotate(None, pipeline, attributes=("is_negated",))  # before anything runs
@@ -143,7 +143,7 @@ def test_ray_actor_that_is_killed(
 ):
     import ray.data
 
-    import spacy_openmed.ray
+    import spacy_openmed.batch.ray
 
     monkeypatch.setattr(spacy_openmed.ray, "Annotator", Deadly)
     (pipeline.parent / "killed").unlink(missing_ok=True)
@@ -180,7 +180,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory, workers_path: None) -> Itera
 
 @pytest.mark.filterwarnings("ignore")
 def test_spark(spark, pipeline: Path, notes: Path, expected: list[dict]):
-    from spacy_openmed.spark import annotate
+    from spacy_openmed.batch.spark import annotate
 
     df = spark.read.parquet(str(notes))
     made = annotate(df, pipeline, id_column="note", batch_size=16)
@@ -192,7 +192,7 @@ def test_spark(spark, pipeline: Path, notes: Path, expected: list[dict]):
 def test_spark_rows_that_fail(spark, failing_pipeline: Path, monkeypatch: pytest.MonkeyPatch):
     from failing import EXPECTED, TEXTS, FailingAnnotator, summarize
 
-    import spacy_openmed.spark
+    import spacy_openmed.batch.spark
 
     monkeypatch.setattr(spacy_openmed.spark, "Annotator", FailingAnnotator)
     df = spark.createDataFrame(list(enumerate(TEXTS)), ["note", "text"])
@@ -205,7 +205,7 @@ def test_spark_rows_that_fail(spark, failing_pipeline: Path, monkeypatch: pytest
 def test_spark_worker_that_is_killed(
     spark, pipeline: Path, notes: Path, expected: list[dict], monkeypatch: pytest.MonkeyPatch
 ):
-    import spacy_openmed.spark
+    import spacy_openmed.batch.spark
 
     monkeypatch.setattr(spacy_openmed.spark, "Annotator", Deadly)
     (pipeline.parent / "killed").unlink(missing_ok=True)

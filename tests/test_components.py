@@ -18,8 +18,8 @@ for package in ("hccinfhir", "negspacy", "presidio_anonymizer", "pyarrow", "skle
 
 from failing import ERRORS, EXPECTED, FAILS, GOOD, TEXTS, make_failing_nlp, summarize
 
-from spacy_openmed.annotated import read_annotated
-from spacy_openmed.batch import annotate
+from spacy_openmed.batch.annotator import annotate
+from spacy_openmed.batch.results import read_annotated
 from spacy_openmed.cli import openmed_cli
 
 

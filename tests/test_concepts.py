@@ -7,8 +7,8 @@ import spacy
 from spacy.tokens import Doc, Span, SpanGroup
 
 from spacy_openmed.abbreviations import find_abbreviations, find_definitions, is_short_for
-from spacy_openmed.concepts import choose_name, find_concepts, make_id
-from spacy_openmed.context import register_extensions
+from spacy_openmed.extensions import register_extensions
+from spacy_openmed.relations.concepts import choose_name, find_concepts, make_id
 
 
 def make_doc(text: str, *entities: str, label: str = "DISEASE") -> Doc:

@@ -11,7 +11,7 @@ from negspacy.termsets import termset
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 
-from spacy_openmed.context import AXES, TRIGGERS, load_termsets
+from spacy_openmed.clinical.component import AXES, TRIGGERS, load_termsets
 from spacy_openmed.sentences import set_sentence_starts
 from spacy_openmed.spans import Entity, add_spans, set_ents
 

@@ -11,15 +11,9 @@ from spacy.tokens import DocBin
 from typer.testing import CliRunner
 
 from spacy_openmed.cli import openmed_cli
-from spacy_openmed.convert import GOLD_KEY, to_doc
-from spacy_openmed.readers import (
-    Change,
-    Mention,
-    SourceDocument,
-    detect_format,
-    find_inputs,
-    read_documents,
-)
+from spacy_openmed.corpora.detect import detect_format, find_inputs, read_documents
+from spacy_openmed.corpora.documents import Change, Mention, SourceDocument
+from spacy_openmed.corpora.to_doc import GOLD_KEY, to_doc
 
 PUBTATOR = """1|t|Aspirin
 1|a|It caused asthma.

@@ -4,14 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-from spacy_openmed.corpora import (
-    Document,
-    Sentence,
-    find_corpora,
-    read_documents,
-    read_sentences,
-)
+from corpora import Document, Sentence, find_corpora, read_documents, read_sentences
 
 
 def write(folder: Path, name: str, lines: list[str]) -> Path:

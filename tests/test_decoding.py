@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_openmed import decoding
-from spacy_openmed.decoding import (
+from spacy_openmed.ner import decoding
+from spacy_openmed.ner.decoding import (
     LabelScheme,
     LabelSchemes,
     begin_as_first,

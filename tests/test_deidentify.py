@@ -20,16 +20,10 @@ from typer.testing import CliRunner
 pytest.importorskip("presidio_anonymizer", reason="needs the extra [deid]")
 
 from spacy_openmed.cli import openmed_cli
-from spacy_openmed.deidentify import (
-    ACTIONS,
-    KEYED,
-    Deidentified,
-    carry_over,
-    decrypt,
-    deidentify,
-)
-from spacy_openmed.hipaa import IDENTIFIERS
-from spacy_openmed.surrogates import Surrogates
+from spacy_openmed.deid.anonymize import ACTIONS, KEYED, decrypt, deidentify
+from spacy_openmed.deid.audit import Deidentified, carry_over
+from spacy_openmed.deid.identifiers import IDENTIFIERS
+from spacy_openmed.deid.surrogates import Surrogates
 
 KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 OTHER_KEY = "another key of 24 bytes."
@@ -579,7 +573,7 @@ def test_command_does_a_table_with_one_key(table: Path, key_file: Path):
 
 
 def test_a_table_is_decrypted_exactly(table: Path, key_file: Path):
-    from spacy_openmed.deid_tables import decrypt_row
+    from spacy_openmed.deid.tables import decrypt_row
 
     _, rows = run_table(table, "-a", "encrypt", "-k", key_file)
     texts = [decrypt_row(row, KEY) for row in rows if row["text"]]

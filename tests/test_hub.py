@@ -14,7 +14,7 @@ from conftest import block_network
 from hubs import COMMIT, Hub
 from safetensors.torch import load_file, save_file
 
-from spacy_openmed.checkpoint import Source, find_folder
+from spacy_openmed.checkpoints.source import Source, find_folder
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 INDEX = "model.safetensors.index.json"

@@ -11,16 +11,12 @@ from spacy.language import Language
 for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
     pytest.importorskip(package)
 
-from spacy_openmed.hcc import (
-    SPAN_KEYS,
-    add_hcc_pipes,
-    alias_patterns,
-    find_hccs,
-    hcc_patterns,
-    patient_report,
-)
-from spacy_openmed.icd10cm import read_vocabulary
-from spacy_openmed.icd10cm_rules import (
+from spacy_openmed.hcc.component import add_hcc_pipes
+from spacy_openmed.hcc.icd10cm import read_vocabulary
+from spacy_openmed.hcc.patterns import SPAN_KEYS, alias_patterns, hcc_patterns
+from spacy_openmed.hcc.report import patient_report
+from spacy_openmed.hcc.risk import find_hccs
+from spacy_openmed.hcc.rules import (
     BMI,
     METASTASIS,
     WRITTEN,

@@ -7,7 +7,8 @@ from spacy.displacy.render import DEFAULT_LABEL_COLORS
 from spacy.util import registry
 
 from spacy_openmed import catalogue
-from spacy_openmed.labels import DISPLACY_COLORS, LABELS, canonical_label, make_tags, split_tags
+from spacy_openmed.colors import DISPLACY_COLORS
+from spacy_openmed.labels import LABELS, canonical_label, make_tags, split_tags
 
 # What OpenMed's checkpoints and the heads of mini call their types, by dataset.
 NATIVE = {

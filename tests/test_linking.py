@@ -9,25 +9,17 @@ pytest.importorskip("sklearn")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_openmed.icd10cm import (
+from spacy_openmed.hcc.icd10cm import (
     OTHER_CHAPTERS,
     Code,
     Vocabulary,
     add_aliases,
     read_aliases,
     read_vocabulary,
-)
-from spacy_openmed.linking import (
-    ALIAS,
-    PART,
-    RANKED,
-    TERM,
-    WORDS_OF,
-    Linker,
-    make_linker,
-    normalise,
     to_key,
 )
+from spacy_openmed.hcc.linking import ALIAS, PART, RANKED, TERM, WORDS_OF, Linker, make_linker
+from spacy_openmed.hcc.ranking import normalise
 
 
 @pytest.fixture(scope="module")

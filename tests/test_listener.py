@@ -13,8 +13,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam
 
-from spacy_openmed.architectures import Plan
-from spacy_openmed.windows import plan_span_windows, plan_windows
+from spacy_openmed.checkpoints.windows import plan_span_windows, plan_windows
+from spacy_openmed.ner.plan import Plan
 
 HAS_TRANSFORMERS = find_spec("spacy_transformers") is not None
 needs_spacy_transformers = pytest.mark.skipif(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from spacy_openmed.microbatch import MicroBatcher, QueueFull, Stopped
+from spacy_openmed.serve.microbatch import MicroBatcher, QueueFull, Stopped
 
 
 def make(run: Callable[[Sequence[str]], Sequence[str]], **settings) -> MicroBatcher[str]:

@@ -13,13 +13,13 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 import mini_data
+from corpora import Document, read_sentences
 from mini_data import IGNORE, Corpus, Encoder, Passage, find_mentions, make_pool, swap_mentions
 from privacy_data import SLOTS, TEMPLATES, TYPES, fill, to_sentence
 from transformers import AutoTokenizer
 
 from notes_corpus import annotate, read_notes
-from spacy_openmed.catalogue import MINI_PATH
-from spacy_openmed.corpora import Document, read_sentences
+from spacy_openmed.paths import MINI_PATH
 
 
 @pytest.fixture(scope="module")

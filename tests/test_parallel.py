@@ -14,7 +14,8 @@ import torch
 from conftest import found, make_nlp
 from spacy.language import Language
 
-from spacy_openmed.engines import Engine, parallel
+from spacy_openmed.engines import parallel
+from spacy_openmed.engines.base import Engine
 
 TEXTS = ["aspirin for asthma", "renal failure and ibuprofen " * 30, "", "valproic acid"] * 12
 needs_openmp = pytest.mark.skipif(

@@ -14,7 +14,7 @@ from checkpoints import FAMILIES, MANY_LABELS, SENTENCES
 from conftest import found, make_nlp
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from spacy_openmed.architectures import PieceLogits
+from spacy_openmed.ner.logits import PieceLogits
 
 TEXTS = [*SENTENCES, "", "aspirin", "  renal  failure\n", "p53(R175H BRCA1/2 10mg", "fever 🤒 患者"]
 LONG = " ".join(SENTENCES)

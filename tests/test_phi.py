@@ -15,10 +15,10 @@ from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
 pytest.importorskip("presidio_analyzer", reason="needs the extra [deid]")
 
-from spacy_openmed.clinical_words import read_words
-from spacy_openmed.hipaa import IDENTIFIERS, SMALL_ZIP3, generalise, may_stay
+from spacy_openmed.deid.candidates import Candidate, resolve
+from spacy_openmed.deid.clinical_words import read_words
+from spacy_openmed.deid.identifiers import IDENTIFIERS, SMALL_ZIP3, generalise, may_stay
 from spacy_openmed.labels import LABELS
-from spacy_openmed.phi import Candidate, resolve
 
 # Identifier, text, and what of it has to go. The second of each is hard: no label before it, an odd
 # form, or what Presidio's validators throw away.

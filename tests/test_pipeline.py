@@ -25,9 +25,9 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from spacy.util import raise_error
 
-from spacy_openmed import catalogue
-from spacy_openmed.architectures import TokenClassifier
-from spacy_openmed.pipeline import OpenMedNER
+from spacy_openmed import catalogue, paths
+from spacy_openmed.ner.component import OpenMedNER
+from spacy_openmed.ner.model import TokenClassifier
 from spacy_openmed.settings import CHOICES
 from spacy_openmed.spans import Entity
 
@@ -65,7 +65,7 @@ def nlp(keyword_checkpoint: Path) -> Language:
 @pytest.fixture
 def small_mini(multi_head_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny checkpoint in the place of the bundled one. It has the heads of `HEADS`."""
-    monkeypatch.setattr(catalogue, "MINI_PATH", multi_head_checkpoint)
+    monkeypatch.setattr(paths, "MINI_PATH", multi_head_checkpoint)
     return multi_head_checkpoint
 
 

@@ -22,8 +22,8 @@ pa = pytest.importorskip("pyarrow")
 from conftest import make_nlp
 from pyarrow import csv, feather, parquet
 
+from spacy_openmed.batch.output import MANIFEST, SUCCESS
 from spacy_openmed.cli import openmed_cli
-from spacy_openmed.process import MANIFEST, SUCCESS
 
 TEXTS = ["No asthma.", "Nothing here.", "Aspirin for renal failure", ""]
 FOUND = [["asthma"], [], ["Aspirin", "renal failure"], []]
@@ -268,7 +268,7 @@ def test_quote_that_is_never_closed(pipeline: Path, tmp_path: Path):
 
 
 def test_text_of_csv_of_millions_of_characters(tmp_path: Path):
-    from spacy_openmed.tables import find_source, read_tables
+    from spacy_openmed.batch.sources import find_source, read_tables
 
     text = "a\n" * 1_000_000
     path = write(tmp_path, "csv", [text, "b"])
@@ -315,7 +315,7 @@ def test_a_column_of_empty_ids_is_as_good_as_none(pipeline: Path, tmp_path: Path
 
 
 def test_ids_that_come_too_late_are_not_dropped(tmp_path: Path):
-    from spacy_openmed.tables import SAMPLE, find_source, read_tables
+    from spacy_openmed.batch.sources import SAMPLE, find_source, read_tables
 
     path = tmp_path / "notes.jsonl"
     path.write_text('{"text": ""}\n' * SAMPLE + '{"id": "a", "text": "b"}\n', "utf8")
@@ -531,9 +531,10 @@ def test_nothing_is_written_before_the_engine_and_the_texts_are_there(
 
 
 def test_another_device_is_the_same_job(keyword_checkpoint: Path, tmp_path: Path):
-    from spacy_openmed.batch import Annotator, to_model
-    from spacy_openmed.process import Job
-    from spacy_openmed.tables import find_source
+    from spacy_openmed.apply.pipelines import to_model
+    from spacy_openmed.batch.annotator import Annotator
+    from spacy_openmed.batch.job import Job
+    from spacy_openmed.batch.sources import find_source
 
     source = find_source(str(write(tmp_path, "jsonl", TEXTS)))
     model = to_model({"model": {"name": str(keyword_checkpoint), "precision": "fp32"}})
@@ -542,7 +543,7 @@ def test_another_device_is_the_same_job(keyword_checkpoint: Path, tmp_path: Path
 
 
 def test_other_labels_are_another_job(keyword_checkpoint: Path, tmp_path: Path):
-    from spacy_openmed.process import fingerprint
+    from spacy_openmed.apply.fingerprint import fingerprint
 
     folder = shutil.copytree(keyword_checkpoint, tmp_path / "copy")
     before = fingerprint(make_nlp(folder))
@@ -556,9 +557,10 @@ def test_other_labels_are_another_job(keyword_checkpoint: Path, tmp_path: Path):
 
 
 def test_a_process_that_is_killed(pipeline: Path, tmp_path: Path):
-    from spacy_openmed.batch import Annotator, to_model
-    from spacy_openmed.process import Job, _make_map
-    from spacy_openmed.tables import find_source, read_tables
+    from spacy_openmed.apply.pipelines import to_model
+    from spacy_openmed.batch.annotator import Annotator
+    from spacy_openmed.batch.job import Job, _make_map
+    from spacy_openmed.batch.sources import find_source, read_tables
 
     source = find_source(str(write(tmp_path, "jsonl", TEXTS)))
     annotator = Annotator(to_model(pipeline), id_column="id")
@@ -578,9 +580,10 @@ def test_a_process_that_is_killed(pipeline: Path, tmp_path: Path):
 
 @pytest.mark.filterwarnings("ignore:.OM901")
 def test_weights_that_are_rounded_for_a_device_hash_alike(keyword_checkpoint: Path):
-    from spacy_openmed.checkpoint import Source, load_checkpoint
-    from spacy_openmed.engines import EngineSettings
-    from spacy_openmed.engines import fingerprint as hash_weights
+    from spacy_openmed.checkpoints.loading import load_checkpoint
+    from spacy_openmed.checkpoints.source import Source
+    from spacy_openmed.engines.base import EngineSettings
+    from spacy_openmed.engines.base import fingerprint as hash_weights
 
     hashes = {
         hash_weights(load_checkpoint(Source(str(keyword_checkpoint)), settings).stored_weights)

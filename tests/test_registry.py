@@ -10,9 +10,9 @@ from spacy.cli._util import app
 from spacy.util import registry
 from typer.testing import CliRunner
 
-from spacy_openmed.architectures import TokenClassifier
-from spacy_openmed.labels import DISPLACY_COLORS
-from spacy_openmed.pipeline import OpenMedNER
+from spacy_openmed.colors import DISPLACY_COLORS
+from spacy_openmed.ner.component import OpenMedNER
+from spacy_openmed.ner.model import TokenClassifier
 
 GROUPS = ("spacy_factories", "spacy_architectures", "spacy_displacy_colors", "spacy_cli")
 

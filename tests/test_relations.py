@@ -9,16 +9,11 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from spacy_openmed.concepts import find_concepts
-from spacy_openmed.context import register_extensions
-from spacy_openmed.pairs import make_pairs
-from spacy_openmed.relations import (
-    N_WEIGHTS,
-    PATH,
-    OpenMedRelation,
-    RelationModel,
-    hash_features,
-)
+from spacy_openmed.extensions import register_extensions
+from spacy_openmed.relations.component import PATH, OpenMedRelation
+from spacy_openmed.relations.concepts import find_concepts
+from spacy_openmed.relations.features import make_pairs
+from spacy_openmed.relations.weights import N_WEIGHTS, RelationModel, hash_features
 
 TEXT = (
     "Lithium-induced tremor in a patient with depression. We saw tremor after lithium was given "

@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.util import load_config_from_str, load_model_from_config
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from spacy_openmed.checkpoint import Checkpoint
+from spacy_openmed.checkpoints.checkpoint import Checkpoint
 
 TEXT = "Aspirin and ibuprofen for asthma in renal failure."
 

@@ -30,10 +30,11 @@ from checkpoints import ODD_TEXTS
 from conftest import make_nlp
 from fastapi import FastAPI
 
-from spacy_openmed.batch import read_entities
+from spacy_openmed.apply.fingerprint import fingerprint
+from spacy_openmed.apply.texts import read_entities
 from spacy_openmed.cli import openmed_cli
-from spacy_openmed.process import fingerprint
-from spacy_openmed.serve import Limits, create_app
+from spacy_openmed.serve.application import create_app
+from spacy_openmed.serve.guard import Limits
 
 SECRET = "Xanthippe"  # stands in texts, and nowhere else
 TOKEN = "0123456789abcdef"

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from spacy_openmed.texts import BROKEN, decode, find_encoding, open_lines
+from spacy_openmed.encoding import BROKEN, decode, find_encoding, open_lines
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be", "cp1252"])

@@ -12,8 +12,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from spacy_openmed.alignment import Buffer
-from spacy_openmed.windows import Pieces
+from spacy_openmed.checkpoints.windows import Pieces
+from spacy_openmed.ner.alignment import Buffer
 
 BYTE_LEVEL = ("roberta", "modernbert", "eurobert")
 

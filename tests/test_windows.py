@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_openmed.windows import Windows, plan_batches, plan_windows
+from spacy_openmed.checkpoints.windows import Windows, plan_batches, plan_windows
 
 
 @st.composite

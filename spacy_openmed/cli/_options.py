@@ -13,9 +13,10 @@ import typer
 from wasabi import msg
 
 from .. import catalogue
+from ..encoding import decode
 from ..errors import Errors, missing_extra
 from ..settings import PRECISIONS, describe_settings
-from ..texts import decode
+from ..suggestions import near_path, nearest
 
 SIZES = ", ".join(catalogue.SIZES)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # hosts that only this machine reaches
@@ -105,7 +106,7 @@ def check_choice(what: str, name: str, known: Iterable[str]) -> str:
     """
     known = tuple(known)
     if name not in known:
-        near = catalogue.nearest(name, known)
+        near = nearest(name, known)
         raise ValueError(
             Errors.OM100.format(what=what, name=name, nearest=near, known=", ".join(known))
         )
@@ -121,7 +122,7 @@ def check_input(path: Path, *, what: str = "file") -> Path:
     RAISES (OSError): If it is not there, is something else, or may not be read.
     """
     if not path.exists():
-        raise OSError(Errors.OM680.format(what=what, path=path, nearest=catalogue.near_path(path)))
+        raise OSError(Errors.OM680.format(what=what, path=path, nearest=near_path(path)))
     if what == "file" and path.is_dir():
         raise OSError(Errors.OM681.format(path=path, actual="folder", expected="file"))
     if what == "folder" and not path.is_dir():
@@ -173,7 +174,7 @@ def check_pipeline(name: str) -> str:
     elif path.exists():
         raise OSError(Errors.OM681.format(path=name, actual="file", expected="pipeline's folder"))
     elif not spacy.util.is_package(name):
-        near = catalogue.near_path(path, spacy.util.get_installed_models())
+        near = near_path(path, spacy.util.get_installed_models())
         raise OSError(Errors.OM680.format(what="pipeline", path=name, nearest=near))
     return name
 
@@ -220,7 +221,7 @@ def choose_model(
     RAISES (OSError): If there is no such pipeline.
     RAISES (ValueError): If it is neither named nor described, or both, or a setting is unknown.
     """
-    from ..batch import to_model
+    from ..apply.pipelines import to_model
 
     check_choice("precision", precision, PRECISIONS)
     if bool(domain or dataset or size) == (model is not None):

@@ -30,7 +30,7 @@ def app_cli(
         raise ValueError(Errors.OM518)
     if model is not None:
         check_pipeline(model)
-    from ..app import make_app
+    from ..page.page import make_app
 
     app = make_app(model, domains=domain or (), size=size or catalogue.MINI)
     import uvicorn

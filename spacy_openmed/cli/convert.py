@@ -6,12 +6,13 @@ from spacy.cli._util import Arg, Opt
 from spacy.tokens import DocBin
 from wasabi import msg
 
-from ..blank import blank_pipeline
-from ..catalogue import nearest
-from ..convert import GOLD_KEY, to_doc
+from ..apply.blank import blank_pipeline
+from ..corpora.detect import AUTO, READERS, find_inputs, read_documents
+from ..corpora.to_doc import GOLD_KEY, to_doc
+from ..encoding import UTF8
 from ..errors import Errors
-from ..readers import AUTO, READERS, find_inputs, read_documents
-from ..texts import UTF8, count
+from ..formatting import count
+from ..suggestions import nearest
 from ._options import check_input, check_output
 
 

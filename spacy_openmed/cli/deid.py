@@ -132,7 +132,7 @@ def deid_cli(
     if decrypt:
         result = _decrypt(content, audit, key)
     else:
-        from ..deidentify import deidentify
+        from ..deid.anonymize import deidentify
 
         nlp = _make_pipeline(pipeline, threshold, size, model)
         with hiding_text():
@@ -173,10 +173,11 @@ def _run(
 ) -> None:
     from tqdm import tqdm
 
-    from ..batch import to_model
-    from ..deid_tables import Deidentifier
-    from ..process import FORMATS, Job, run
-    from ..tables import count_rows, find_source
+    from ..apply.pipelines import to_model
+    from ..batch.job import Job, run
+    from ..batch.output import FORMATS
+    from ..batch.sources import count_rows, find_source
+    from ..deid.tables import Deidentifier
     from .process import ROWS_WITH_ERRORS, print_summary
 
     check_choice("to", options["format"], [name for name in FORMATS if name != "spacy"])
@@ -194,7 +195,7 @@ def _make_pipeline(
 ) -> "Language":
     import spacy
 
-    from ..blank import blank_pipeline, lift_limit
+    from ..apply.blank import blank_pipeline, lift_limit
 
     if pipeline is not None:
         return lift_limit(spacy.load(check_pipeline(pipeline)))
@@ -231,7 +232,8 @@ def _read_actions(actions: list[str]) -> dict[str, Any]:
 
 
 def _decrypt(text: str, audit: Path | None, key: str | None) -> str:
-    from ..deidentify import Deidentified, decrypt
+    from ..deid.anonymize import decrypt
+    from ..deid.audit import Deidentified
 
     if audit is None or key is None:
         raise ValueError(Errors.OM314)

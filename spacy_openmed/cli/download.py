@@ -5,8 +5,9 @@ from spacy.cli._util import Arg, Opt
 from wasabi import msg
 
 from .. import catalogue
-from ..catalogue import CatalogueError
+from ..catalogue.store import CatalogueError
 from ..errors import Errors
+from ..suggestions import nearest
 from ._options import check_output
 
 
@@ -41,8 +42,9 @@ def download(id: str, folder: Path, *, revision: str | None = None) -> None:
     RAISES (OSError): If the folder holds a checkpoint already, a file comes damaged, or the hub is
         not in reach, does not have it, or has no safetensors weights for it.
     """
-    from .. import hub
-    from ..checkpoint import CHECKPOINT_FILES, Source, describe
+    from ..checkpoints import hub
+    from ..checkpoints.heads import describe
+    from ..checkpoints.source import CHECKPOINT_FILES, Source
 
     if id == catalogue.MINI:
         raise CatalogueError(Errors.OM202)
@@ -55,7 +57,7 @@ def download(id: str, folder: Path, *, revision: str | None = None) -> None:
         hub.download(id, folder, revision, CHECKPOINT_FILES)
     except hub.HubError as err:
         known = () if catalogue.lookup(id) else (c.id for c in catalogue.checkpoints())
-        near = catalogue.nearest(id, known)
+        near = nearest(id, known)
         raise OSError(Errors.OM200.format(id=id, why=err, nearest=near)) from None
     info = catalogue.lookup(id)
     if info is not None:  # the folder's name does not tell its dataset and threshold

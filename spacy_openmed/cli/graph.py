@@ -5,7 +5,7 @@ from spacy.cli._util import Opt
 from wasabi import msg
 
 from ..errors import Errors
-from ..texts import count
+from ..formatting import count
 from ._options import check_output
 
 FORMATS = "graphml, json, kgx, turtle, neo4j, html"
@@ -48,9 +48,10 @@ def graph_cli(
 
     python -m spacy openmed graph docs graph --to kgx,html
     """
-    from ..annotated import SPANS_KEY, read_annotated
-    from ..graph import GraphBuilder
-    from ..graph_files import check_formats, write_graph
+    from ..apply.pipelines import SPANS_KEY
+    from ..batch.results import read_annotated
+    from ..graph.builder import GraphBuilder
+    from ..graph.export import check_formats, write_graph
 
     formats = [name.strip() for name in to.split(",") if name.strip()]
     check_formats(formats)

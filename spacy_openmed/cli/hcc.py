@@ -8,8 +8,9 @@ import typer
 from spacy.cli._util import Arg, Opt
 
 from .. import catalogue
+from ..encoding import BROKEN, UTF8, decode, find_encoding, is_unicode, open_lines
 from ..errors import Errors, describe
-from ..texts import BROKEN, UTF8, count, decode, find_encoding, is_unicode, open_lines
+from ..formatting import count
 from ._options import SIZES, check_choice, check_input, check_output, check_pipeline
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def hcc_cli(
 
 
 def _write(reports: list[dict[str, Any]], to: str) -> str:
-    from ..hcc import NOTICE
-    from ..hcc_report import to_csv, to_html
+    from ..hcc.export import to_csv, to_html
+    from ..hcc.report import NOTICE
 
     if to == "csv":
         return to_csv(reports)
@@ -143,7 +144,7 @@ def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
 
 def _read_table(path: Path, encoding: str) -> Iterator[Note]:
     """The rows of a table as notes. An empty cell is no value."""
-    from ..tables import PLACE, find_source, read_tables
+    from ..batch.sources import PLACE, find_source, read_tables
 
     is_text = path.suffix in (".csv", ".tsv")
     source = find_source(str(path), encoding=encoding if is_text else None)
@@ -187,8 +188,8 @@ def _read_lines(path: Path, stream: Any, encoding: str) -> Iterator[Note]:
 def _make_pipeline(pipeline: str | None, size: str, threshold: float | None) -> "Language":
     import spacy
 
-    from ..blank import blank_pipeline, lift_limit
-    from ..hcc import add_hcc_pipes
+    from ..apply.blank import blank_pipeline, lift_limit
+    from ..hcc.component import add_hcc_pipes
 
     if pipeline is None:
         check_choice("size", size, catalogue.SIZES)
@@ -206,7 +207,8 @@ def _make_pipeline(pipeline: str | None, size: str, threshold: float | None) -> 
 def _report(notes: list[Note], nlp: "Language", historical: bool) -> Iterator[dict[str, Any]]:
     """A report a patient; an error for one of whom a note can't be read or coded, as a report
     without it would look complete."""
-    from ..hcc import MODELS, calculate, patient_report
+    from ..hcc.report import patient_report
+    from ..hcc.risk import MODELS, calculate
 
     patients: dict[str, list[Note]] = {}
     for note in notes:
@@ -241,7 +243,7 @@ def _first(note: Note, names: Sequence[str]) -> str | None:
 
 
 def _demographics(patient: str, notes: list[Note]) -> dict[str, Any] | None:
-    from ..hcc import clean_demographic
+    from ..hcc.risk import clean_demographic
 
     found: dict[str, Any] = {}
     for note in notes:

@@ -4,10 +4,11 @@ from spacy.cli._util import Arg, Opt
 from wasabi import table
 
 from .. import catalogue
-from ..catalogue import CatalogueError, CheckpointInfo, Dataset, Domain
-from ..engines import FASTER_IN_OPENVINO
+from ..catalogue.records import CheckpointInfo, Dataset, Domain, canonical
+from ..catalogue.store import CatalogueError
+from ..engines.base import FASTER_IN_OPENVINO
 from ..errors import Errors
-from ..records import canonical
+from ..suggestions import nearest
 from .models import TABLE, format_f1, wrap_text
 
 # What a faster engine for a CPU needs, by architecture
@@ -41,7 +42,7 @@ def _get(name: str) -> CheckpointInfo:
         names = [*domains, *datasets, catalogue.MINI, *(c.id for c in catalogue.checkpoints())]
         error = Errors.OM203.format(
             name=name,
-            nearest=catalogue.nearest(name, names),
+            nearest=nearest(name, names),
             domains=", ".join(domains),
             datasets=", ".join(datasets),
         )

@@ -8,7 +8,7 @@ from spacy.cli._util import Opt
 from wasabi import table
 
 from .. import catalogue
-from ..catalogue import CheckpointInfo
+from ..catalogue.records import CheckpointInfo
 
 WIDTH = 80
 # Ids in full, with the columns still fitting.

@@ -9,6 +9,7 @@ from wasabi import msg, table
 
 from .. import catalogue
 from ..errors import Errors
+from ..suggestions import near_path
 from ._options import SIZES, check_output, decode_utf8, read_file
 from .models import wrap_text
 
@@ -38,7 +39,7 @@ def ner_cli(
     """
     from spacy import displacy
 
-    from ..blank import blank_pipeline
+    from ..apply.blank import blank_pipeline
 
     config: dict[str, Any] = {
         "domain": domain or None,
@@ -95,7 +96,7 @@ def read_text(text: str) -> str:
     if os.path.isdir(text):
         raise OSError(Errors.OM700.format(path=text))
     if ends_so:
-        raise OSError(Errors.OM205.format(path=text, nearest=catalogue.near_path(Path(text))))
+        raise OSError(Errors.OM205.format(path=text, nearest=near_path(Path(text))))
     return text
 
 

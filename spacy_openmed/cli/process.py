@@ -6,13 +6,13 @@ import typer
 from spacy.cli._util import Opt
 from wasabi import msg
 
-from .. import catalogue
 from ..errors import Errors
-from ..texts import count
+from ..formatting import count
+from ..suggestions import nearest
 from ._options import INTERRUPTED, SIZES, choose_model
 
 if TYPE_CHECKING:
-    from ..process import Summary
+    from ..batch.output import Summary
 
 ROWS_WITH_ERRORS = 3  # exit code
 
@@ -74,12 +74,13 @@ def process_cli(
     from tqdm import tqdm
 
     try:
-        from ..batch import Annotator
-        from ..process import FORMATS, Job, run
-        from ..tables import count_rows, find_source
+        from ..batch.annotator import Annotator
+        from ..batch.job import Job, run
+        from ..batch.output import FORMATS
+        from ..batch.sources import count_rows, find_source
 
         if to not in FORMATS:
-            near = catalogue.nearest(to, FORMATS)
+            near = nearest(to, FORMATS)
             raise ValueError(
                 Errors.OM519.format(
                     what="output", format=to, nearest=near, formats=", ".join(FORMATS)

@@ -52,8 +52,9 @@ def serve_cli(
 
     Shuts down gracefully on Ctrl-C or SIGTERM, after in-flight requests finish.
     """
-    from ..batch import load_pipeline
-    from ..serve import Limits, create_app, run
+    from ..apply.pipelines import load_pipeline
+    from ..serve.application import create_app, run
+    from ..serve.guard import Limits
 
     chosen = choose_model(model, domain, dataset, size, precision)
     for name, capacity in CACHES.items():

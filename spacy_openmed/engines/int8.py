@@ -15,12 +15,12 @@ import torch
 from torch.nn.functional import gelu, linear
 
 from ..errors import Errors
-from . import made_of
+from .base import made_of
 from .packed import FeedForward, OneDnnLinear, PackedEngine, is_packable, join
 from .torch import has_vnni
 
 if TYPE_CHECKING:
-    from ..checkpoint import Checkpoint
+    from ..checkpoints.checkpoint import Checkpoint
 
 PARTS = ("project", "mix", "up", "down")  # the linear layers of a layer
 ZERO = 128  # of activations that go both ways from zero

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from ..errors import Errors, missing_extra
-from . import Engine, converting, watch_memory
+from .base import Engine, converting, watch_memory
 from .parallel import count_cpus
 from .torch import pad_windows
 
 if TYPE_CHECKING:
-    from ..checkpoint import Checkpoint
+    from ..checkpoints.checkpoint import Checkpoint
 
 # As with OpenVINO: its use is nobody's business. It reads this when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

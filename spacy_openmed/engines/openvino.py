@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from ..errors import Errors, Warnings, missing_extra
-from . import Engine, converting, made_of, round_up, watch_memory
+from .base import Engine, converting, made_of, round_up, watch_memory
 from .packed import HAS_AMX
 from .parallel import count_cpus
 from .torch import has_vnni, pad_windows
 
 if TYPE_CHECKING:
-    from ..checkpoint import Checkpoint
+    from ..checkpoints.checkpoint import Checkpoint
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attention
 
-from . import ARCHITECTURES, Engine, first_position, round_up, watch_memory
+from .base import ARCHITECTURES, Engine, first_position, round_up, watch_memory
 
 # Whether PyTorch's own attention in bf16 runs on the processor's matrix unit.
 HAS_AMX = (

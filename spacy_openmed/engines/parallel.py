@@ -17,7 +17,7 @@ from threading import Barrier
 import numpy as np
 import torch
 
-from . import Engine
+from .base import Engine
 
 BATCH_PIECES = 512  # of a batch that runs in one thread: stays in its core's cache
 LEAST_PIECES = 128  # below this, splitting costs more than it gains

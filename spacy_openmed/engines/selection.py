@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,11 @@ import numpy as np
 import torch
 
 from ..errors import Warnings
-from . import FASTER_IN_OPENVINO, Engine
+from .base import FASTER_IN_OPENVINO, Engine
 from .torch import TorchEngine
 
 if TYPE_CHECKING:
-    from ..checkpoint import Checkpoint
+    from ..checkpoints.checkpoint import Checkpoint
 
 # Texts that engines are compared on
 SAMPLE = ("Aspirin.", "She denies chest pain, fever, nausea or shortness of breath. ")
@@ -37,7 +38,6 @@ def choose_engine(checkpoint: "Checkpoint") -> Engine:
     checkpoint (Checkpoint): The checkpoint, on its device.
     RETURNS (Engine): The engine.
     """
-    from . import make_torch_engine
 
     settings = checkpoint.settings
     if (
@@ -146,3 +146,45 @@ def sample_windows(checkpoint: "Checkpoint", n_repeats: int = 5) -> list[np.ndar
     parts = np.split(np.minimum(pieces.ids, n_known - 1), np.cumsum(pieces.lengths)[:-1])
     windows = [np.concatenate([checkpoint.prefix, x[:room], checkpoint.suffix]) for x in parts]
     return [window for window in windows if len(window)]
+
+
+def make_engine(checkpoint: "Checkpoint") -> Engine:
+    """Make the engine for a checkpoint.
+
+    checkpoint (Checkpoint): The checkpoint, on its device and in its number format.
+    RETURNS (Engine): The engine that its settings name.
+    RAISES (ImportError): If the engine's packages are not installed.
+    RAISES (ValueError): If the engine can't run this checkpoint, or not in this precision.
+    """
+    settings = checkpoint.settings
+    if settings.name == "auto":
+        return choose_engine(checkpoint)
+    if settings.name == "openvino":
+        from .openvino import make_openvino_engine
+
+        return make_openvino_engine(checkpoint)
+    if settings.name == "onnx":
+        from .onnx import make_onnx_engine
+
+        return make_onnx_engine(checkpoint)
+    return make_torch_engine(checkpoint)
+
+
+def make_torch_engine(checkpoint: "Checkpoint") -> Engine:
+    """Make the fastest of torch's engines that can run a checkpoint as its settings say.
+
+    checkpoint (Checkpoint): The checkpoint, on its device and in its number format.
+    RETURNS (Engine): The engine.
+    RAISES (ValueError): If torch can't run this checkpoint in this precision.
+    """
+    from .packed import PackedEngine, is_packable
+    from .torch import TorchEngine
+
+    settings, module = checkpoint.settings, checkpoint.module
+    if settings.precision == "int8":
+        from .int8 import make_int8_engine
+
+        return check_engine(partial(make_int8_engine, checkpoint), checkpoint, "int8")
+    if is_packable(module) and not settings.compile:
+        return check_engine(partial(PackedEngine, module), checkpoint, settings.precision)
+    return TorchEngine(module, checkpoint.pad, compile=settings.compile)

@@ -1,0 +1,1 @@
+"""Load pipelines, and process texts with them."""

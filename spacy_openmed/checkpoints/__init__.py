@@ -1,0 +1,1 @@
+"""Checkpoints: Hugging Face folders with a token-classification head."""

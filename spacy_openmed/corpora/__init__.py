@@ -1,0 +1,1 @@
+"""Read annotated corpora, and make spaCy documents of them."""

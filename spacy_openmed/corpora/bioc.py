@@ -1,0 +1,168 @@
+"""Read annotated corpora: IOB, PubTator, BioC, brat and JSON lines (our own, doccano's, Prodigy's).
+
+A reader gives what the source says: texts, mentions at character offsets, relations. Whether the
+offsets hold is for `convert` to check. No error holds a text: it may be a patient's.
+
+Why no library: `bioc` 2.1 reads three of these formats, but takes a PubTator mention without a
+concept id for a relation, shifts offsets where a title ends in a space, refuses BioC that leaves
+out what the DTD and PubTator 3 leave out (ids, roles, empty lists), and prints lines it can't read.
+spaCy's converters keep no ids, and document boundaries only where they read `-DOCSTART- -X- O O`.
+"""
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from ..encoding import UTF8
+from ..errors import Errors
+from .documents import (
+    CONCEPT_KEYS,
+    MAX_GAP,
+    RELATION_KEYS,
+    Change,
+    Mention,
+    SourceDocument,
+    _add_relation,
+    _id_of,
+    _json_lines,
+    _malformed,
+    _mention,
+    _misses,
+    _read_text,
+)
+
+BIOC_CHILDREN = ("passage", "sentence", "annotation", "relation", "location", "node")
+
+
+def read_bioc(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
+    """Read BioC, XML or JSON: a collection, lists of them, PubTator 3's answers, JSON lines."""
+    with path.open("rb") as file:
+        is_xml = b"<" in file.read(64).lstrip()[:6]
+    documents = _bioc_xml(path) if is_xml else _bioc_json(path, encoding)
+    for number, source in enumerate(documents, 1):
+        try:
+            document = _bioc_document(source, f"{path.stem}-{number}")
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ValueError(Errors.OM066.format(path=path, number=number, format="bioc")) from None
+        yield document
+
+
+def _bioc_xml(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        for _, element in ElementTree.iterparse(path):
+            if element.tag == "document":
+                yield _bioc_node(element)
+                element.clear()
+    except ElementTree.ParseError as err:
+        raise _malformed(path, err.position[0], "bioc", "well-formed XML") from None
+
+
+def _bioc_node(element: ElementTree.Element) -> dict[str, Any]:
+    """Make of an XML element what BioC's JSON has in its place."""
+    infons = {infon.get("key", ""): infon.text or "" for infon in element.findall("infon")}
+    node: dict[str, Any] = {**element.attrib, "infons": infons}
+    for name in ("id", "offset", "text"):
+        child = element.find(name)
+        if child is not None:
+            node[name] = child.text or ""
+    for name in BIOC_CHILDREN:
+        node[f"{name}s"] = [_bioc_node(child) for child in element.findall(name)]
+    return node
+
+
+def _bioc_json(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
+    text = _read_text(path, encoding)
+    try:
+        values = [json.loads(text)]
+    except (RecursionError, ValueError):
+        values = [value for _, value in _json_lines(path, "bioc", encoding)]
+    while values:
+        value = values.pop(0)
+        if isinstance(value, dict) and "passages" in value:
+            yield value
+        elif isinstance(value, dict):
+            values = [child for child in value.values() if isinstance(child, list)] + values
+        elif isinstance(value, list):
+            values = value + values
+
+
+def _bioc_document(source: dict[str, Any], default_id: str) -> SourceDocument:
+    passages = source.get("passages") or []
+    sentences = [s for passage in passages for s in passage.get("sentences") or []]
+    chunks = [
+        (int(part["offset"]), part["text"])
+        for passage in passages
+        for part in ([passage] if passage.get("text") else passage.get("sentences") or [])
+        if part.get("text")
+    ]
+    levels = [source, *passages, *sentences]
+    annotations = [a for level in levels for a in level.get("annotations") or []]
+    document = SourceDocument(_id_of(source, default_id), *_lay_out(chunks, annotations))
+    if _misses(document.text, document.mentions) and not document.text.isascii():
+        # BioC's DTD asks for offsets in bytes; most corpora count characters all the same.
+        in_bytes = _lay_out(chunks, annotations, in_bytes=True)
+        if _misses(*in_bytes) < _misses(document.text, document.mentions):
+            document.text, document.mentions = in_bytes
+            document.changes[Change.IN_BYTES] += 1
+    index: dict[str, int | None] = {}
+    for i, annotation in enumerate(annotations):
+        id = str(annotation.get("id"))
+        index[id] = None if id in index else i  # an id that stands twice refers to nothing
+    concepts = {m.concept for m in document.mentions}
+    concepts |= {part for concept in concepts for part in re.split(r"[|,;]", concept)}
+    for relation in (r for level in levels for r in level.get("relations") or []):
+        infons = relation.get("infons") or {}
+        key = next((key for key in RELATION_KEYS if key in infons), "")
+        nodes = relation.get("nodes") or []
+        args: list[int | str | None] = [index.get(str(node["refid"])) for node in nodes]
+        if len(nodes) < 2:  # between concepts (BC5CDR, BioRED, PubTator 3): they are in the infons
+            values = [
+                value.get("identifier") if isinstance(value, dict) else value
+                for name, value in infons.items()
+                if name != key and (isinstance(value, dict) or value in concepts)
+            ]
+            args = values if len(values) == 2 else args
+        _add_relation(document, str(infons.get(key, "")), args)
+    return document
+
+
+def _lay_out(
+    chunks: Sequence[tuple[int, str]], annotations: Iterable[dict[str, Any]], in_bytes: bool = False
+) -> tuple[str, list[Mention]]:
+    """Join the texts of a document, at their offsets, and find the annotations' places in it."""
+    text = ""
+    end = 0
+    chunks = sorted(chunks, key=lambda chunk: chunk[0])
+    starts = []
+    for offset, chunk in chunks:
+        gap = 1 if offset < end else offset - end
+        text += " " if gap == 1 else "\n" * min(gap, MAX_GAP)
+        starts.append(len(text))
+        text += chunk
+        end = offset + len(chunk.encode() if in_bytes else chunk)
+
+    def position(offset: int) -> int:
+        if not chunks:
+            return offset
+        i = max(0, bisect_right(chunks, offset, key=lambda chunk: chunk[0]) - 1)
+        first, chunk = chunks[i]
+        if in_bytes and offset > first:
+            return starts[i] + len(chunk.encode()[: offset - first].decode(errors="ignore"))
+        return starts[i] + offset - first
+
+    mentions = []
+    for annotation in annotations:
+        infons = annotation.get("infons") or {}
+        places = []
+        for location in annotation.get("locations") or []:
+            start, length = int(location["offset"]), int(location["length"])
+            last = position(start + length - 1)  # the end may be where the next chunk begins
+            places.append((position(start), last + 1 if length else position(start)))
+        concepts = [str(v) for key, v in infons.items() if key.lower() in CONCEPT_KEYS and v]
+        label, quote = str(infons.get("type") or ""), annotation.get("text") or None
+        mentions.append(_mention(places, label, quote, (concepts or [""])[0]))
+    return text, mentions

@@ -1,0 +1,346 @@
+"""Candidates for identifiers, and which of them stand."""
+
+import re
+from collections.abc import Container, Iterable
+from typing import NamedTuple, cast
+
+import numpy as np
+from spacy.tokens import Doc, Span
+
+from ..labels import canonical_label
+from .clinical_words import (
+    all_plain,
+    is_taper,
+    may_be_name,
+    may_be_number,
+    may_be_place,
+    read_words,
+    trim_name,
+)
+from .dates import has_british_durations, may_be_date
+from .identifiers import identifier_of
+
+IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"
+REPEATED, FIELD = "RepeatedName", "Field"
+# In a line of capitals nothing tells a name from the words after it, or before a credential: no
+# more than two of them are taken. Initials and the small words of names are not counted.
+CAPITALS, BEFORE = 2, "NameBeforeCredential"
+LINE = 100  # what is looked at of a line, in either direction
+SMALL = {"VAN", "VON", "DE", "DER", "DEN", "DEL", "DI", "DA", "LA", "LE", "BIN", "AL"}
+_WORD = re.compile(r"[^\W\d_][\w'’-]+")
+_LETTERS = re.compile(r"[^\W\d_]*")
+_END = re.compile(r"[ \t]*(?:[\r\n]|\Z)|\t|[ ]{2}")  # of a field
+# Names of fields, which stand in a form behind the name that fills the field before.
+_FIELD = re.compile(
+    r"(?:\s{2,}|[\t\r\n])(?:MRN|MR|DOB|D\.O\.B|SSN|Age|Sex|Gender|Date|Phone|Tel|Fax|E-?mail|Address"
+    r"|Account|Acct|Admitted|Admission|Discharged?|Unit|Room|Ward|Insurance|PCP|ID)\W*\Z",
+    re.IGNORECASE,
+)
+# Rules that take any capitalised word in a place where names stand.
+GUESSED_NAMES = {
+    *("LabelledName", "NameBeforeCredential", "NameAfterRole", "RelativesName", "Initials"),
+    *("City", "Organisation", "Workplace", "LowercaseName"),
+}
+# Rules whose finds are looked at once more.
+FILTERED = GUESSED_NAMES | {
+    *("WrittenDate", "DateRecognizer", "ZipCode", "LabelledCode", "NameBeforeRelative")
+}
+# Beside a name: a first name or an initial after the surname, a nickname in quotes, the rest of
+# what a hyphen joins.
+_FIRST_AFTER = re.compile(r",[ \t]?([^\W\d_](?:\.?[ \t]?[^\W\d_])?)\b\.?(?![\w'’])")
+_NICKNAME = re.compile(
+    r"(?:[^\w\n\"“‘']|\b(?:aka|a\.k\.a|called|known as|goes by)\b){0,4}[\"“‘'(]"
+    r"([^\W\d_][\w'’-]*)[\"”’')]",
+    re.IGNORECASE,
+)
+_INITIAL_BEFORE = re.compile(r"(?<![\w.])(?:[^\W\d_]\.[ \t]?(?:[^\W\d_]{1,2}\.[ \t]?){0,2})\Z")
+_JOINED_BEFORE, _JOINED_BEHIND = re.compile(r"(?:\w+-)+\Z"), re.compile(r"(?:-\w+)+")
+_VERB = re.compile(
+    r"(?:['’]s)?[ \t]+(?:was|is|has|had|denie[sd]|report(?:s|ed)|state[sd]|agree[sd]|will|and)\b"
+)
+_BETWEEN = re.compile(r"\s*(?:\b(?:or|and)\b|[;,])\s*")
+_POSSESSIVE = re.compile(r"['’]s?\Z")
+# Labels that say little, if they are a model's: one that says more wins, if it is not a guess.
+COARSE = {"ADDRESS", "DATE", "DATE_TIME", "ID", "LOCATION", "ORGANIZATION", "PHONE", "UNIQUE_ID"}
+GUESS = 0.5
+
+
+class Candidate(NamedTuple):
+    """What may be an identifier.
+
+    start, end (int): Its characters.
+    label (str): Its canonical label.
+    score (float): How sure it is.
+    rule (str): The recogniser that found it; empty: the model.
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float
+    rule: str
+
+
+def expand_to_tokens(doc: Doc, start: int, end: int, label: str | int) -> Span:
+    """RETURNS (Span): The tokens that have any of these characters."""
+    return cast(Span, doc.char_span(start, end, label=label, alignment_mode="expand"))
+
+
+def source_of(candidate: Candidate) -> str:
+    """RETURNS (str): "rule" or "model"."""
+    return "rule" if candidate.rule else "model"
+
+
+def cut_name(text: str, c: Candidate, *, fields: bool = True) -> Candidate:
+    """Cut off a name what is none: the name of the next field of a form, and, in a line of
+    capitals, the words that a rule has taken for more of it.
+
+    text (str): The text.
+    c (Candidate): What was found.
+    fields (bool): Leave names whole, capitals or not, that fill a field to its end.
+    RETURNS (Candidate): The name; any other identifier as it is.
+    """
+    if identifier_of(c.label) != "name":
+        return c
+    last = _LETTERS.match(text, c.end)  # of a word that was taken in part
+    field = _FIELD.search(text, c.start, last.end() if last else c.end)
+    if field is not None and c.start < field.start() < c.end:
+        c = c._replace(end=field.start())
+    before = text[max(c.start - LINE, 0) : c.start].rpartition("\n")[2]
+    after = text[c.end : c.end + LINE].partition("\n")[0]
+    if not c.rule or not (before + text[c.start : c.end] + after).isupper():
+        return c
+    if fields and ":" in before and _END.match(text, c.end):
+        return c
+    words = [m for m in _WORD.finditer(text, c.start, c.end) if m.group() not in SMALL]
+    if len(words) <= CAPITALS:
+        return c
+    if c.rule == BEFORE:
+        return c._replace(start=words[-CAPITALS].start())
+    return c._replace(end=c.start + len(text[c.start : words[CAPITALS].start()].rstrip()))
+
+
+def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Leave out what is a term of medicine, a score, a dose or a time, and no identifier.
+
+    text (str): The text.
+    candidates (Iterable[Candidate]): What was found.
+    RETURNS (list[Candidate]): What may be an identifier. Names end where another sentence begins.
+    """
+    kept = []
+    names: set[str] = set()
+    plain = read_words().plain
+    writes_weeks = has_british_durations(text)
+    candidates = [part for c in candidates for part in _split_numbers(text, c)]
+    holidays = {i for c in candidates if c.rule == "Holiday" for i in range(c.start, c.end)}
+    for c in candidates:  # words of names that stand behind a title, or in a full name
+        if identifier_of(c.label) != "name":
+            continue
+        words = {word.lower() for word in _WORD.findall(text, c.start, c.end)} - plain
+        if c.rule == "TitledName" or len(words) > 1:
+            names |= words
+    for c in candidates:
+        identifier = identifier_of(c.label)
+        if identifier == "name":
+            match = _POSSESSIVE.search(text, c.start, c.end)
+            c = c._replace(end=match.start()) if match and match.start() > c.start else c
+        if not c.rule and c.start in holidays and c.end - 1 in holidays:
+            continue
+        if c.rule == "LongNumber" and is_taper(text[c.start : c.end]):
+            continue
+        if c.rule and c.rule not in FILTERED:
+            kept.append(c)
+        elif c.rule in GUESSED_NAMES or c.rule == "LabelledCode":
+            if not all_plain(text[c.start : c.end]):
+                kept.append(c)
+        elif c.rule == "NameBeforeRelative":
+            if text[c.start : c.end].lower() not in plain:
+                kept.append(c)
+        elif c.rule == "ZipCode":
+            if not _is_procedure_code(text, c.start):
+                kept.append(c)
+        elif identifier == "name":
+            start, end = trim_name(text, c.start, c.end)
+            if may_be_name(text, start, end, names):
+                kept.append(c._replace(start=start, end=end))
+        elif identifier == "geography":
+            if text[c.start : c.end].isdigit() and _is_procedure_code(text, c.start):
+                continue
+            if may_be_place(text, c.start, c.end):
+                kept.append(c)
+        elif identifier == "date":
+            if c.label == "AGE" or may_be_date(text, c.start, c.end, writes_weeks=writes_weeks):
+                kept.append(c)
+        elif identifier == "email":
+            if re.search(r"\w@\w|[\[(]at[\])]| at ", text[c.start : c.end]):
+                kept.append(c)
+        elif may_be_number(text, c.start, c.end):
+            kept.append(c)
+    return kept
+
+
+def _split_numbers(text: str, c: Candidate) -> list[Candidate]:
+    """Make several of one that has several telephone numbers: "617-555-0148 or 617-555-0149"."""
+    if c.rule or identifier_of(c.label) not in ("phone", "fax"):
+        return [c]
+    parts, start = [], c.start
+    for match in _BETWEEN.finditer(text, c.start, c.end):
+        parts.append(c._replace(start=start, end=match.start()))
+        start = match.end()
+    return [*parts, c._replace(start=start)]
+
+
+def _is_procedure_code(text: str, start: int) -> bool:
+    """Whether five figures are the code of a scan, "CT 70450", and no ZIP code."""
+    before = re.search(
+        r"(?:([^\W\d_]+)[,.]?[ \t]+)?(?:CT|MR|PA|ME|LA)[ \t]+\Z", text[max(start - LINE, 0) : start]
+    )
+    if before is None:
+        return False
+    return before[1] is None or before[1].islower() or all_plain(before[1])
+
+
+def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Find what belongs to a name and stands beside it: initials, a nickname in quotes, the rest
+    of a double name, and its initials alone.
+
+    text (str): The text.
+    candidates (Iterable[Candidate]): What was found.
+    RETURNS (list[Candidate]): Further names, or names that are longer.
+    """
+    found: list[Candidate] = []
+    initials: dict[str, float] = {}
+    for c in candidates:
+        if identifier_of(c.label) != "name":
+            continue
+        start, end = c.start, c.end
+        if match := _JOINED_BEHIND.match(text, end):
+            end = match.end()
+        if match := _JOINED_BEFORE.search(text, max(start - LINE, 0), start):
+            start = match.start()
+        if match := _INITIAL_BEFORE.search(text, max(start - 12, 0), start):
+            start = match.start()
+        if match := _FIRST_AFTER.match(text, end):
+            is_initial = match[1].isupper() and len(match[1].strip(". ")) < 4
+            if is_initial and _END.match(text, match.end()) or match[0][-1] == ".":
+                end = match.end()
+        if (start, end) != (c.start, c.end):
+            found.append(c._replace(start=start, end=end))
+        if (match := _NICKNAME.match(text, end)) and (
+            match[1].istitle() and '"' in match[0] or not all_plain(match[1])
+        ):
+            found.append(c._replace(start=match.start(1), end=match.end(1)))
+        words = _WORD.findall(text, c.start, c.end)
+        if len(words) == 2 and "," not in text[c.start : c.end]:
+            letters = words[0][0].upper() + words[1][0].upper()
+            initials[letters] = max(c.score, initials.get(letters, 0.0))
+    if initials:
+        plain = read_words().plain
+        for match in re.finditer(r"(?<![\w/.-])[A-Z]{2}(?![\w/-])", text):
+            score = initials.get(match[0])
+            if score and (match[0].lower() not in plain or _VERB.match(text, match.end())):
+                found.append(Candidate(match.start(), match.end(), "PERSON", score, REPEATED))
+    return found
+
+
+def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Find the words of names wherever else they stand, as capitalised as a name.
+
+    doc (Doc): The document.
+    candidates (Iterable[Candidate]): What was found.
+    RETURNS (list[Candidate]): The words of the names, with the score of the surest of them.
+    """
+    names: dict[str, float] = {}
+    plain, _, ambiguous, _, phrases = read_words()
+    covered = {i for match in phrases.finditer(doc.text) for i in range(*match.span())}
+    for c in candidates:
+        if identifier_of(c.label) != "name":
+            continue
+        c = cut_name(doc.text, c, fields=False)
+        for token in expand_to_tokens(doc, c.start, c.end, c.label):
+            is_word = any(map(str.isalpha, token.text)) and not token.text.endswith(".")  # "Dr."
+            if len(token) > 2 and is_word and not token.is_stop and token.lower_ not in plain:
+                names[token.lower_] = max(c.score, names.get(token.lower_, 0.0))
+    return [
+        Candidate(
+            token.idx,
+            token.idx + len(token),
+            "PERSON",
+            names[_singular(token.lower_, names)],
+            REPEATED,
+        )
+        for token in doc
+        if _singular(token.lower_, names) in names
+        and token.idx not in covered
+        and not (token.is_lower and token.lower_ in ambiguous)
+    ]
+
+
+def find_names_of_fields(text: str, fields: Iterable[Candidate]) -> list[Candidate]:
+    """Find the words of names that fields hold wherever else they stand, in whatever token.
+
+    text (str): The text.
+    fields (Iterable[Candidate]): What fields hold.
+    RETURNS (list[Candidate]): The words.
+    """
+    names: set[str] = set()
+    for field in fields:
+        if identifier_of(field.label) == "name":
+            names.update(word.lower() for word in _WORD.findall(text, field.start, field.end))
+    names -= read_words().plain
+    return [
+        Candidate(*match.span(), "PERSON", 1.0, REPEATED)
+        for match in _WORD.finditer(text)
+        if len(match[0]) > 2 and match[0].lower() in names and not match[0].islower()
+    ]
+
+
+def _singular(word: str, names: Container[str]) -> str:
+    """The surname of a family: "halvorsens" -> "halvorsen"."""
+    return word[:-1] if word not in names and word[-1:] == "s" and word[:-1] in names else word
+
+
+def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Choose identifiers that do not overlap. Every letter and figure that was in one still is.
+
+    text (str): The text.
+    candidates (Iterable[Candidate]): What was found. Those of one label that overlap are joined.
+        Where two labels overlap, each character goes to the one that says more, then to the
+        surer, then to the longer; what is left of the other stays as it is labelled.
+    RETURNS (list[Candidate]): The identifiers, in order.
+    """
+    joined: list[Candidate] = []
+    for c in sorted(candidates, key=lambda c: (c.label, c.start, c.end)):
+        last = joined[-1] if joined else None
+        if last and last.label == c.label and c.start < last.end:
+            surer = max(last, c, key=lambda c: (c.score, c.end - c.start))
+            joined[-1] = surer._replace(start=last.start, end=max(last.end, c.end))
+        else:
+            joined.append(c)
+    joined.sort(key=_rank)
+    owners = np.zeros(len(text) + 1, dtype="int64")  # 0: nobody's; the last never has one
+    for i, c in enumerate(joined, start=1):
+        owners[c.start : c.end] = i
+    borders = np.flatnonzero(np.diff(owners, prepend=0)).tolist()
+    found = []
+    for start, end in zip(borders, borders[1:], strict=False):
+        owner = owners[start]
+        if not owner:
+            continue
+        c = joined[owner - 1]
+        if (start, end) != (c.start, c.end):  # others took a part: without what joined them
+            part = [i for i in range(start, end) if text[i].isalnum()]
+            if not part:
+                continue
+            start, end = part[0], part[-1] + 1
+        found.append(c._replace(start=start, end=end))
+    return found
+
+
+def _is_identifier(label: str) -> bool:
+    return identifier_of(canonical_label(label)) is not None
+
+
+def _rank(c: Candidate) -> tuple[bool, float, int]:
+    says_more = (bool(c.rule) or c.label not in COARSE) and c.score >= GUESS
+    return says_more, c.score, c.end - c.start

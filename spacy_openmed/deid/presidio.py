@@ -1,0 +1,104 @@
+"""Presidio on a document that spaCy has read already, of the extra [deid]."""
+
+import logging
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import srsly
+from spacy.lang.en.stop_words import STOP_WORDS
+from spacy.tokens import Doc, Span
+
+from ..errors import Errors
+from ..paths import DATA_PATH
+from .identifiers import IDENTIFIERS
+
+try:
+    from presidio_analyzer import AnalyzerEngine, RecognizerResult
+    from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
+    from presidio_analyzer.nlp_engine import NlpArtifacts, SpacyNlpEngine
+    from presidio_analyzer.predefined_recognizers import PhoneRecognizer, SpacyRecognizer
+    from presidio_analyzer.recognizer_registry import RecognizerRegistryProvider
+except ImportError as error:
+    raise ImportError(Errors.OM300.format(package=error.name)) from error
+
+# Their messages for debugging hold words of the text.
+logging.getLogger("presidio-analyzer").setLevel(logging.WARNING)
+
+RULES = DATA_PATH / "hipaa.yaml"
+LANGUAGE = "en"  # of the rules
+MODEL = "model"  # the recogniser that gives back what a model has found
+
+
+class DocEngine(SpacyNlpEngine):
+    """What Presidio asks of an engine, without a pipeline of its own."""
+
+    def is_loaded(self) -> bool:
+        return True
+
+    def is_stopword(self, word: str, language: str) -> bool:
+        return word in STOP_WORDS
+
+    def is_punct(self, word: str, language: str) -> bool:
+        return not any(map(str.isalnum, word))
+
+
+class ContextEnhancer(LemmaContextAwareEnhancer):
+    """Presidio's, with a search for the token of a match that does not go through all of them."""
+
+    @staticmethod
+    def _find_index_of_match_token(
+        word: str, start: int, tokens: Doc, tokens_indices: list[int]
+    ) -> int:
+        return max(bisect_right(tokens_indices, start) - 1, 0)
+
+
+def make_analyzer(recognizers: Iterable[dict[str, Any]], threshold: float) -> AnalyzerEngine:
+    """Make the analyzer: our rules, those of the deployment, and what a model has found.
+
+    recognizers (Iterable[dict[str, Any]]): Further recognisers, as Presidio's files have them.
+    threshold (float): Lowest score.
+    RETURNS (AnalyzerEngine): The analyzer.
+    """
+    rules = srsly.read_yaml(RULES)
+    rules["recognizers"] += [{"supported_language": LANGUAGE, **rec} for rec in recognizers]
+    registry = RecognizerRegistryProvider(registry_configuration=rules).create_recognizer_registry()
+    labels = [label for group in IDENTIFIERS.values() for label in group]
+    # A file can't tell it the regions; more of them take longer than all other rules together.
+    registry.add_recognizer(PhoneRecognizer(supported_entity="PHONE", supported_regions=["US"]))
+    registry.add_recognizer(SpacyRecognizer(supported_entities=labels, name=MODEL))
+    return AnalyzerEngine(
+        registry=registry,
+        nlp_engine=DocEngine(),
+        context_aware_enhancer=ContextEnhancer(),
+        default_score_threshold=threshold,
+    )
+
+
+def analyze(
+    analyzer: AnalyzerEngine, doc: Doc, spans: Sequence[Span], scores: Sequence[float]
+) -> list[RecognizerResult]:
+    """Run the rules over a document.
+
+    analyzer (AnalyzerEngine): The analyzer.
+    doc (Doc): The document.
+    spans (Sequence[Span]): What a model has found in it, with canonical labels.
+    scores (Sequence[float]): The score of each span.
+    RETURNS (list[RecognizerResult]): What was found, by characters, the spans among it.
+    """
+    artifacts = NlpArtifacts(
+        entities=list(spans),
+        tokens=doc,
+        tokens_indices=[token.idx for token in doc],
+        lemmas=[token.lemma_ or token.lower_ for token in doc],
+        nlp_engine=analyzer.nlp_engine,
+        language=LANGUAGE,
+        scores=list(scores),
+    )
+    return analyzer.analyze(doc.text, LANGUAGE, nlp_artifacts=artifacts)
+
+
+def rule_of(result: RecognizerResult) -> str:
+    """RETURNS (str): The name of the recogniser that found it; empty: the model."""
+    name = result.recognition_metadata[RecognizerResult.RECOGNIZER_NAME_KEY]
+    return "" if name == MODEL else name

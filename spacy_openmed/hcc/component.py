@@ -1,0 +1,381 @@
+"""The component `openmed_hcc`: ICD-10-CM and HCC codes of diagnoses, for a coder to review.
+
+It helps coders and codes nothing by itself: it ranks codes and shows what they rest on. It knows
+no rules of encounters and providers, and does not look for what supports a diagnosis.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any, NamedTuple
+
+import srsly
+from spacy import util
+from spacy.language import Language
+from spacy.tokens import Doc, Span, Token
+from spacy.util import SimpleFrozenDict, SimpleFrozenList
+from spacy.vocab import Vocab
+
+from ..components import SerializableComponent
+from ..errors import Errors, Warnings
+from ..extensions import register_extensions
+from ..idle import Need, warn_if_idle, warn_without, watch
+from ..labels import canonical_label
+from ..sentences import set_sentence_starts
+from .icd10cm import Vocabulary, add_aliases, read_vocabulary
+from .linking import Candidate, Linker, make_linker
+from .patterns import AMBIGUOUS_ID, LABELS, SPAN_KEYS, alias_patterns, hcc_patterns
+from .risk import MODELS, find_hccs
+from .rules import METASTASIS, STATUS, Revised, Rules, is_no_code, stands_alone
+
+SKIPPED = ("is_negated", "is_family", "is_hypothetical")
+HISTORICAL = "is_historical"
+RULE = "rule"  # how a code was found: by `icd10cm_rules`
+WIDEST = (5, 12)  # tokens before and after a mention
+
+
+@Language.factory(
+    "openmed_hcc",
+    requires=["doc.ents"],
+    assigns=["doc._.hcc", "doc._.hcc_unlinked", "span._.icd10cm"],
+    default_config={
+        "labels": list(LABELS),
+        "span_keys": list(SPAN_KEYS),
+        "threshold": 0.2,
+        "n_candidates": 5,
+        "aliases": {},
+    },
+)
+def make_openmed_hcc(
+    nlp: Language,
+    name: str,
+    labels: list[str],
+    span_keys: list[str],
+    threshold: float,
+    n_candidates: int,
+    aliases: dict[str, str],
+) -> "OpenMedHCC":
+    """Make a component that links diagnoses to ICD-10-CM and to the categories of CMS-HCC.
+
+    nlp (Language): The pipeline.
+    name (str): Name of the component.
+    labels (list[str]): Labels of the entities to link.
+    span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
+    threshold (float): Lowest score of a code that is taken. A mention whose best one is lower
+        gets none; its candidates are listed all the same.
+    n_candidates (int): Candidates to list for each mention.
+    aliases (dict[str, str]): The codes of phrases and abbreviations of your own place.
+    RETURNS (OpenMedHCC): The component.
+    """
+    component = OpenMedHCC(
+        nlp.vocab,
+        name,
+        labels=labels,
+        span_keys=span_keys,
+        threshold=threshold,
+        n_candidates=n_candidates,
+        aliases=aliases,
+    )
+    return watch(component, nlp)
+
+
+class Link(NamedTuple):
+    """A mention and the codes that it may mean.
+
+    mention (Span): The mention.
+    name (Span): The words that were looked up: the mention, or more.
+    candidates (list[Candidate]): The codes, the best first.
+    codes (list[tuple[Candidate, str]]): The codes that were taken, each with the source of the
+        rule that gave it, if one did.
+    is_dropped (bool): Whether the code of another mention says it too.
+    is_symptom (bool): Whether it is a symptom outside a list.
+    """
+
+    mention: Span
+    name: Span
+    candidates: list[Candidate]
+    codes: list[tuple[Candidate, str]]
+    is_dropped: bool = False
+    is_symptom: bool = False
+
+
+class OpenMedHCC(SerializableComponent):
+    """Set `span._.icd10cm`, the candidates of each mention, `doc._.hcc`, the codes that were
+    taken, and `doc._.hcc_unlinked`, the mentions without one.
+
+    The settings are those of the factory, `make_openmed_hcc`.
+    """
+
+    # So that a pipeline gives the same codes whatever release of the vocabulary is installed.
+    filename = "vocabulary"
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        name: str = "openmed_hcc",
+        *,
+        labels: Sequence[str] = LABELS,
+        span_keys: Sequence[str] = SimpleFrozenList(SPAN_KEYS),
+        threshold: float = 0.2,
+        n_candidates: int = 5,
+        aliases: Mapping[str, str] = SimpleFrozenDict(),
+    ) -> None:
+        super().__init__(vocab, name)
+        if not 0 <= threshold <= 1:
+            raise ValueError(Errors.OM330.format(threshold=threshold))
+        if n_candidates < 1:
+            raise ValueError(Errors.OM338.format(n=n_candidates))
+        register_extensions()
+        self.ent_labels = frozenset(canonical_label(label) for label in labels)
+        self.span_keys = tuple(span_keys)
+        self.threshold = threshold
+        self.n_candidates = n_candidates
+        self.aliases = dict(aliases)
+        self._vocabulary: Vocabulary | None = None
+        self._linker: Linker | None = None
+        self._rules: Rules | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            **super().__getstate__(),
+            "_linker": None,
+            "_rules": None,
+        }  # made again from the vocabulary
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """RETURNS (Vocabulary): The codes: those saved with the component, else those of the
+        installed simple-icd-10-cm, with the aliases of the settings."""
+        if self._vocabulary is None:
+            self._vocabulary = add_aliases(read_vocabulary(), self.aliases)
+        return self._vocabulary
+
+    @property
+    def linker(self) -> Linker:
+        """RETURNS (Linker): The linker, made when it is first needed."""
+        if self._linker is None:
+            self._linker = make_linker(self.vocabulary)
+        return self._linker
+
+    @property
+    def rules(self) -> Rules:
+        """RETURNS (Rules): The rules, made when they are first needed."""
+        if self._rules is None:
+            self._rules = Rules(self.vocabulary)
+        return self._rules
+
+    def predict(self, doc: Doc) -> list[Link]:
+        """Find the codes that each mention may mean.
+
+        doc (Doc): The document. It gets sentence starts if it has none.
+        RETURNS (list[Link]): The mentions with their codes, in the order of the names.
+        """
+        need = Need(" or ".join(sorted(self.ent_labels)), self._is_linked)
+        warn_if_idle(self, doc, self.span_keys, [need], add='openmed_ner with domain = "disease"')
+        warn_without(self, doc, SKIPPED[0], Warnings.OM339)
+        set_sentence_starts(doc)
+        mentions, skipped = self.find_mentions(doc)
+        diseases = [mention for mention in mentions if mention.label_ != STATUS]
+        starts = {mention.start for mention in mentions}
+        blocked = {i for span in skipped for i in range(span.start, span.end)}
+        names = [self.widen(mention, starts, blocked) for mention in diseases]
+        linked = self.linker.link_all([name.text for name in names], self.n_candidates)
+        links = [Link(*row, []) for row in zip(diseases, names, linked, strict=True)]
+        for status in mentions:
+            if status.label_ == STATUS:
+                codes = self.rules.find_status(status)
+                links += [
+                    Link(status, status, [self._to_candidate(code, STATUS.lower())], [])
+                    for code in codes
+                ]
+        links.sort(key=lambda link: (link.name.start, -link.name.end))
+        return self._revise(doc, list(_drop_parts(links)))
+
+    def _revise(self, doc: Doc, links: Sequence[Link]) -> list[Link]:
+        found = [
+            Revised(link.name, self._best(link.candidates), _is(link.mention, HISTORICAL))
+            for link in links
+        ]
+        # Parts of other names, and mentions without candidates, take no part in the rules.
+        self.rules.revise(
+            doc,
+            [
+                one
+                for one, link in zip(found, links, strict=True)
+                if link.candidates and not link.is_dropped
+            ],
+        )
+        revised = []
+        for link, one in zip(links, found, strict=True):
+            codes = []
+            if one.code is not None:
+                same = one.code == self._best(link.candidates)
+                first = link.candidates[0] if same else self._to_candidate(one.code, RULE)
+                codes = [(first, "" if same else one.rule)]
+                codes += [(self._to_candidate(code, RULE), rule) for code, rule in one.also]
+            is_dropped = link.is_dropped or one.is_dropped
+            revised.append(
+                link._replace(codes=codes, is_dropped=is_dropped, is_symptom=one.is_symptom)
+            )
+        return revised
+
+    def _best(self, candidates: Sequence[Candidate]) -> str | None:
+        if candidates and candidates[0].score >= self.threshold:
+            return candidates[0].code
+        return None
+
+    def _to_candidate(self, code: str, how: str) -> Candidate:
+        return Candidate(code, self.rules.describe(code), 1.0, how)
+
+    def set_annotations(self, doc: Doc, found: Sequence[Link]) -> None:
+        """Set the candidates of each mention, and the codes of the document.
+
+        doc (Doc): The document.
+        found (Sequence[Link]): The mentions with their codes, in the order of the names.
+        """
+        linked, unlinked = [], []
+        for link in found:
+            link.mention._.icd10cm = []
+        for link in found:
+            candidates = [candidate._asdict() for candidate in link.candidates]
+            link.mention._.icd10cm = [*link.mention._.icd10cm, *candidates]
+            name = link.name
+            place = {
+                "start": name.start_char,
+                "end": name.end_char,
+                "sentence": [name.sent.start_char, name.sent.end_char],
+                "historical": _is(link.mention, HISTORICAL),
+            }
+            if link.is_dropped:
+                continue
+            for candidate, rule in link.codes:
+                extra = {"symptom": link.is_symptom, "rule": rule}
+                linked.append({**_describe(candidate), **place, **extra})
+            if not link.codes:
+                unlinked.append({**place, "candidates": candidates})
+        doc._.hcc, doc._.hcc_unlinked = linked, unlinked
+
+    def find_mentions(self, doc: Doc) -> tuple[list[Span], list[Span]]:
+        """Find what is to be linked.
+
+        doc (Doc): The document.
+        RETURNS (tuple[list[Span], list[Span]]): The entities with the labels that are of the
+            patient, and neither denied nor only possible: the longest, without overlaps; and
+            those that are not. What overlaps one of these is not linked either.
+        """
+        spans = [*(span for key in self.span_keys for span in doc.spans.get(key, ())), *doc.ents]
+        spans = [span for span in spans if self._is_linked(span.label_) and not span.text.isspace()]
+        skipped = [span for span in spans if _is_skipped(span)]
+        blocked = {i for span in skipped for i in range(span.start, span.end)}
+        kept = [span for span in spans if blocked.isdisjoint(range(span.start, span.end))]
+        # An abbreviation that may mean something else says nothing against the model's mention.
+        kept = [span for span in kept if not _is_ambiguous(span)]
+        is_none = [is_no_code(span) for span in kept]
+        no_code = [span for span, none in zip(kept, is_none, strict=True) if none]
+        kept = [span for span, none in zip(kept, is_none, strict=True) if not none]
+        # "metastatic to bone" is more than the part of it that is a disease.
+        sites = [span for span in kept if span.id_ == METASTASIS]
+        kept = [
+            s for s in kept if s.id_ == METASTASIS or not any(_is_in(s, site) for site in sites)
+        ]
+        sites = util.filter_spans(sites)
+        others = util.filter_spans([span for span in kept if span.id_ != METASTASIS])
+        return sorted([*sites, *others]), [*skipped, *no_code]
+
+    def _is_linked(self, label: str) -> bool:
+        return canonical_label(label) in self.ent_labels
+
+    def widen(self, mention: Span, starts: Set[int], blocked: Set[int]) -> Span:
+        """Take in the words around a mention with which it is the name of a code: "stage 3b" of
+        "CKD stage 3b", "history of" of "history of MI".
+
+        mention (Span): The mention.
+        starts (Set[int]): The first tokens of all mentions of the document.
+        blocked (Set[int]): The tokens of what is not to be linked.
+        RETURNS (Span): The longest such name in its sentence, else the mention. It begins before
+            no other mention's start, and takes in nothing that is not to be linked.
+        """
+        doc, sentence = mention.doc, mention.sent
+        first = max(sentence.start, mention.start - WIDEST[0])
+        last = max(min(sentence.end, mention.end + WIDEST[1]), mention.end)
+        windows = sorted(
+            (start - end, start, end)
+            for start in range(first, mention.start + 1)
+            for end in range(mention.end, last + 1)
+            if starts.isdisjoint(range(start, mention.start))
+            and (start == mention.start or _is_word(doc[start]))
+            and (end == mention.end or _is_word(doc[end - 1]))
+        )
+        for _, start, end in windows:
+            window = doc[start:end]
+            if self.linker.is_name(window.text) and blocked.isdisjoint(range(start, end)):
+                return window
+        return mention
+
+    def _dump(self) -> bytes:
+        return srsly.msgpack_dumps(self.vocabulary.to_rows())
+
+    def _load(self, data: bytes) -> None:
+        rows = srsly.msgpack_loads(data)
+        self._vocabulary = add_aliases(Vocabulary.from_rows(rows), self.aliases)
+        self._linker = self._rules = None
+
+
+def add_hcc_pipes(
+    nlp: Language, *, size: str = "mini", settings: Mapping[str, Any] = SimpleFrozenDict()
+) -> OpenMedHCC:
+    """Add all components that go from a note to its codes: aliases by an `entity_ruler`, codes of
+    status by a `span_ruler`, a model, the clinical context, and `openmed_hcc`.
+
+    nlp (Language): The pipeline.
+    size (str): Size of the model for diseases.
+    settings (Mapping[str, Any]): Settings of `openmed_hcc`.
+    RETURNS (OpenMedHCC): The last component.
+    """
+    ruler = nlp.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
+    ruler.add_patterns(alias_patterns())  # type: ignore[attr-defined]
+    spans = nlp.add_pipe(
+        "span_ruler", config={"spans_key": SPAN_KEYS[1], "phrase_matcher_attr": "LOWER"}
+    )
+    spans.add_patterns(hcc_patterns())  # type: ignore[attr-defined]
+    nlp.add_pipe("openmed_ner", config={"domain": "disease", "size": size})
+    nlp.add_pipe("openmed_context", config={"span_keys": list(SPAN_KEYS)})
+    return nlp.add_pipe("openmed_hcc", config=dict(settings))  # type: ignore[return-value]
+
+
+def _keys() -> Iterator[str]:
+    return (f"hcc_{model}" for model in MODELS)
+
+
+def _describe(candidate: Candidate) -> dict[str, Any]:
+    hccs = {f"hcc_{model}": find_hccs(candidate.code, model) for model in MODELS}
+    return {**candidate._asdict(), **hccs}
+
+
+def _drop_parts(links: Iterable[Link]) -> Iterator[Link]:
+    """Drop the names that are a part of the one before; of a status, which may have several codes,
+    none."""
+    end, last = 0, None
+    for link in links:
+        is_part = link.name.end <= end and link.mention is not last
+        if not is_part:
+            end, last = max(end, link.name.end), link.mention
+        yield link._replace(is_dropped=is_part)
+
+
+def _is_ambiguous(span: Span) -> bool:
+    return span.id_ == AMBIGUOUS_ID and not stands_alone(span)
+
+
+def _is_in(span: Span, other: Span) -> bool:
+    return other.start <= span.start and span.end <= other.end
+
+
+def _is_word(token: Token) -> bool:
+    return not (token.is_punct or token.is_space)
+
+
+def _is_skipped(span: Span) -> bool:
+    return any(_is(span, name) for name in SKIPPED)
+
+
+def _is(span: Span, name: str) -> bool:
+    return bool(span._.get(name))

@@ -1,0 +1,185 @@
+"""The vocabulary ICD-10-CM: codes, their descriptions and their inclusion terms."""
+
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from typing import NamedTuple
+
+import srsly
+
+from ..errors import Errors, missing_extra
+from ..paths import DATA_PATH
+
+ALIASES, WORDS = DATA_PATH / "icd10cm_aliases.json", DATA_PATH / "icd10cm_words.json"
+NAMES = DATA_PATH / "icd10cm_names.tsv"
+# Injuries (S, T) and external causes (V to Y): two thirds of all codes, and no diseases.
+OTHER_CHAPTERS = tuple("STVWXY")
+PLAIN = ("without complication", "uncomplicated", "without", "not having achieved remission")
+
+
+class Code(NamedTuple):
+    """A code of the vocabulary.
+
+    code (str): The code, with its dot.
+    description (str): Its description.
+    parent (str): The code or block that it belongs to.
+    is_billable (bool): Whether it is a code to report, and not only a heading of some.
+    terms (tuple[str, ...]): Its inclusion terms.
+    """
+
+    code: str
+    description: str
+    parent: str
+    is_billable: bool
+    terms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Codes by their name, and names of ours for some of them.
+
+    codes (Mapping[str, Code]): The codes, in the order of the classification.
+    aliases (Mapping[str, str]): The code of each phrase and abbreviation.
+    """
+
+    codes: Mapping[str, Code]
+    aliases: Mapping[str, str]
+
+    @cached_property
+    def children(self) -> dict[str, list[Code]]:
+        """RETURNS (dict[str, list[Code]]): The codes that belong to each code or block."""
+        children: dict[str, list[Code]] = {}
+        for code in self.codes.values():
+            children.setdefault(code.parent, []).append(code)
+        return children
+
+    def ancestors(self, code: str) -> Iterator[Code]:
+        """YIELDS (Code): What a code belongs to, the nearest first, up to its category."""
+        child, parent = code, self.codes[code].parent
+        while parent in self.codes and parent != child:  # a block may be called as its category
+            yield self.codes[parent]
+            child, parent = parent, self.codes[parent].parent
+
+    def to_billable(self, code: str) -> str | None:
+        """Find the code to report where only a heading is known: the one that says no more.
+
+        code (str): A code.
+        RETURNS (str | None): The code itself if it is billable, else the unspecified one, or the
+            one without complications, of those that belong to it. None: there is no such code.
+        """
+        found: Code | None = self.codes[code]
+        while found is not None and not found.is_billable:
+            found = _least_specific(self.children.get(found.code, []))
+        return found.code if found is not None else None
+
+    def to_rows(self) -> dict[str, list]:
+        """RETURNS (dict[str, list]): The vocabulary as plain lists, for `from_rows`."""
+        return {
+            "codes": [list(code) for code in self.codes.values()],
+            "aliases": [*self.aliases.items()],
+        }
+
+    @classmethod
+    def from_rows(cls, rows: Mapping[str, list]) -> "Vocabulary":
+        """RETURNS (Vocabulary): The vocabulary that `to_rows` gave."""
+        codes = [Code(*row)._replace(terms=tuple(row[-1])) for row in rows["codes"]]
+        return cls({code.code: code for code in codes}, dict(rows["aliases"]))
+
+
+def _least_specific(codes: Iterable[Code]) -> Code | None:
+    def rank(code: Code) -> tuple[bool, ...]:
+        text = code.description.lower()
+        is_unspecified = "unspecified" in text and "unspecified complication" not in text
+        is_plain = any(phrase in text for phrase in PLAIN)
+        is_last = code.code.endswith("9")
+        return (
+            not (is_last and (is_unspecified or is_plain)),
+            not is_unspecified,
+            not is_last,
+            not is_plain,
+        )
+
+    ranked = sorted((rank(code), code) for code in codes)
+    return ranked[0][1] if ranked and not all(ranked[0][0]) else None
+
+
+@cache
+def read_vocabulary(*, names: bool = True) -> Vocabulary:
+    """Read the vocabulary that simple-icd-10-cm has, but injuries and external causes, of which
+    only the codes of our own aliases are taken.
+
+    names (bool): Whether to add the names of `data/icd10cm_names.tsv`.
+    RETURNS (Vocabulary): The vocabulary, with the aliases of `data/icd10cm_aliases.json`.
+    RAISES (ImportError): If the extra `hcc` is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of how it reads its own files
+            import simple_icd_10_cm as icd
+    except ImportError as error:
+        raise missing_extra("hcc", error) from error
+    aliases = read_aliases()
+    if names:
+        aliases = {**read_names(), **aliases}
+    named = set(aliases.values())
+    codes = {
+        code: Code(
+            code,
+            icd.get_description(code),
+            icd.get_parent(code),
+            icd.is_leaf(code),
+            tuple(icd.get_inclusion_term(code)),
+        )
+        for code in icd.get_all_codes(True)
+        if icd.is_category_or_subcategory(code)  # some blocks are called as their one category
+        and (not code.startswith(OTHER_CHAPTERS) or code in named)
+    }
+    return add_aliases(Vocabulary(codes, {}), aliases)
+
+
+def read_aliases() -> dict[str, str]:
+    """RETURNS (dict[str, str]): The code of each of our own phrases and abbreviations."""
+    return {
+        phrase: code for code, phrases in srsly.read_json(ALIASES).items() for phrase in phrases
+    }
+
+
+def read_names() -> dict[str, str]:
+    """RETURNS (dict[str, str]): The code of each name from the notes corpus, see
+    `scripts/icd10cm_names.py`."""
+    lines = NAMES.read_text(encoding="utf8").splitlines()
+    return dict(line.split("\t") for line in lines)
+
+
+def add_aliases(vocabulary: Vocabulary, aliases: Mapping[str, str]) -> Vocabulary:
+    """Add names of your own for codes.
+
+    vocabulary (Vocabulary): The vocabulary.
+    aliases (Mapping[str, str]): The code of each phrase. They go before those that are there.
+    RETURNS (Vocabulary): The new vocabulary; the old one if there are none.
+    RAISES (ValueError): If a code is not in it, or not one to report.
+    """
+    if not aliases:
+        return vocabulary
+    for phrase, code in aliases.items():
+        if code not in vocabulary.codes or not vocabulary.codes[code].is_billable:
+            raise ValueError(Errors.OM331.format(phrase=phrase, code=code))
+    keys = set(map(to_key, aliases))
+    kept = {name: code for name, code in vocabulary.aliases.items() if to_key(name) not in keys}
+    return Vocabulary(vocabulary.codes, {**kept, **aliases})
+
+
+@lru_cache(maxsize=200_000)
+def to_key(text: str) -> str:
+    """RETURNS (str): A name as it is looked up: without case, punctuation and British spelling."""
+    text = text.lower().replace("’", "'")
+    for pattern, replacement in _load_spelling():
+        text = pattern.sub(replacement, text)
+    return " ".join(re.findall(r"\w+", text))
+
+
+@cache
+def _load_spelling() -> list[tuple[re.Pattern, str]]:
+    return [(re.compile(old), new) for old, new in srsly.read_json(WORDS)["spelling"]]

@@ -1,0 +1,291 @@
+"""Link mentions of diseases to ICD-10-CM: by their exact words, else by a ranking.
+
+What a mention is called in the vocabulary, or by an alias, is looked up in spaCy's
+`InMemoryLookupKB`. Else all codes are compared with it by character n-grams, and the best of them
+ranked by a logistic regression over a few features (`scripts/icd10cm_ranker.py` fits it).
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import srsly
+from spacy.kb import InMemoryLookupKB
+from spacy.vocab import Vocab
+
+from .icd10cm import WORDS, Code, Vocabulary, to_key
+from .ranking import BATCH, GENERAL, SIDES, Index, load_ranker, load_words, normalise
+
+ALIAS, TERM, WORDS_OF, PART, RANKED = (
+    "alias",
+    "term",
+    "words",
+    "part",
+    "ranked",
+)  # how a code was found
+MAX_RANKED = 100_000  # rankings to remember
+WORDS_SCORE = 0.9  # of an alias's words in another order
+LEAST_PART = 0.5  # of a mention, to be its alias
+
+
+class Candidate(NamedTuple):
+    """A code that a mention may mean.
+
+    code (str): The code.
+    description (str): Its description.
+    score (float): How likely it is: 1.0 for an exact name of one code, less for that of several;
+        for others what the ranking makes of it.
+    how (str): "alias", "term" (exact words of the vocabulary), "words" (the words of an alias
+        in another order, or synonyms of them), "part" (an alias is part of the mention; the score
+        is its share of the words) or "ranked".
+    """
+
+    code: str
+    description: str
+    score: float
+    how: str
+
+
+class Linker:
+    """Finds the codes of mentions.
+
+    vocabulary (Vocabulary): The codes.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.codes = list(vocabulary.codes.values())
+        self.aliases = {to_key(alias): code for alias, code in vocabulary.aliases.items()}
+        self.words = _by_words(
+            vocabulary.aliases.items(),
+            ((name, code.code) for code in self.codes for name in (code.description, *code.terms)),
+            _plain_names(self.codes),
+        )
+        self.kb = make_kb(vocabulary)
+        self._index: Index | None = None
+        self._ranked: dict[str, list[Candidate]] = {}
+
+    @property
+    def index(self) -> "Index":
+        """RETURNS (Index): What codes are ranked by, made when it is first needed."""
+        if self._index is None:
+            self._index = Index(self.vocabulary)
+        return self._index
+
+    def link(self, text: str, n: int = 5) -> list[Candidate]:
+        """Find the codes that a mention may mean.
+
+        text (str): The mention.
+        n (int): How many to give at most.
+        RETURNS (list[Candidate]): The codes to report, the best first. A code that is only a
+            heading stands for the unspecified one of those that belong to it.
+        """
+        return self.link_all([text], n)[0]
+
+    def link_all(self, texts: Sequence[str], n: int = 5) -> list[list[Candidate]]:
+        """Link several mentions at once, which is much faster than one by one.
+
+        texts (Sequence[str]): The mentions.
+        n (int): How many codes to give each at most.
+        RETURNS (list[list[Candidate]]): The codes of each, see `link`. Only what has no exact name
+            is ranked.
+        """
+        names = [" ".join(text.split()) for text in texts]
+        known = [self.find_known(name) for name in names]
+        unknown = {name for name, found in zip(names, known, strict=True) if not found}
+        ranked = self._rank_all(sorted(unknown))
+        linked = []
+        for name, found in zip(names, known, strict=True):
+            if not found:
+                found = sorted((*self.find_part(name), *ranked[name]), key=_by_score)
+            linked.append(self._to_billable(found)[:n])
+        return linked
+
+    def find_known(self, text: str) -> list[Candidate]:
+        """Look a name up, and if it is unknown, without its side: "right hip osteoarthritis".
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The codes of its exact name or of its words.
+        """
+        found = [*self.find_exact(text), *self.find_words(text)]
+        rest = SIDES.sub(" ", text)
+        if not found and rest != text:
+            found = [*self.find_exact(rest), *self.find_words(rest)]
+            found = [c._replace(score=min(c.score, WORDS_SCORE), how=WORDS_OF) for c in found]
+        return found
+
+    def _to_billable(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        found: dict[str, Candidate] = {}
+        for candidate in candidates:
+            code = self.vocabulary.to_billable(candidate.code)
+            if code is not None and code not in found:
+                description = self.vocabulary.codes[code].description
+                found[code] = candidate._replace(code=code, description=description)
+        return list(found.values())
+
+    def _rank_all(self, names: Sequence[str]) -> dict[str, list[Candidate]]:
+        """The ranking of each name. Those that were made before are remembered."""
+        remembered = self._ranked
+        ranked = {name: remembered[name] for name in names if name in remembered}
+        new = [name for name in names if name not in ranked]
+        for start in range(0, len(new), BATCH):
+            batch = new[start : start + BATCH]
+            for name, (rows, features) in zip(batch, self.index.describe(batch), strict=True):
+                ranked[name] = self._rank(rows, features, 20)
+        if len(remembered) + len(new) > MAX_RANKED:
+            self._ranked = {}  # another thread may still read the old one
+        self._ranked.update(ranked)
+        return ranked
+
+    def find_exact(self, text: str) -> list[Candidate]:
+        """Look a name up.
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The codes of which it is an alias, a description or an
+            inclusion term.
+        """
+        key = to_key(text)
+        how = ALIAS if key in self.aliases else TERM
+        found = [
+            Candidate(c.entity_, self.vocabulary.codes[c.entity_].description, c.prior_prob, how)
+            for c in self.kb.get_alias_candidates(key)
+        ]
+        return sorted(found, key=_by_score)
+
+    def find_words(self, text: str) -> list[Candidate]:
+        """Look a name up whatever the order of its words: "kidney failure, acute".
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The code of the alias of the same normalised words, if there is
+            one.
+        """
+        code = self.words.get(_sort_words(text))
+        if code is None:
+            return []
+        return [Candidate(code, self.vocabulary.codes[code].description, WORDS_SCORE, WORDS_OF)]
+
+    def find_part(self, text: str) -> list[Candidate]:
+        """Look up what is left of a name without words before or after: "worsening CHF".
+
+        text (str): The mention.
+        RETURNS (list[Candidate]): The code of the longest alias in it, if that is at least half
+            of it, not counting the words that say little.
+        """
+        words = to_key(text).split()
+        total = _count_words(words)
+        for n in range(len(words) - 1, 0, -1):
+            for start in range(len(words) - n, -1, -1):  # the head is mostly the last word
+                part = words[start : start + n]
+                share = _count_words(part) / max(total, 1)
+                name = self.aliases.get(" ".join(part), "")
+                if name and name not in GENERAL and share >= LEAST_PART:
+                    code = self.vocabulary.codes[name]
+                    return [Candidate(code.code, code.description, round(share, 4), PART)]
+        return []
+
+    def is_name(self, text: str) -> bool:
+        """RETURNS (bool): Whether it is an exact name of some code."""
+        return self.kb.contains_alias(to_key(text))
+
+    def rank(self, text: str, n: int = 20) -> list[Candidate]:
+        """Rank codes by how likely the mention means them.
+
+        text (str): The mention.
+        n (int): How many to give.
+        RETURNS (list[Candidate]): The codes, the best first; those that are only headings too.
+        """
+        return self._rank(*self.index.get_features(text), n)
+
+    def _rank(self, rows: np.ndarray, features: np.ndarray, n: int) -> list[Candidate]:
+        weights, bias = load_ranker()
+        scores = 1 / (1 + np.exp(-(features @ weights + bias)))
+        order = np.argsort(-scores, kind="stable")[:n]
+        return [
+            Candidate(self.codes[i].code, self.codes[i].description, round(float(score), 4), RANKED)
+            for i, score in zip(rows[order], scores[order], strict=True)
+        ]
+
+
+@lru_cache(maxsize=2)
+def make_linker(vocabulary: Vocabulary) -> Linker:
+    """Make a linker, or take the one that was made of the same object: its index takes seconds,
+    and hundreds of megabytes.
+
+    vocabulary (Vocabulary): The codes.
+    RETURNS (Linker): The linker.
+    """
+    return Linker(vocabulary)
+
+
+def make_kb(vocabulary: Vocabulary) -> InMemoryLookupKB:
+    """Make a knowledge base of the exact names of codes. A name that several codes have in the
+    same way is as likely for each; an alias goes before a description, and that before a term.
+
+    vocabulary (Vocabulary): The codes.
+    RETURNS (InMemoryLookupKB): The knowledge base. It has a vocab of its own, so that the
+        pipeline's does not grow by all these names.
+    """
+    names: dict[str, dict[str, None]] = {}
+    codes = vocabulary.codes.values()
+    for rows in (
+        ((alias, code) for alias, code in vocabulary.aliases.items()),
+        ((code.description, code.code) for code in codes),
+        ((term, code.code) for code in codes for term in code.terms),
+        _plain_names(codes),
+    ):
+        level: dict[str, dict[str, None]] = {}
+        for name, code in rows:
+            level.setdefault(to_key(name), {})[code] = None
+        names = {**level, **names}
+    kb = InMemoryLookupKB(Vocab(), entity_vector_length=1)
+    n_codes = len(vocabulary.codes)
+    kb.set_entities(list(vocabulary.codes), [1] * n_codes, [[0.0]] * n_codes)
+    for name, found in names.items():
+        if name:
+            kb.add_alias(name, list(found), [1 / len(found)] * len(found))
+    return kb
+
+
+def _sort_words(text: str) -> str:
+    return " ".join(sorted({*normalise(text).split()}))
+
+
+def _by_words(*levels: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """RETURNS (dict[str, str]): The code of each set of words. Sets shared by several codes are
+    left out. Earlier levels take precedence."""
+    words: dict[str, str] = {}
+    for number, names in enumerate(levels):
+        found: dict[str, set[str]] = {}
+        for name, code in names:
+            found.setdefault(_sort_words(name), set()).add(code)
+        level = {
+            key: codes.pop()
+            for key, codes in found.items()
+            # One word that is left of a description is seldom its name: "blood" of "blood type".
+            if len(codes) == 1 and (number == 0 or " " in key)
+        }
+        words = {**level, **words}
+    return words
+
+
+def _plain_names(codes: Iterable[Code]) -> Iterator[tuple[str, str]]:
+    """YIELDS (tuple[str, str]): Descriptions and terms without what nobody writes, such as
+    "unspecified", and their codes."""
+    patterns = [re.compile(pattern) for pattern in srsly.read_json(WORDS)["unsaid"]]
+    for code in codes:
+        for name in (code.description, *code.terms):
+            plain = name
+            for pattern in patterns:
+                plain = pattern.sub("", plain)
+            if plain != name and plain.strip():
+                yield plain.strip(), code.code
+
+
+def _count_words(words: Sequence[str]) -> int:
+    return sum(word not in load_words()[1] for word in words)
+
+
+def _by_score(candidate: Candidate) -> float:
+    return -candidate.score

@@ -1,0 +1,120 @@
+"""What the entities of a document stand for: mentions of one thing put together."""
+
+import re
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from spacy.tokens import Doc, Span
+
+from ..abbreviations import find_abbreviations
+from ..extensions import register_extensions
+
+# The prefix of ids that are no more than a text: no vocabulary stands behind them.
+TEXT_PREFIX = "OPENMED_TEXT"
+IDENTIFIERS = "identifiers"  # what openmed_phi's group has among its attrs
+NOT_ASSERTED = ("is_negated", "is_hypothetical", "is_family")
+# What looks like a plural. Not "AIDS"; "diabetes" does, but then always.
+PLURAL = re.compile(r"[^\W\d_]{2}(?<![SsUuIi])s$")
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A thing that a document mentions.
+
+    id (str): The id that a linker gave (`kb_id_`), or "OPENMED_TEXT:" and its label and text.
+    label (str): Its label; that of the first mention if a linker's id stands under several.
+    mentions (tuple[Span, ...]): Where it is mentioned, in the order of the text.
+    """
+
+    id: str
+    label: str
+    mentions: tuple[Span, ...]
+
+
+def find_concepts(
+    doc: Doc, *, span_keys: Sequence[str] = ("openmed",), labels: Container[str] | None = None
+) -> list[Concept]:
+    """Put the mentions of a document together that stand for one thing: those with the same id,
+    or without one, of the same label and text but for case, spaces, punctuation and an s of the
+    plural, or of an abbreviation that the document explains. Mentions that are negated,
+    hypothetical or of the family (see `openmed_context`) are left out, and those that touch what
+    `openmed_phi` has found to identify somebody.
+
+    doc (Doc): The document.
+    span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
+    labels (Container[str] | None): The labels to take; None: all.
+    RETURNS (list[Concept]): The concepts, in the order of their first mentions.
+    """
+    private = {
+        i
+        for group in doc.spans.values()
+        if IDENTIFIERS in group.attrs
+        for span in group
+        for i in range(span.start, span.end)
+    }
+    spans = [
+        span
+        for span in read_mentions(doc, span_keys)
+        if (labels is None or span.label_ in labels)
+        and normalise(span.text)
+        and private.isdisjoint(range(span.start, span.end))
+    ]
+    long_forms = {
+        (short.label, short.text): long for short, long in find_abbreviations(spans).items()
+    }
+    groups: dict[str, list[Span]] = {}
+    for span in spans:
+        if is_asserted(span):
+            named = span if span.kb_id_ else long_forms.get((span.label, span.text), span)
+            groups.setdefault(make_id(named), []).append(span)
+    return [Concept(id, spans[0].label_, tuple(spans)) for id, spans in groups.items()]
+
+
+def read_mentions(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:
+    """Read the entities of a document.
+
+    doc (Doc): The document.
+    span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
+    YIELDS (Span): The entities in the order of the text, each with the same label and id once.
+    """
+    spans = list(doc.ents)
+    for key in span_keys:
+        spans.extend(doc.spans.get(key, ()))
+    found: dict[tuple[int, int, int], dict[int, Span]] = {}
+    for span in spans:  # an entity that two components found is one mention
+        by_id = found.setdefault((span.start, span.end, span.label), {})
+        if span.kb_id:
+            by_id.pop(0, None)  # the one without an id says less
+        if span.kb_id or not by_id:
+            by_id.setdefault(span.kb_id, span)
+    for at in sorted(found):
+        yield from found[at].values()
+
+
+def is_asserted(span: Span) -> bool:
+    """RETURNS (bool): Whether an entity is said to be there, now or once, in the patient."""
+    register_extensions()
+    return not any(span._.get(name) for name in NOT_ASSERTED)
+
+
+def make_id(span: Span) -> str:
+    """RETURNS (str): The id of what an entity stands for: its `kb_id_`, or made of its text."""
+    if span.kb_id_:
+        return span.kb_id_
+    words = normalise(span.text).split()
+    if words and PLURAL.search(span.text):
+        words[-1] = words[-1][:-1]
+    return f"{TEXT_PREFIX}:{span.label_}/{quote('_'.join(words))}"
+
+
+def normalise(text: str) -> str:
+    """RETURNS (str): A text in lower case, with one space for whatever is no letter or figure."""
+    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+
+
+def choose_name(texts: Counter[str]) -> str:
+    """RETURNS (str): What a thing is called most often; of two, the longer, then that in lower
+    case, then the first in order of the alphabet."""
+    return min(texts, key=lambda text: (-texts[text], -len(text), text.swapcase()))

@@ -1,0 +1,124 @@
+"""What the service reads and answers."""
+
+from typing import Annotated, Any
+
+from ..errors import Errors, missing_extra
+
+try:
+    from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
+    from pydantic_core import PydanticCustomError
+except ImportError as error:
+    raise missing_extra("serve", error) from error
+
+
+def check_unicode(value: str) -> str:
+    """RETURNS (str): The value, if it can be sent back.
+    RAISES (PydanticCustomError): If it holds half of a surrogate pair."""
+    try:
+        value.encode("utf8")
+    except UnicodeEncodeError:  # its message quotes the value
+        raise PydanticCustomError("unicode", "Input should be valid Unicode") from None
+    return value
+
+
+class Strict(BaseModel):
+    """A part of a request that takes no other keys than its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def check_keys(cls, value: Any) -> Any:
+        """Refuse too many keys at once: an error for each of a million would fill the memory."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields):
+            raise PydanticCustomError("extra_keys", Errors.OM653)
+        return value
+
+
+class Text(Strict):
+    """A text, and what tells it from the others."""
+
+    text: str
+    id: Annotated[str, AfterValidator(check_unicode)] | None = Field(
+        None, description="If there is none, the text's number"
+    )
+
+
+class Texts(Strict):
+    """Texts to find entities in."""
+
+    texts: Annotated[list[str | Text], FailFast()]
+
+
+class Entity(BaseModel):
+    """An entity. Score and dataset are null if it is not of `openmed_ner`."""
+
+    start: int = Field(description="Characters, as Python counts them (code points)")
+    end: int
+    label: str
+    score: float | None
+    text: str
+    dataset: str | None
+
+
+class Row(BaseModel):
+    """What was found in a text, or why nothing could be."""
+
+    id: str | int
+    entities: list[Entity] | None
+    error: str | None
+
+
+class Rows(BaseModel):
+    """The same number of rows as of texts, in the same order."""
+
+    results: list[Row]
+
+
+class Component(BaseModel):
+    """A component of the pipeline. Datasets, domains and checkpoint are `openmed_ner`'s."""
+
+    name: str
+    factory: str
+    labels: list[str]
+    datasets: list[str] = []
+    domains: list[str] = []
+    checkpoint: str | None = None
+
+
+class Pipeline(BaseModel):
+    """What answers."""
+
+    name: str
+    version: str
+    lang: str
+    components: list[Component]
+    labels: list[str]
+    datasets: list[str]
+    domains: list[str]
+    fingerprint: str = Field(description="A hash of all settings and weights")
+
+
+class Health(BaseModel):
+    """Whether texts are answered."""
+
+    status: str
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    detail: str = Field(description="Begins with a code: [OM541]")
+
+
+class Place(BaseModel):
+    """Where in a request something is wrong."""
+
+    loc: list[str | int]
+    msg: str
+
+
+class Malformed(Problem):
+    """Why a request was not understood."""
+
+    errors: list[Place]
