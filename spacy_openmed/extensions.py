@@ -8,9 +8,10 @@ from typing import Any
 
 from spacy.tokens import Doc, Span
 
+RELATIONS = "relations"
 # By the factory whose component sets them: attributes of documents and of spans, with defaults.
 DOC_ATTRIBUTES: dict[str, dict[str, Any]] = {
-    "openmed_relation": {"relations": None},
+    "openmed_relation": {RELATIONS: None},
     "openmed_hcc": {"hcc": None, "hcc_unlinked": None},
 }
 SPAN_ATTRIBUTES: dict[str, dict[str, Any]] = {
@@ -24,6 +25,8 @@ SPAN_ATTRIBUTES: dict[str, dict[str, Any]] = {
     },
     "openmed_hcc": {"icd10cm": None},
 }
+# The types of attributes that are not true or false.
+ATTRIBUTE_TYPES = {"context": str, "context_score": float}
 
 
 def register_extensions(*factories: str) -> None:

@@ -1,14 +1,11 @@
 """Fuzzed documents through the two commands, as `scripts/fuzz.py` sends many more."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("fastapi")
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import fuzz
 from conftest import make_nlp

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +23,6 @@ from spacy_openmed.engines.base import EngineSettings
 from spacy_openmed.paths import MINI_PATH
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
 from project import ON_GPU
 
 CONFIG = ROOT / "configs" / "train.cfg"

@@ -34,7 +34,8 @@ from spacy_openmed.graph.export import (
 )
 from spacy_openmed.graph.picture import draw
 from spacy_openmed.labels import BIOMEDICAL
-from spacy_openmed.relations.component import EXTENSION, OpenMedRelation
+from spacy_openmed.extensions import RELATIONS
+from spacy_openmed.relations.component import OpenMedRelation
 
 TEXTS = {
     "PMID:1": "Lithium caused tremor. Aspirin was given.",
@@ -460,7 +461,7 @@ def test_attributes_that_are_not_registered_yet():
     doc = make_doc("Lithium caused tremor. Aspirin and tremor.")
     OpenMedRelation(doc.vocab)(doc)
     doc.ents[2]._.is_negated = True
-    Doc.remove_extension(EXTENSION)
+    Doc.remove_extension(RELATIONS)
     Span.remove_extension("is_negated")
     builder = GraphBuilder()
     builder.add(doc, "1")
@@ -585,4 +586,4 @@ def test_entities_of_another_layout(tmp_path: Path, entities: object):
 
 def test_doc_has_no_relations_before_the_component(graph):
     doc = make_doc(TEXTS["PMID:1"])
-    assert doc._.get(EXTENSION) is None
+    assert doc._.get(RELATIONS) is None

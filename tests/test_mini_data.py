@@ -2,7 +2,6 @@
 
 import random
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +9,6 @@ import numpy as np
 import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
 import mini_data
 from corpora import Document, read_sentences
 from mini_data import IGNORE, Corpus, Encoder, Passage, find_mentions, make_pool, swap_mentions

@@ -1,18 +1,15 @@
 """The notes corpus: its markup, checks and formats."""
 
 import json
-import sys
 from pathlib import Path
 
+import notes_plain
 import pytest
 import typer
-from spacy.tokens import DocBin
-from spacy.vocab import Vocab
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
-import notes_plain
 from notes_counts import read_plain
 from notes_formats import WRITERS
+from spacy.tokens import DocBin
+from spacy.vocab import Vocab
 
 import notes_corpus as corpus
 

@@ -17,8 +17,6 @@ from transformers import AutoTokenizer
 from weasel.util.config import load_project_config
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
 import bundle_mini
 import mini_data
 import mini_training

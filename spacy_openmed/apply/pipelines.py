@@ -14,12 +14,10 @@ import spacy
 from spacy.language import Language
 
 from .. import catalogue
-from ..batch.findings import (
-    read_config,
-)
 from ..errors import Errors
 from ..settings import naming_settings
 from .blank import blank_pipeline, lift_limit
+from .findings import read_config
 
 if TYPE_CHECKING:
     from ..ner.component import OpenMedNER

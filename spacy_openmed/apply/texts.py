@@ -7,15 +7,11 @@ from typing import Any, TypeVar
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..batch.findings import ATTRIBUTE_TYPES, KB_ID
-from ..errors import Errors, describe, missing_extra
+from ..errors import Errors, describe
+from ..extensions import ATTRIBUTE_TYPES
 from ..spans import read_spans
+from .findings import KB_ID
 from .pipelines import _find_ner, lock_of
-
-try:
-    import pyarrow as pa
-except ImportError as error:
-    raise missing_extra("batch", error) from error
 
 ENTITIES, ERROR = "entities", "error"
 Value = TypeVar("Value")
@@ -142,7 +138,7 @@ def read_text(value: Any) -> str:
     RAISES (ValueError): If it is not a string, or not valid Unicode.
     """
     try:
-        value = value.as_py() if isinstance(value, pa.Scalar) else value
+        value = value.as_py() if hasattr(value, "as_py") else value  # a scalar of pyarrow
         if isinstance(value, bytes):
             value = value.decode("utf8")
         if isinstance(value, str):

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from ..apply.findings import KB_ID, Findings, find_findings, read_findings
 from ..apply.pipelines import find_keys, load_pipeline, make_stamp, to_model, using
 from ..apply.texts import ENTITIES, ERROR, process, read_entities, read_result
 from ..errors import Errors, NoColumnError, missing_extra
-from .findings import ATTRIBUTE_TYPES, COLUMNS, KB_ID, Findings, find_findings, read_findings
+from ..extensions import ATTRIBUTE_TYPES
+from .columns import COLUMNS, TYPES
 
 try:
     import pyarrow as pa
@@ -137,7 +139,7 @@ class Annotator:
         findings (Findings | None): What the pipeline finds. None: read from its config, as this
             machine may not be able to load it.
         RETURNS (pa.Schema): "id" (of the id column's name and type, if there is one), the columns
-            to keep, "entities", those of `findings.COLUMNS` that the pipeline has something for,
+            to keep, "entities", those of `columns.COLUMNS` that the pipeline has something for,
             and "error".
         RAISES (ValueError): If there is no such column, no component sets an attribute, or
             "error" does not hold strings.
@@ -165,7 +167,7 @@ class Annotator:
                 ("dataset", pa.string()),
                 *([(KB_ID, pa.string())] if findings.kb_ids else []),
                 *(
-                    (name, ATTRIBUTE_TYPES.get(name, pa.bool_()))
+                    (name, TYPES[ATTRIBUTE_TYPES.get(name, bool)])
                     for name in self._attributes(findings)
                 ),
             ]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 # Read when Ray starts. It would tell its makers of its use; texts here are patients'.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
+from ..apply.findings import read_findings
 from ..apply.pipelines import to_model
 from ..errors import hiding_text, missing_extra
 from .annotator import Annotator
-from .findings import read_findings
 
 try:
     import ray.data

@@ -9,11 +9,12 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from ..apply.blank import blank_pipeline
+from ..apply.findings import KB_ID
 from ..apply.pipelines import SPANS_KEY
 from ..apply.texts import ENTITIES, ERROR
 from ..errors import Errors, NoColumnError
 from ..extensions import register_extensions
-from .findings import COLUMNS, KB_ID, make_span
+from .columns import COLUMNS, make_span
 from .sources import Source, find_source, read_docs, read_tables
 
 ROWS = 1000  # read at once

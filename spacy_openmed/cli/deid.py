@@ -174,10 +174,10 @@ def _run(
     from tqdm import tqdm
 
     from ..apply.pipelines import to_model
+    from ..batch.deid import Deidentifier
     from ..batch.job import Job, run
     from ..batch.output import FORMATS
     from ..batch.sources import count_rows, find_source
-    from ..deid.tables import Deidentifier
     from .process import ROWS_WITH_ERRORS, print_summary
 
     check_choice("to", options["format"], [name for name in FORMATS if name != "spacy"])

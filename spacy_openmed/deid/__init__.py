@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from .component import OpenMedPHI as OpenMedPHI
     from .identifiers import IDENTIFIERS as IDENTIFIERS
     from .pipes import add_phi_pipes as add_phi_pipes
-    from .tables import decrypt_row as decrypt_row
 
 EXPORTS = {
     "IDENTIFIERS": "identifiers",
@@ -19,7 +18,7 @@ EXPORTS = {
     "add_phi_pipes": "pipes",
     "carry_over": "audit",
     "decrypt": "anonymize",
-    "decrypt_row": "tables",
+    "decrypt_row": "anonymize",
     "deidentify": "anonymize",
 }
 __all__ = [*EXPORTS]

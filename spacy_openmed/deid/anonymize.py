@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from hashlib import blake2b
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from spacy.tokens import Doc, SpanGroup
 
@@ -46,6 +46,7 @@ _JSON_BEFORE, _JSON_BEHIND = (
     re.compile(r'"\s*:\s*(?:\[(?:[^\[\]{}"]*,)?\s*)?\Z'),
     re.compile(r"\s*[,\]}]"),
 )
+CHECKS = ("key_check", "text_check")  # columns of a table
 MIN_KEY = 16  # bytes
 MAX_WEEKS = 52  # how far dates are shifted, into the past
 
@@ -245,3 +246,16 @@ def decrypt(result: Deidentified, key: str | bytes) -> str:
     except (binascii.Error, InvalidParamError, ValueError) as error:
         raise ValueError(Errors.OM310) from error
     return text
+
+
+def decrypt_row(row: Mapping[str, Any], key: str | bytes, *, text_column: str = "text") -> str:
+    """Give the old text of a row back, where all identifiers were encrypted or kept.
+
+    row (Mapping[str, Any]): A row of the table that a `Deidentifier` made.
+    key (str | bytes): The key that was used.
+    text_column (str): The column of texts.
+    RETURNS (str): The old text, exactly.
+    RAISES (ValueError): See `decrypt`.
+    """
+    audit = {name: row[name] for name in CHECKS} | {"replacements": row["entities"]}
+    return decrypt(Deidentified.from_dict(row[text_column], audit), key)

@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import Errors
-
-if TYPE_CHECKING:
-    from ..checkpoints.checkpoint import Checkpoint
 
 # Model types that torch runs on a CPU without padding: layers are those of BERT, where a norm comes
 # after each sum.
@@ -79,6 +76,27 @@ class EngineSettings:
     precision: str = "auto"
     calibration: str | None = None
     compile: bool = False
+
+
+class Runnable(Protocol):
+    """What an engine needs of a checkpoint; see `checkpoints.checkpoint.Checkpoint`."""
+
+    name: str
+    module: Any
+    settings: EngineSettings
+    device: Any
+    folder: Path | None
+    pad: int
+    prefix: Any
+    suffix: Any
+    limit: int
+
+    @property
+    def has_no_weights(self) -> bool: ...
+
+    def encode(self, texts: list[str]) -> Any: ...
+
+    def sample_batches(self) -> list[list[np.ndarray]]: ...
 
 
 @contextmanager
@@ -166,7 +184,7 @@ def first_position(module: Any) -> int:
     return 0
 
 
-def made_of(checkpoint: "Checkpoint") -> str:
+def made_of(checkpoint: Runnable) -> str:
     """RETURNS (str): What a converted or calibrated checkpoint says it was made of: the weights
     and, for int8, whose sample texts. It is used again only where that is the same."""
     settings = checkpoint.settings

@@ -8,19 +8,16 @@ are put into the weights (Xiao et al. 2023, "SmoothQuant").
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.functional import gelu, linear
 
 from ..errors import Errors
-from .base import made_of
+from .base import Runnable, made_of
 from .packed import FeedForward, OneDnnLinear, PackedEngine, is_packable, join
 from .torch import has_vnni
-
-if TYPE_CHECKING:
-    from ..checkpoints.checkpoint import Checkpoint
 
 PARTS = ("project", "mix", "up", "down")  # the linear layers of a layer
 ZERO = 128  # of activations that go both ways from zero
@@ -32,10 +29,10 @@ N_OUTLIERS = 8  # of what comes of a GELU: these are not rounded
 RANGES = "int8_largest.npz"  # in the checkpoint's folder
 
 
-def make_int8_engine(checkpoint: "Checkpoint") -> "Int8Engine":
+def make_int8_engine(checkpoint: Runnable) -> "Int8Engine":
     """Make the engine, with the ranges that are stored with the checkpoint, or new ones.
 
-    checkpoint (Checkpoint): The checkpoint.
+    checkpoint (Runnable): The checkpoint.
     RETURNS (Int8Engine): The engine.
     RAISES (ValueError): If the processor or the architecture can't.
     """

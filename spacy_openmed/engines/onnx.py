@@ -4,18 +4,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..errors import Errors, missing_extra
-from .base import Engine, converting, watch_memory
+from .base import Engine, Runnable, converting, watch_memory
 from .parallel import count_cpus
 from .torch import pad_windows
-
-if TYPE_CHECKING:
-    from ..checkpoints.checkpoint import Checkpoint
 
 # As with OpenVINO: its use is nobody's business. It reads this when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -46,10 +43,10 @@ def find_onnx(folder: Path | None, precision: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def make_onnx_engine(checkpoint: "Checkpoint") -> "OnnxEngine":
+def make_onnx_engine(checkpoint: Runnable) -> "OnnxEngine":
     """Make the engine: of the checkpoint's ONNX file, or of one made of its weights.
 
-    checkpoint (Checkpoint): The checkpoint.
+    checkpoint (Runnable): The checkpoint.
     RETURNS (OnnxEngine): The engine.
     RAISES (ValueError): If it can't have that precision, or can't convert the checkpoint.
     """

@@ -9,20 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..errors import Errors, Warnings, missing_extra
-from .base import Engine, converting, made_of, round_up, watch_memory
+from .base import Engine, Runnable, converting, made_of, round_up, watch_memory
 from .packed import HAS_AMX
 from .parallel import count_cpus
 from .torch import has_vnni, pad_windows
-
-if TYPE_CHECKING:
-    from ..checkpoints.checkpoint import Checkpoint
 
 
 @contextmanager
@@ -52,10 +49,10 @@ MODEL = "openvino.xml"  # in the checkpoint's folder, its weights in openvino.bi
 FACTS = ["openmed", "made_of"]  # where the model says what it was made of
 
 
-def make_openvino_engine(checkpoint: "Checkpoint") -> "OpenVINOEngine":
+def make_openvino_engine(checkpoint: Runnable) -> "OpenVINOEngine":
     """Make the engine: of what is stored with the checkpoint or in the cache, or converted.
 
-    checkpoint (Checkpoint): The checkpoint.
+    checkpoint (Runnable): The checkpoint.
     RETURNS (OpenVINOEngine): The engine.
     RAISES (ValueError): If it can't have that precision, or can't convert the checkpoint.
     """

@@ -5,17 +5,14 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..errors import Warnings
-from .base import FASTER_IN_OPENVINO, Engine
+from .base import FASTER_IN_OPENVINO, Engine, Runnable
 from .torch import TorchEngine
-
-if TYPE_CHECKING:
-    from ..checkpoints.checkpoint import Checkpoint
 
 # Texts that engines are compared on
 SAMPLE = ("Aspirin.", "She denies chest pain, fever, nausea or shortness of breath. ")
@@ -27,7 +24,7 @@ LIMITS = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.1, "int8": 0.4}
 _checked: set[tuple[Any, ...]] = set()
 
 
-def choose_engine(checkpoint: "Checkpoint") -> Engine:
+def choose_engine(checkpoint: Runnable) -> Engine:
     """Make the engine that "auto" stands for: the fastest that is installed and gives the logits of
     torch to 1e-4. The rule knows architectures and processors. It does not time engines, since the
     result would depend on what else the machine does just then.
@@ -35,7 +32,7 @@ def choose_engine(checkpoint: "Checkpoint") -> Engine:
     Torch runs batches side by side and is as fast as OpenVINO or faster, without converting the
     checkpoint, except for the architectures in `FASTER_IN_OPENVINO` and for int8.
 
-    checkpoint (Checkpoint): The checkpoint, on its device.
+    checkpoint (Runnable): The checkpoint, on its device.
     RETURNS (Engine): The engine.
     """
 
@@ -63,11 +60,11 @@ def choose_engine(checkpoint: "Checkpoint") -> Engine:
     return other if all(np.abs(a - b).max() <= SAME for a, b in pairs) else engine
 
 
-def was_saved_by_torch(checkpoint: "Checkpoint") -> bool:
+def was_saved_by_torch(checkpoint: Runnable) -> bool:
     """RETURNS (bool): Whether the checkpoint's folder holds what torch needs for int8, so that no
     sample texts are needed again.
 
-    checkpoint (Checkpoint): The checkpoint.
+    checkpoint (Runnable): The checkpoint.
     """
     from .int8 import RANGES
 
@@ -77,10 +74,10 @@ def was_saved_by_torch(checkpoint: "Checkpoint") -> bool:
     return (folder / RANGES).is_file()
 
 
-def is_openvino_faster(checkpoint: "Checkpoint") -> bool:
+def is_openvino_faster(checkpoint: Runnable) -> bool:
     """RETURNS (bool): Whether OpenVINO would be faster than torch, with the same answers.
 
-    checkpoint (Checkpoint): The checkpoint, on its device.
+    checkpoint (Runnable): The checkpoint, on its device.
     """
     settings = checkpoint.settings
     is_plain = settings.precision == "fp32" and not settings.compile
@@ -97,13 +94,13 @@ def is_openvino_installed(precision: str = "fp32") -> bool:
     )
 
 
-def check_engine(make: Callable[[], Engine], checkpoint: "Checkpoint", precision: str) -> Engine:
+def check_engine(make: Callable[[], Engine], checkpoint: Runnable, precision: str) -> Engine:
     """Make an engine that uses operators which PyTorch does not document, if they are there and do
     what they did. Checked once per process for layers of the same kind, since it is the operators
     that may change.
 
     make (Callable[[], Engine]): Makes the engine.
-    checkpoint (Checkpoint): The checkpoint that it is made of.
+    checkpoint (Runnable): The checkpoint that it is made of.
     precision (str): A key of `LIMITS`.
     RETURNS (Engine): The engine, or one that runs the plain module.
     """
@@ -133,10 +130,10 @@ def check_engine(make: Callable[[], Engine], checkpoint: "Checkpoint", precision
     return plain
 
 
-def sample_windows(checkpoint: "Checkpoint", n_repeats: int = 5) -> list[np.ndarray]:
+def sample_windows(checkpoint: Runnable, n_repeats: int = 5) -> list[np.ndarray]:
     """Make windows to compare engines on.
 
-    checkpoint (Checkpoint): The checkpoint.
+    checkpoint (Runnable): The checkpoint.
     n_repeats (int): How many sentences the longest has.
     RETURNS (list[Ints1d]): The windows, special pieces included.
     """
@@ -148,10 +145,10 @@ def sample_windows(checkpoint: "Checkpoint", n_repeats: int = 5) -> list[np.ndar
     return [window for window in windows if len(window)]
 
 
-def make_engine(checkpoint: "Checkpoint") -> Engine:
+def make_engine(checkpoint: Runnable) -> Engine:
     """Make the engine for a checkpoint.
 
-    checkpoint (Checkpoint): The checkpoint, on its device and in its number format.
+    checkpoint (Runnable): The checkpoint, on its device and in its number format.
     RETURNS (Engine): The engine that its settings name.
     RAISES (ImportError): If the engine's packages are not installed.
     RAISES (ValueError): If the engine can't run this checkpoint, or not in this precision.
@@ -170,10 +167,10 @@ def make_engine(checkpoint: "Checkpoint") -> Engine:
     return make_torch_engine(checkpoint)
 
 
-def make_torch_engine(checkpoint: "Checkpoint") -> Engine:
+def make_torch_engine(checkpoint: Runnable) -> Engine:
     """Make the fastest of torch's engines that can run a checkpoint as its settings say.
 
-    checkpoint (Checkpoint): The checkpoint, on its device and in its number format.
+    checkpoint (Runnable): The checkpoint, on its device and in its number format.
     RETURNS (Engine): The engine.
     RAISES (ValueError): If torch can't run this checkpoint in this precision.
     """

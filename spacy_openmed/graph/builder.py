@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from spacy.tokens import Doc
 
 from ..errors import Errors, missing_extra
-from ..extensions import SPAN_ATTRIBUTES, register_extensions
+from ..extensions import RELATIONS, SPAN_ATTRIBUTES, register_extensions
 from ..formatting import count
 from ..labels import DETAILS, PERSONAL
-from ..relations.component import EXTENSION
 from ..relations.concepts import Concept, choose_name, find_concepts, read_mentions
 from ..sentences import set_sentence_starts
 from ..suggestions import nearest
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 Scope = Literal["sentence", "document"]
 
 # What `openmed_relation` and `openmed_context` set.
-MORE = {EXTENSION, *SPAN_ATTRIBUTES["openmed_context"]}
+MORE = {RELATIONS, *SPAN_ATTRIBUTES["openmed_context"]}
 NO_NODES = {*PERSONAL, *DETAILS}  # labels that make nodes only if they are asked for
 TOGETHER = "TOGETHER"  # the relation of things that are mentioned together
 
@@ -129,7 +128,7 @@ class GraphBuilder:
         self.has_more = self.has_more or any(
             isinstance(key, tuple) and not MORE.isdisjoint(key) for key in doc.user_data
         )
-        for relation in doc._.get(EXTENSION) or ():
+        for relation in doc._.get(RELATIONS) or ():
             if relation["head"] in mentions and relation["tail"] in mentions:
                 self._add_relation(id, relation)
 

@@ -16,7 +16,7 @@ from spacy.vocab import Vocab
 
 from ..components import SerializableComponent
 from ..errors import Errors
-from ..extensions import register_extensions
+from ..extensions import RELATIONS, register_extensions
 from ..idle import Need, warn_if_idle, watch
 from ..paths import DATA_PATH
 from .concepts import find_concepts
@@ -24,7 +24,6 @@ from .features import Evidence, make_pairs
 from .weights import RelationModel
 
 PATH = DATA_PATH / "relation.npz"
-EXTENSION = "relations"
 ADD = 'openmed_ner with dataset = ["bc5cdr_chem", "bc5cdr_disease"]'
 
 
@@ -163,7 +162,7 @@ class OpenMedRelation(SerializableComponent):
         found (Sequence[Relation]): The relations.
         """
         relations = [relation for relation in found if relation.score >= self.threshold]
-        doc._.set(EXTENSION, [relation.to_dict() for relation in relations])
+        doc._.set(RELATIONS, [relation.to_dict() for relation in relations])
 
     def _dump(self) -> bytes:
         return self.weights.to_bytes()

@@ -1,26 +1,24 @@
 """De-identify tables of texts, row by row, of the extras [deid] and [batch]: `process` runs it."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from typing import Any
 
 from spacy.tokens import Doc
 
+from ..apply.findings import Findings
 from ..apply.pipelines import using
 from ..apply.texts import ENTITIES, ERROR, read_result
-from ..batch.annotator import Annotator
-from ..batch.findings import Findings
+from ..deid.anonymize import CHECKS, deidentify, make_key_check
+from ..deid.audit import Deidentified, Replacement
 from ..errors import Errors, NoColumnError, missing_extra
-from .anonymize import decrypt, deidentify, make_key_check
-from .audit import Deidentified, Replacement
+from .annotator import Annotator
 
 try:
     import pyarrow as pa
 except ImportError as error:
     raise missing_extra("batch", error) from error
 
-CHECKS = ("key_check", "text_check")
 PHI = "phi"  # key in doc.spans of the identifiers
 _TYPES: dict[Any, pa.DataType] = {int: pa.int32(), float: pa.float64()}
 AUDIT = pa.struct([(f.name, _TYPES.get(f.type, pa.string())) for f in fields(Replacement)])
@@ -60,7 +58,7 @@ class Deidentifier(Annotator):
             text, its audit in "entities" (`Replacement`), "key_check", "text_check" and "error".
             A row that can't be done has no text and an error.
         """
-        from ..batch.sources import make_table
+        from .sources import make_table
 
         table = make_table(table, self.text_column, self.wanted)
         nlp = self.load()
@@ -118,16 +116,3 @@ class Deidentifier(Annotator):
                 *text,
             ]
         )
-
-
-def decrypt_row(row: Mapping[str, Any], key: str | bytes, *, text_column: str = "text") -> str:
-    """Give the old text of a row back, where all identifiers were encrypted or kept.
-
-    row (Mapping[str, Any]): A row of the table that a `Deidentifier` made.
-    key (str | bytes): The key that was used.
-    text_column (str): The column of texts.
-    RETURNS (str): The old text, exactly.
-    RAISES (ValueError): See `decrypt`.
-    """
-    audit = {name: row[name] for name in CHECKS} | {"replacements": row[ENTITIES]}
-    return decrypt(Deidentified.from_dict(row[text_column], audit), key)
