@@ -21,7 +21,7 @@ from pyarrow import parquet
 
 from spacy_openmed.cli import openmed_cli
 from spacy_openmed.errors import Errors
-from spacy_openmed.extensions import register_extensions
+from spacy_openmed.extensions import RELATIONS, register_extensions
 from spacy_openmed.graph.builder import TOGETHER, GraphBuilder
 from spacy_openmed.graph.export import (
     BIOLINK,
@@ -34,7 +34,6 @@ from spacy_openmed.graph.export import (
 )
 from spacy_openmed.graph.picture import draw
 from spacy_openmed.labels import BIOMEDICAL
-from spacy_openmed.extensions import RELATIONS
 from spacy_openmed.relations.component import OpenMedRelation
 
 TEXTS = {
