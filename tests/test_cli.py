@@ -245,7 +245,7 @@ def hub(multi_head_checkpoint: Path) -> Iterator[str]:
 DOWNLOAD = """
 import sys
 from pathlib import Path
-from spacy_openmed.cli.download import download
+from spacy_openmed.checkpoints.download import download
 
 folder = Path(sys.argv[1])
 for i, id in enumerate(sys.argv[2:]):

