@@ -189,7 +189,7 @@ SERVER = """
 import os
 from pathlib import Path
 from fastapi.testclient import TestClient
-from spacy_openmed.app import make_app
+from spacy_openmed.page import make_app
 
 with TestClient(make_app()) as client:
     config = client.get("/config").json()
@@ -214,7 +214,7 @@ def test_server_reports_to_nobody_and_keeps_nothing(run_python: Callable[..., st
 FORGER = """
 import sys
 from fastapi.testclient import TestClient
-from spacy_openmed.app import make_app
+from spacy_openmed.page import make_app
 
 with TestClient(make_app()) as client:
     events = client.get("/config").json()["dependencies"]
@@ -230,7 +230,7 @@ CUT = """
 import asyncio
 import os
 from pathlib import Path
-from spacy_openmed.app import make_app
+from spacy_openmed.page import make_app
 
 async def cut(app):
     async with app.router.lifespan_context(app):
@@ -300,7 +300,7 @@ def test_without_deid_nothing_of_it_is_shown(run_python: Callable[..., str]):
     code = (
         "import sys\n"
         "sys.modules['presidio_anonymizer'] = None\n"
-        "from spacy_openmed.app import make_page\n"
+        "from spacy_openmed.page.page import make_page\n"
         "page = make_page(None, (), 'mini')\n"
         "tabs = [b for b in page.blocks.values() if type(b).__name__ == 'Tab']\n"
         "print([tab.label for tab in tabs if tab.visible])"
@@ -517,7 +517,7 @@ def test_the_environment_stays_the_users(run_python: Callable[..., str], tmp_pat
     code = (
         "import os\n"
         "before = dict(os.environ)\n"
-        "from spacy_openmed.app import make_app\n"
+        "from spacy_openmed.page import make_app\n"
         "print({n for n in os.environ if os.environ[n] != before.get(n)} & {*before})\n"
         "app = make_app()\n"
         "print({n for n in os.environ if n.startswith('GRADIO')} - {*before})"

@@ -476,7 +476,7 @@ def test_package_that_is_not_installed(run_python: Callable):
     printed = run_python(
         "import sys\n"
         "sys.modules['pyarrow'] = None\n"
-        "try: import spacy_openmed.batch\n"
+        "try: from spacy_openmed.batch import annotate\n"
         "except ImportError as error: print(error)"
     )
     assert "OM027" in printed

@@ -145,7 +145,7 @@ def test_the_engine_is_made_once_whatever_threads_ask(bert: Path, monkeypatch: p
         time.sleep(0.05)  # so that the others ask meanwhile
         return made[-1]
 
-    monkeypatch.setattr("spacy_openmed.checkpoint.make_engine", make_slowly)
+    monkeypatch.setattr("spacy_openmed.checkpoints.checkpoint.make_engine", make_slowly)
     loaded = load(bert)
     with ThreadPoolExecutor(4) as pool:
         engines = list(pool.map(lambda _: loaded.engine, range(4)))
@@ -252,7 +252,8 @@ def test_id_that_is_not_in_the_cache(
 @pytest.mark.slow
 def test_hub_out_of_reach(run_python: Callable[..., str]):
     code = (
-        "from spacy_openmed.checkpoint import Source, load_checkpoint\n"
+        "from spacy_openmed.checkpoints.loading import load_checkpoint\n"
+        "from spacy_openmed.checkpoints.source import Source\n"
         "try: load_checkpoint(Source('OpenMed/No-Such-Model'))\n"
         "except OSError as error: print(error)"
     )
@@ -304,7 +305,8 @@ def test_cached_id_loads_in_a_fresh_process(
 ):
     put_into_cache(tmp_path / "home" / "hub", "OpenMed/Tiny", make_checkpoint(), SHA, "main")
     code = (
-        "from spacy_openmed.checkpoint import Source, load_checkpoint\n"
+        "from spacy_openmed.checkpoints.loading import load_checkpoint\n"
+        "from spacy_openmed.checkpoints.source import Source\n"
         "print(load_checkpoint(Source('OpenMed/Tiny')).heads[0].dataset)"
     )
     assert run_python(code, env={"HF_HOME": str(tmp_path / "home")}) == "Tiny\n"

@@ -107,9 +107,9 @@ def test_ray_rows_that_fail(
 
     import spacy_openmed.batch.ray
 
-    monkeypatch.setattr(spacy_openmed.ray, "Annotator", FailingAnnotator)
+    monkeypatch.setattr(spacy_openmed.batch.ray, "Annotator", FailingAnnotator)
     dataset = ray.data.from_items([{"note": i, "text": text} for i, text in enumerate(TEXTS)])
-    made = spacy_openmed.ray.annotate(dataset, failing_pipeline, id_column="note", batch_size=4)
+    made = spacy_openmed.batch.ray.annotate(dataset, failing_pipeline, id_column="note", batch_size=4)
     assert summarize(in_order(made.take_all())) == EXPECTED
 
 
@@ -145,10 +145,10 @@ def test_ray_actor_that_is_killed(
 
     import spacy_openmed.batch.ray
 
-    monkeypatch.setattr(spacy_openmed.ray, "Annotator", Deadly)
+    monkeypatch.setattr(spacy_openmed.batch.ray, "Annotator", Deadly)
     (pipeline.parent / "killed").unlink(missing_ok=True)
     dataset = ray.data.read_parquet(str(notes))
-    made = spacy_openmed.ray.annotate(
+    made = spacy_openmed.batch.ray.annotate(
         dataset, pipeline, id_column="note", concurrency=2, batch_size=16
     )
     assert in_order(made.take_all()) == in_order(expected)
@@ -194,9 +194,9 @@ def test_spark_rows_that_fail(spark, failing_pipeline: Path, monkeypatch: pytest
 
     import spacy_openmed.batch.spark
 
-    monkeypatch.setattr(spacy_openmed.spark, "Annotator", FailingAnnotator)
+    monkeypatch.setattr(spacy_openmed.batch.spark, "Annotator", FailingAnnotator)
     df = spark.createDataFrame(list(enumerate(TEXTS)), ["note", "text"])
-    made = spacy_openmed.spark.annotate(df, failing_pipeline, id_column="note", batch_size=4)
+    made = spacy_openmed.batch.spark.annotate(df, failing_pipeline, id_column="note", batch_size=4)
     rows = [row.asDict(recursive=True) for row in made.collect()]
     assert summarize(in_order(rows)) == EXPECTED
 
@@ -207,10 +207,10 @@ def test_spark_worker_that_is_killed(
 ):
     import spacy_openmed.batch.spark
 
-    monkeypatch.setattr(spacy_openmed.spark, "Annotator", Deadly)
+    monkeypatch.setattr(spacy_openmed.batch.spark, "Annotator", Deadly)
     (pipeline.parent / "killed").unlink(missing_ok=True)
     df = spark.read.parquet(str(notes))
-    made = spacy_openmed.spark.annotate(df, pipeline, id_column="note", batch_size=16)
+    made = spacy_openmed.batch.spark.annotate(df, pipeline, id_column="note", batch_size=16)
     assert in_order([row.asDict(recursive=True) for row in made.collect()]) == in_order(expected)
     assert (pipeline.parent / "killed").exists()
 

@@ -1,10 +1,13 @@
 """The package's layers: data flows down, and no import runs back up."""
 
 import ast
+import sys
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import spacy
 
 import spacy_openmed
 
@@ -78,3 +81,47 @@ def test_no_circles():
         for name, targets in IMPORTS.items()
     }
     list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("app", "make_app"),
+        ("deidentify", "deidentify"),
+        ("graph_files", "write_graph"),
+        ("hipaa", "IDENTIFIERS"),
+        ("ray", "annotate"),
+        ("spark", "annotate"),
+    ],
+)
+def test_old_names_of_modules(module: str, name: str):
+    pytest.importorskip({"app": "gradio", "deidentify": "presidio_anonymizer"}.get(module, "spacy"))
+    if module in ("ray", "spark"):
+        pytest.importorskip({"spark": "pyspark"}.get(module, module))
+    sys.modules.pop(f"spacy_openmed.{module}", None)
+    with pytest.warns(DeprecationWarning, match=f"spacy_openmed.{module} is now "):
+        assert hasattr(import_module(f"spacy_openmed.{module}"), name)
+
+
+@pytest.mark.parametrize("package", ["batch", "deid", "engines", "graph", "hcc", "ner", "serve"])
+def test_public_names_of_packages(package: str):
+    module = import_module(f"spacy_openmed.{package}")
+    assert all(getattr(module, name) for name in module.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        module.nothing  # noqa: B018
+
+
+def test_pipeline_of_the_flat_package_loads():
+    """It was saved by version 0.2, before the modules moved."""
+    nlp = spacy.load(Path(__file__).parent / "data" / "pipeline-0.2")
+    with pytest.warns(UserWarning, match="OM355"):  # it has no model for personal data
+        doc = nlp("No fever. Aspirin for diabetes. Seen by Dr. John Smith on 3/4/2020.")
+    assert [(ent.text, ent.label_, ent._.is_negated) for ent in doc.ents] == [
+        ("fever", "DISEASE", True),
+        ("Aspirin", "CHEMICAL", False),
+        ("diabetes", "DISEASE", False),
+    ]
+    assert [(span.text, span.label_) for span in doc.spans["phi"]] == [
+        ("John Smith", "PERSON"),
+        ("3/4/2020", "DATE"),
+    ]

@@ -90,7 +90,7 @@ def test_a_blank_pipeline_needs_neither_torch_nor_transformers(run_python: Calla
         "sys.modules.update(dict.fromkeys(blocked))\n"
         "import spacy\n"
         "nlp = spacy.blank('en')\n"
-        "print(nlp.has_factory('openmed_ner'), 'spacy_openmed.pipeline' in sys.modules)"
+        "print(nlp.has_factory('openmed_ner'), 'spacy_openmed.ner.component' in sys.modules)"
     )
     assert run_python(code) == "True True\n"
 

@@ -675,7 +675,7 @@ def test_errors(tmp_path: Path, args: list[str], code: str):
 
 def test_open_service_warns(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("OPENMED_TOKEN", raising=False)
-    monkeypatch.setattr("spacy_openmed.serve.run", lambda *_: None)
+    monkeypatch.setattr("spacy_openmed.serve.application.run", lambda *_: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     for host, warns in (("0.0.0.0", True), ("127.0.0.1", False)):
         result = CliRunner().invoke(openmed_cli, ["serve", "-d", "disease", "--host", host])

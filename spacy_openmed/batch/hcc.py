@@ -22,7 +22,7 @@ FIELDS = {
     "date": ("date", "date_of_service", "service_date", "encounter_date"),
 }
 TABLES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
-OWN = (".txt", ".jsonl")  # endings of what is read here; tables.py reads the others
+OWN = (".txt", ".jsonl")  # endings of what is read here; `sources` reads the others
 EXPECTED = f'an object with "{TEXT}", a string, and perhaps "{PATIENT}" and demographics'
 Note = dict[str, Any]
 

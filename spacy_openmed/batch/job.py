@@ -41,7 +41,7 @@ class Job:
 
     annotator (Annotator): Finds the entities.
     source (Source): The texts.
-    id_column (str | None): See `tables.read_tables`; the annotator's is then "id".
+    id_column (str | None): See `sources.read_tables`; the annotator's is then "id".
     output (str): Folder or URI.
     format (str): "parquet", "jsonl" or "spacy".
     shard_size (int): Rows of a shard.

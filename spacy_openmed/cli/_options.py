@@ -211,7 +211,7 @@ def choose_model(
     size: str | None,
     precision: str,
 ) -> str:
-    """Name a pipeline in one string, see `batch.to_model`.
+    """Name a pipeline in one string, see `apply.pipelines.to_model`.
 
     model (str | None): Its path or package.
     domain, dataset (Sequence[str] | None), size (str | None): Or the settings of `openmed_ner`.

@@ -28,7 +28,7 @@ from .rules import METASTASIS, STATUS, Revised, Rules, is_no_code, stands_alone
 
 SKIPPED = ("is_negated", "is_family", "is_hypothetical")
 HISTORICAL = "is_historical"
-RULE = "rule"  # how a code was found: by `icd10cm_rules`
+RULE = "rule"  # how a code was found: by `rules`
 WIDEST = (5, 12)  # tokens before and after a mention
 
 

@@ -224,7 +224,7 @@ class LearningPipe(HeadPipe):
     def gold_pieces(self, tags: Sequence[str | None], buffer: Buffer, head: Head) -> np.ndarray:
         """Say what a head should answer.
 
-        tags (Sequence[str | None]): Gold tags of the documents' tokens, see `training.get_tags`.
+        tags (Sequence[str | None]): Gold tags of the documents' tokens, see `targets.get_tags`.
         buffer (Buffer): The documents.
         head (Head): The head.
         RETURNS (Ints1d): (n_pieces,) State of each piece in its label scheme, -1 for those that
