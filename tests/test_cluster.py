@@ -109,7 +109,9 @@ def test_ray_rows_that_fail(
 
     monkeypatch.setattr(spacy_openmed.batch.ray, "Annotator", FailingAnnotator)
     dataset = ray.data.from_items([{"note": i, "text": text} for i, text in enumerate(TEXTS)])
-    made = spacy_openmed.batch.ray.annotate(dataset, failing_pipeline, id_column="note", batch_size=4)
+    made = spacy_openmed.batch.ray.annotate(
+        dataset, failing_pipeline, id_column="note", batch_size=4
+    )
     assert summarize(in_order(made.take_all())) == EXPECTED
 
 

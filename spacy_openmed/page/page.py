@@ -227,8 +227,8 @@ def find(text: str, model: str, threshold: float) -> tuple[list[dict[str, Any]],
     text (str): The text.
     model (str): The pipeline, see `apply.pipelines.load_pipeline`.
     threshold (float): Lowest score of an entity. Those without a score are kept.
-    RETURNS (tuple[list[dict[str, Any]], str]): The entities, see `apply.texts.read_entities`, and the
-        text in HTML with those of them that do not overlap.
+    RETURNS (tuple[list[dict[str, Any]], str]): The entities, see `apply.texts.read_entities`,
+        and the text in HTML with those of them that do not overlap.
     RAISES (ValueError): If the text is too long, or the pipeline failed.
     """
     check_length(text)
