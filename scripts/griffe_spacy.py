@@ -107,7 +107,7 @@ def to_sections(obj: Any) -> list[Any]:
             name,
             annotation=type_,
             description=item.text,
-            value=parameters[name].default if name in parameters else None,
+            value=None if name not in parameters or "*" in name else parameters[name].default,
         )
         for item, name, type_ in of(FIELD)
     ]
