@@ -18,7 +18,7 @@ import spacy
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc
-from util import print_rows
+from util import OUTPUT, print_rows, save_results
 
 from spacy_openmed.corpora import find_corpora
 
@@ -35,6 +35,7 @@ def main(
     checkpoint: str | None = typer.Option(None, help="Folder of the first one (default: mini)"),
     other: Path | None = typer.Option(None, help="Folder of another checkpoint"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Measure how much personal data is found (folder: OPENMED_CORPORA).
@@ -52,6 +53,7 @@ def main(
         for title, texts in sets.items():
             rows += [(name, title, *row) for row in score(nlp, texts)]
     print_rows(HEADER, rows, as_json)
+    save_results(output, privacy=(HEADER, rows))
 
 
 def read_made(nlp: Language) -> list[Text]:

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import io
+import json
 import re
 import shlex
 import sys
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import make_reference
+import render_results
 from list_blocks import Block, Page, describe, find_pages, read_page
 
 import spacy_openmed.cli  # noqa: F401, adds the command to spaCy's
@@ -232,3 +234,56 @@ def test_errors_are_grouped_and_without_their_fields():
     assert files.index("OM001") < files.index("OM002")
     assert "| A \\| B. Set {x}. |" in files
     assert "| model.NAME |" in other
+
+
+# Tables of results
+
+RESULT = {
+    "command": "python benchmarks/accuracy.py",
+    "commit": "0123456789",
+    "date": "2026-01-31",
+    "processor": "Made-up CPU, 2 cores",
+    "tables": {
+        "accuracy": {"columns": ["dataset", "F1, raw", "n"], "rows": [["cll", 81.25, 3]]},
+        "more": {"columns": ["a"], "rows": [["b"]]},
+    },
+}
+SOURCE = "*`python benchmarks/accuracy.py`, Made-up CPU, 2 cores, 2026-01-31, commit 0123456789.*"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    (tmp_path / "accuracy.json").write_text(json.dumps(RESULT), encoding="utf8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("accuracy", "| dataset | F1, raw | n |\n| --- | --- | --- |\n| cll | 81.25 | 3 |"),
+        ("accuracy | n | F1, raw = F1", "| n | F1 |\n| --- | --- |\n| 3 | 81.25 |"),
+        ("accuracy.more", "| a |\n| --- |\n| b |"),
+    ],
+)
+def test_tables_are_put_into_pages(name: str, table: str, results: Path):
+    page = f"# Page\n\n<!-- results: {name} -->\n\n| old |\n\n<!-- /results -->\n\nEnd.\n"
+    filled = render_results.render(page, results)
+    assert filled == (
+        f"# Page\n\n<!-- results: {name} -->\n\n{table}\n\n{SOURCE}\n\n<!-- /results -->\n\nEnd.\n"
+    )
+    assert render_results.render(filled, results) == filled
+
+
+def test_a_table_without_a_result_stays(results: Path):
+    page = "<!-- results: speed -->\n| old |\n<!-- /results -->\n"
+    assert render_results.render(page, results) == page
+
+
+@pytest.mark.parametrize("name", ["accuracy.nonsense", "accuracy | nonsense"])
+def test_what_a_result_lacks_is_an_error(name: str, results: Path):
+    with pytest.raises(ValueError, match="nonsense"):
+        render_results.render(f"<!-- results: {name} -->\n<!-- /results -->", results)
+
+
+def test_pages_show_the_results():
+    render_results.main(["--check"])
