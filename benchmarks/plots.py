@@ -3,7 +3,7 @@
     python benchmarks/speed.py --output benchmarks/results/speed.json
     python benchmarks/scaling.py length --output benchmarks/results/length.json
     python benchmarks/scaling.py buffer --output benchmarks/results/buffer.json
-    python benchmarks/plots.py benchmarks/results/{speed,length,buffer}.json -o benchmarks/plots
+    python benchmarks/plots.py benchmarks/results/{speed,length,buffer}.json -o docs/plots
 
 Each table becomes an SVG file, by its columns: bars of the ratios by component, or a line of the
 last column against the first.
