@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 RUN = ("python", "console")
-FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>\w*)(?P<options>[^`\n]*)$")
+FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>\w*)[^`\n]*$")
 REASON = re.compile(r"<!-- not run: (.+?) -->")
 NEEDS = re.compile(r"^<!-- needs: (.+?) -->$", re.MULTILINE)
 SLOW = re.compile(r"^<!-- slow -->$", re.MULTILINE)
@@ -81,8 +81,8 @@ def _read_blocks(text: str, path: Path) -> list[Block]:
             raise ValueError(f"{path}, line {start}: the block has no end.")
         if match["language"] in RUN:
             code = textwrap.dedent("\n".join(lines[start:end])) + "\n"
-            told = REASON.search(before) or re.search("(no-run)", match["options"])
-            blocks.append(Block(start + 1, match["language"], code, told[1] if told else None))
+            reason = REASON.search(before)
+            blocks.append(Block(start + 1, match["language"], code, reason[1] if reason else None))
         i, before = end + 1, ""
     return blocks
 
