@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import spacy.cli
+import typer
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +27,11 @@ import spacy_openmed.cli  # noqa: F401, adds the command to spaCy's
 LINKED = ("configs", "examples")  # folders of the repository that pages use
 OUT = re.compile(r"^\s*# Out:(?: (.*))?$")
 SPACY = ("python", "-m", "spacy")
-PAGES = [page for page in map(read_page, find_pages()) if page.blocks]
+PAGES = [
+    page
+    for page in map(read_page, find_pages())
+    if any(block.reason is None for block in page.blocks)
+]
 
 
 def run_page(page: Page, folder: Path) -> None:
@@ -218,6 +223,28 @@ def test_generated_pages_are_up_to_date(name: str):
     )
     committed = (make_reference.PAGES / name).read_text(encoding="utf8")
     assert committed == page, "run: python scripts/make_reference.py"
+
+
+def test_commands_show_their_parameters():
+    def count(
+        path: Path = typer.Argument(..., help="A file"),
+        n: int = typer.Option(1, "--number", "-n", min=0, help="A | B"),
+        names: list[str] | None = typer.Option(None, help="Some"),
+        fast: bool = typer.Option(False, help="Be fast"),
+    ) -> None:
+        """
+        Count.
+
+        EXAMPLE: python -m spacy openmed count a.txt
+        """
+
+    section = make_reference.describe_command("count", count)
+    assert "python -m spacy openmed count PATH [OPTIONS]" in section
+    assert "Count.\n\nExample:\n\n```bash\npython -m spacy openmed count a.txt\n```" in section
+    assert "| `PATH` | path | required | A file |" in section
+    assert "| `--number`, `-n` | integer, 0 or more | `1` | A \\| B |" in section
+    assert "| `--names` | text, repeatable |  | Some |" in section
+    assert "| `--fast` | flag |  | Be fast |" in section
 
 
 def test_errors_are_grouped_and_without_their_fields():
