@@ -97,7 +97,7 @@ def main(
             rows.append((name, *accuracy_row(gold, raw)))
     if not thresholds:
         print_rows(HEADER, rows, as_json)
-        save_results(output, accuracy=(HEADER, rows))
+        save_results(output, {"accuracy": (HEADER, rows)})
         return
     if not as_json:
         print_rows(("dataset", "F1 without", "threshold", "F1 with it"), rows, as_json)

@@ -84,7 +84,7 @@ def main(
         now, after = (100 * calibration_error(*found) for found in scores)
         rows.append((head.dataset, len(scores[0][0]), head.temperature, now, best, after))
     print_rows(HEADER, rows, as_json)
-    save_results(output, calibration=(HEADER, rows))
+    save_results(output, {"calibration": (HEADER, rows)})
     if missing:
         print(f"No corpora for: {', '.join(missing)}.", file=sys.stderr)
     if not as_json:

@@ -64,7 +64,7 @@ def main(
         nlp.add_pipe("openmed_context", config={"termsets": termsets})
         table += score(nlp, name, rows, tuple(AXES) if name == "ours" else ("negated",))
     print_rows(HEADER, table, as_json)
-    save_results(output, context=(HEADER, table))
+    save_results(output, {"context": (HEADER, table)})
 
 
 def read_kit() -> list[Row]:

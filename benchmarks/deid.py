@@ -121,7 +121,8 @@ def main(
         for name in (next(iter(systems)), PRESIDIO):
             by_kind += [(kind, name, *row) for row in by_identifier(count(systems[name], texts))]
     print_rows(BY_IDENTIFIER, by_kind, as_json)
-    save_results(output, deid=(HEADER, rows), identifiers=(BY_IDENTIFIER, by_kind))
+    tables = {"deid": (HEADER, rows), "identifiers": (BY_IDENTIFIER, by_kind)}
+    save_results(output, tables)
 
 
 def make_ours(spans_key: str | None, threshold: float) -> Find:

@@ -100,7 +100,7 @@ def main(
         tables["calculators"] = SAME, compare_calculators(limit or N_PATIENTS)
     for header, rows in tables.values():
         print_rows(header, rows, as_json)
-    save_results(output, **tables)
+    save_results(output, tables)
 
 
 def score_linking(limit: int | None = None) -> tuple[list[tuple], list[tuple]]:

@@ -81,7 +81,7 @@ def main(
         others["codes"] = CODES, score_codes(texts)
     for header, rows in others.values():
         print_rows(header, rows, as_json)
-    save_results(output, **tables, **others)
+    save_results(output, {**tables, **others})
 
 
 def choose_heads(checkpoint: str | None) -> list[list[str]]:

@@ -53,7 +53,7 @@ def main(
         for title, texts in sets.items():
             rows += [(name, title, *row) for row in score(nlp, texts)]
     print_rows(HEADER, rows, as_json)
-    save_results(output, privacy=(HEADER, rows))
+    save_results(output, {"privacy": (HEADER, rows)})
 
 
 def read_made(nlp: Language) -> list[Text]:

@@ -59,7 +59,7 @@ def main(
         for method, find in METHODS.items()
     ]
     print_rows(HEADER, rows, as_json)
-    save_results(output, relations=(HEADER, rows))
+    save_results(output, {"relations": (HEADER, rows)})
 
 
 def merge(abstracts: Iterable[Abstract], *systems: Iterable[Abstract]) -> list[Abstract]:

@@ -105,7 +105,7 @@ def length(
     ]
     header = ("pieces", "microseconds a piece", "ratio to the first", "entities a 1,000 pieces")
     print_rows(header, rows, as_json)
-    save_results(output, length=(header, rows))
+    save_results(output, {"length": (header, rows)})
 
 
 @app.command()
@@ -128,7 +128,7 @@ def number(
     rows = [(*row, row[2] / rows[0][2]) for row in rows]
     header = ("sentences", "sentences/s", "peak memory, MB", "ratio to the first")
     print_rows(header, rows, as_json)
-    save_results(output, number=(header, rows))
+    save_results(output, {"number": (header, rows)})
 
 
 @app.command()
@@ -159,7 +159,7 @@ def buffer(
     ]
     header = ("buffered", "sentences/s", "ratio to the first")
     print_rows(header, rows, as_json)
-    save_results(output, buffer=(header, rows))
+    save_results(output, {"buffer": (header, rows)})
 
 
 @app.command()
@@ -192,7 +192,7 @@ def forward(
     loaded.engine = timed.engine  # checkpoints are shared in a process
     header = ("texts", "number", "forward pass, %")
     print_rows(header, rows, as_json)
-    save_results(output, forward=(header, rows))
+    save_results(output, {"forward": (header, rows)})
 
 
 @app.command()
@@ -243,7 +243,7 @@ def heads(
     loaded.engine = timed.engine
     header = ("sentences", "ms a sentence", "forward pass, %", "finding entities, %")
     print_rows(header, rows, as_json)
-    save_results(output, heads=(header, rows))
+    save_results(output, {"heads": (header, rows)})
 
 
 @app.command(hidden=True)

@@ -139,7 +139,7 @@ def main(
             rows += summarize(name, seconds, len(texts), n_pieces, math.prod(LIMITS[device]))
     print_rows(HEADER, rows, as_json)
     gpu = None if is_cpu else torch.cuda.get_device_name()
-    save_results(output, processor=gpu, speed=(HEADER, rows))
+    save_results(output, {"speed": (HEADER, rows)}, processor=gpu)
 
 
 @contextmanager

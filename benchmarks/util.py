@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -273,13 +273,15 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]], as_json:
 Table = tuple[Sequence[str], Sequence[Sequence[object]]]  # columns and rows
 
 
-def save_results(path: Path | None, *, processor: str | None = None, **tables: Table) -> None:
+def save_results(
+    path: Path | None, tables: Mapping[str, Table], *, processor: str | None = None
+) -> None:
     """Write what a benchmark measured, with what reproduces it. `scripts/render_results.py` puts
     the tables into the pages of the manual.
 
     path (Path | None): The file; None: nothing is written.
+    tables (Mapping[str, Table]): Columns and rows of each table, by its name.
     processor (str | None): What ran the benchmark, if not this machine's processor.
-    **tables (Table): Columns and rows of each table, by its name.
     """
     if path is None:
         return

@@ -102,27 +102,34 @@ def to_sections(obj: Any) -> list[Any]:
         return ((item, name, annotate(type_)) for item in chosen for name, type_ in item.names)
 
     parameters = getattr(obj, "parameters", None) or {}
-    fields = [
-        griffe.DocstringParameter(
-            name,
-            annotation=type_,
-            description=item.text,
-            value=None if name not in parameters or "*" in name else parameters[name].default,
+    fields: list[Any] = []
+    for item, name, type_ in of(FIELD):
+        default = parameters[name].default if name in parameters and "*" not in name else None
+        row = griffe.DocstringParameter(
+            name, annotation=type_, description=item.text, value=default
         )
-        for item, name, type_ in of(FIELD)
-    ]
+        fields.append(row)
     if fields and obj.is_class and any(field.name in obj.members for field in fields):
         sections.append(griffe.DocstringSectionAttributes(fields))
     elif fields:
         sections.append(griffe.DocstringSectionParameters(fields))
-    for kind, section, element in (
-        ("RETURNS", griffe.DocstringSectionReturns, griffe.DocstringReturn),
-        ("YIELDS", griffe.DocstringSectionYields, griffe.DocstringYield),
+    returns: list[Any] = [
+        griffe.DocstringReturn("", annotation=type_, description=item.text)
+        for item, _, type_ in of("RETURNS")
+    ]
+    yields: list[Any] = [
+        griffe.DocstringYield("", annotation=type_, description=item.text)
+        for item, _, type_ in of("YIELDS")
+    ]
+    raises: list[Any] = [
+        griffe.DocstringRaise(annotation=type_, description=item.text)
+        for item, _, type_ in of("RAISES")
+    ]
+    for rows, section in (
+        (returns, griffe.DocstringSectionReturns),
+        (yields, griffe.DocstringSectionYields),
+        (raises, griffe.DocstringSectionRaises),
     ):
-        if rows := [element("", annotation=t, description=i.text) for i, _, t in of(kind)]:
+        if rows:
             sections.append(section(rows))
-    if rows := [
-        griffe.DocstringRaise(annotation=t, description=i.text) for i, _, t in of("RAISES")
-    ]:
-        sections.append(griffe.DocstringSectionRaises(rows))
     return sections

@@ -454,7 +454,7 @@ def test_results_say_how_they_were_made(tmp_path: Path, monkeypatch: pytest.Monk
     ]
     monkeypatch.setattr("sys.argv", argv)
     rows = [("x", np.float32(0.5)), ("y", None)]
-    util.save_results(path, made=(("a", "b"), rows))
+    util.save_results(path, {"made": (("a", "b"), rows)})
     written = path.read_text(encoding="utf8")
     result = json.loads(written)
     assert result["tables"] == {"made": {"columns": ["a", "b"], "rows": [["x", 0.5], ["y", None]]}}
