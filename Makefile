@@ -1,12 +1,13 @@
 PYTHON ?= python3
 
 # Environments: the tests and development tools, the core alone, an older transformers, the oldest versions that
-# setup.cfg promises, the tools for a release, and the wheel alone.
+# setup.cfg promises, the tools for a release and for the manual, and the wheel alone.
 VENV := .venv
 VENV_DEMO := .venv-demo
 VENV_453 := .venv-4.53
 VENV_OLDEST := .venv-oldest
 VENV_RELEASE := .venv-release
+VENV_DOCS := .venv-docs
 VENV_WHEEL := .venv-wheel
 BIN := $(VENV)/bin
 
@@ -31,7 +32,7 @@ PROCESSOR_TESTS := $(addprefix tests/test_, checkpoint.py engine.py engines.py p
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-avx2 test-slow test-corpora test-engines test-gpu \
-	test-transformers-4.53 test-oldest coverage audit screenshot lint format wheel clean
+	test-transformers-4.53 test-oldest coverage audit docs screenshot lint format wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,10 +74,15 @@ audit: $(VENV_RELEASE)/.installed ## Look for known vulnerabilities in the pinne
 screenshot: $(VENV)/.installed-dev ## Make docs/app.png anew, with Chromium
 	OPENMED_SCREENSHOT=docs/app.png $(PYTEST) -m slow tests/test_app.py -k entities_of_a_note
 
-lint: $(VENV)/.installed-dev ## Check format, style, types and the notes corpus
+docs: $(VENV_DOCS)/.installed ## Build the manual into site/, fail on broken links
+	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build --strict --clean
+
+lint: $(VENV)/.installed-dev ## Check format, style, types, generated pages and the notes corpus
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python scripts/make_reference.py --check
+	$(BIN)/python scripts/render_results.py --check
 	$(BIN)/python scripts/notes_corpus.py check
 
 format: $(VENV)/.installed-dev ## Fix format and style
@@ -98,7 +104,8 @@ wheel: $(VENV)/.installed $(VENV_RELEASE)/.installed ## Build the wheel into dis
 	HF_HUB_OFFLINE=1 $(VENV_WHEEL)/bin/python scripts/check_wheel.py README.md en_openmed_disease
 
 clean: ## Remove environments, builds and caches
-	rm -rf $(VENV) $(VENV_DEMO) $(VENV_453) $(VENV_OLDEST) $(VENV_RELEASE) $(VENV_WHEEL) build dist *.egg-info demo.html
+	rm -rf $(VENV) $(VENV_DEMO) $(VENV_453) $(VENV_OLDEST) $(VENV_RELEASE) $(VENV_DOCS) $(VENV_WHEEL)
+	rm -rf build dist site *.egg-info demo.html
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -138,4 +145,11 @@ $(VENV_OLDEST)/.installed: setup.cfg constraints/oldest.txt
 $(VENV_RELEASE)/.installed: setup.cfg constraints/release.txt
 	$(PYTHON) -m venv $(VENV_RELEASE)
 	$(VENV_RELEASE)/bin/pip install --quiet --constraint constraints/release.txt build pip-audit twine
+	@touch $@
+
+# No torch and no spaCy: the pages of the Python API are made from the sources.
+$(VENV_DOCS)/.installed: constraints/docs.txt
+	$(PYTHON) -m venv $(VENV_DOCS)
+	$(VENV_DOCS)/bin/pip install --quiet --constraint constraints/docs.txt \
+		mkdocs-include-markdown-plugin mkdocs-material "mkdocstrings[python]" ruff
 	@touch $@

@@ -11,6 +11,7 @@ the characters instead that the component keeps in `doc.spans[key].attrs["char_o
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from spacy.language import Language
 from util import (
     ALL_GOLD,
     GOLD,
+    OUTPUT,
     SPANS_KEY,
     Mention,
     Text,
@@ -29,6 +31,7 @@ from util import (
     print_rows,
     read_gold_tokens,
     read_raw_texts,
+    save_results,
     strict_score,
 )
 
@@ -63,6 +66,7 @@ def main(
     limit: int | None = typer.Option(None, help="Evaluate on the first documents only"),
     thresholds: bool = typer.Option(False, "--thresholds", help="Find thresholds on dev instead"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Evaluate a checkpoint on the benchmark corpora (folder: OPENMED_CORPORA).
@@ -93,6 +97,7 @@ def main(
             rows.append((name, *accuracy_row(gold, raw)))
     if not thresholds:
         print_rows(HEADER, rows, as_json)
+        save_results(output, {"accuracy": (HEADER, rows)})
         return
     if not as_json:
         print_rows(("dataset", "F1 without", "threshold", "F1 with it"), rows, as_json)

@@ -24,7 +24,16 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.util import filter_spans
-from util import GOLD, NOTES, Text, make_pipeline, print_rows, read_gold_tokens
+from util import (
+    GOLD,
+    NOTES,
+    OUTPUT,
+    Text,
+    make_pipeline,
+    print_rows,
+    read_gold_tokens,
+    save_results,
+)
 
 from spacy_openmed import catalogue
 from spacy_openmed.checkpoints.heads import Head
@@ -47,6 +56,7 @@ def main(
     by: Literal["entities", "pieces"] = typer.Option("entities", help="What to fit on dev"),
     limit: int | None = typer.Option(None, help="Use the first documents only"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Measure the calibration of a checkpoint's heads (folder: OPENMED_CORPORA).
@@ -74,6 +84,7 @@ def main(
         now, after = (100 * calibration_error(*found) for found in scores)
         rows.append((head.dataset, len(scores[0][0]), head.temperature, now, best, after))
     print_rows(HEADER, rows, as_json)
+    save_results(output, {"calibration": (HEADER, rows)})
     if missing:
         print(f"No corpora for: {', '.join(missing)}.", file=sys.stderr)
     if not as_json:

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import spacy
 import typer
@@ -19,7 +20,7 @@ from corpora import find_corpora
 from spacy.language import Language
 from spacy.scorer import PRFScore
 from spacy.tokens import Doc
-from util import print_rows
+from util import OUTPUT, print_rows, save_results
 
 from spacy_openmed.clinical.component import AXES
 
@@ -44,6 +45,7 @@ class Row:
 
 def main(
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
     limit: int | None = typer.Option(None, help="Take no more sentences than this"),
 ) -> None:
     """
@@ -62,6 +64,7 @@ def main(
         nlp.add_pipe("openmed_context", config={"termsets": termsets})
         table += score(nlp, name, rows, tuple(AXES) if name == "ours" else ("negated",))
     print_rows(HEADER, table, as_json)
+    save_results(output, {"context": (HEADER, table)})
 
 
 def read_kit() -> list[Row]:

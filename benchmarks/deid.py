@@ -16,12 +16,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import spacy
 import typer
 from corpora import find_corpora
-from util import print_rows
+from util import OUTPUT, print_rows, save_results
 
 from spacy_openmed.deid.identifiers import may_stay
 
@@ -99,6 +100,7 @@ def main(
     threshold: list[float] = typer.Option([0.3, 0.6, 0.9], help="Ours, repeatable"),
     limit: int | None = typer.Option(None, help="Take no more texts of each set"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Measure how much of the identifiers is found (folder: OPENMED_CORPORA).
@@ -114,11 +116,13 @@ def main(
         rows += [(title, kind, name, *summarise(count(f, texts))) for name, f in systems.items()]
     print_rows(HEADER, rows, as_json)
     print()
-    rows = []
+    by_kind = []
     for kind, texts in pooled.items():
         for name in (next(iter(systems)), PRESIDIO):
-            rows += [(kind, name, *row) for row in by_identifier(count(systems[name], texts))]
-    print_rows(BY_IDENTIFIER, rows, as_json)
+            by_kind += [(kind, name, *row) for row in by_identifier(count(systems[name], texts))]
+    print_rows(BY_IDENTIFIER, by_kind, as_json)
+    tables = {"deid": (HEADER, rows), "identifiers": (BY_IDENTIFIER, by_kind)}
+    save_results(output, tables)
 
 
 def make_ours(spans_key: str | None, threshold: float) -> Find:

@@ -32,7 +32,7 @@ import spacy
 import typer
 from spacy.scorer import PRFScore
 from spacy.tokens import Doc
-from util import print_rows
+from util import OUTPUT, Table, print_rows, save_results
 
 from spacy_openmed.clinical.component import AXES, BY_MODEL
 from spacy_openmed.hcc.component import add_hcc_pipes
@@ -85,6 +85,7 @@ ALIASES = {
 
 def main(
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
     limit: int | None = typer.Option(None, help="Take no more terms and patients than this"),
     part: str = typer.Option("all", help="all, or codes: those of sentences and notes only"),
     split: str = typer.Option("dev", help="Split of the notes corpus"),
@@ -92,15 +93,17 @@ def main(
     """
     Measure linking, HCC categories of notes, and risk scores.
     """
-    print_rows(CODES, score_codes(split), as_json)
-    if part == "codes":
-        return
-    linking, thresholds = score_linking(limit)
-    print_rows(LINKING, linking, as_json)
-    print_rows(THRESHOLD, thresholds, as_json)
-    print_rows(("aliases", "phrases", "code@1", "code@5"), score_aliases(), as_json)
-    print_rows(FOUND, score_notes(), as_json)
-    print_rows(SAME, compare_calculators(limit or N_PATIENTS), as_json)
+    tables: dict[str, Table] = {"codes": (CODES, score_codes(split))}
+    if part != "codes":
+        linking, thresholds = score_linking(limit)
+        tables["linking"] = LINKING, linking
+        tables["thresholds"] = THRESHOLD, thresholds
+        tables["aliases"] = ("aliases", "phrases", "code@1", "code@5"), score_aliases()
+        tables["notes"] = FOUND, score_notes()
+        tables["calculators"] = SAME, compare_calculators(limit or N_PATIENTS)
+    for header, rows in tables.values():
+        print_rows(header, rows, as_json)
+    save_results(output, tables)
 
 
 def score_linking(limit: int | None = None) -> tuple[list[tuple], list[tuple]]:

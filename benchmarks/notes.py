@@ -23,7 +23,7 @@ import spacy
 import typer
 from spacy.scorer import PRFScore
 from spacy.tokens import Span
-from util import NOTES, SPANS_KEY, make_pipeline, print_rows
+from util import NOTES, OUTPUT, SPANS_KEY, Table, make_pipeline, print_rows, save_results
 
 from spacy_openmed.spans import Entity, add_spans
 
@@ -53,6 +53,7 @@ def main(
     threshold: float = typer.Option(0.3, help="Threshold of openmed_phi"),
     limit: int | None = typer.Option(None, help="Take no more notes"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """Measure the pipelines on clinical notes."""
     texts: Annotated
@@ -63,17 +64,24 @@ def main(
     else:
         notes: Sequence[Note] = read_notes(split=split)[:limit]
         texts = [(note.id, annotate(note)) for note in notes]
+    tables: dict[str, Table] = {}
     for heads in choose_heads(checkpoint):
         print(f"heads: {', '.join(heads)}")
         entities, kinds = score_entities(texts, checkpoint, heads)
         print_rows(ENTITIES, entities, as_json)
         print_rows(KINDS, kinds, as_json)
-    print_rows(CONTEXT, score_context(texts, checkpoint), as_json)
+        suffix = "" if heads == [NOTES] else "_of_other_heads"
+        tables[f"entities{suffix}"] = ENTITIES, entities
+        tables[f"kinds{suffix}"] = KINDS, kinds
+    others: dict[str, Table] = {"context": (CONTEXT, score_context(texts, checkpoint))}
     if not standoff:
         left, taken = score_identifiers(texts, checkpoint, threshold)
-        print_rows(IDENTIFIERS, left, as_json)
-        print_rows(TAKEN, taken, as_json)
-        print_rows(CODES, score_codes(texts), as_json)
+        others["identifiers"] = IDENTIFIERS, left
+        others["taken"] = TAKEN, taken
+        others["codes"] = CODES, score_codes(texts)
+    for header, rows in others.values():
+        print_rows(header, rows, as_json)
+    save_results(output, {**tables, **others})
 
 
 def choose_heads(checkpoint: str | None) -> list[list[str]]:

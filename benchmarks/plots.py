@@ -1,9 +1,9 @@
-"""Draw what other benchmarks printed.
+"""Draw what other benchmarks measured.
 
-    python benchmarks/speed.py --json > speed.json
-    python benchmarks/scaling.py length --json > length.json
-    python benchmarks/scaling.py buffer --json > buffer.json
-    python benchmarks/plots.py speed.json length.json buffer.json --output benchmarks/plots
+    python benchmarks/speed.py --output benchmarks/results/speed.json
+    python benchmarks/scaling.py length --output benchmarks/results/length.json
+    python benchmarks/scaling.py buffer --output benchmarks/results/buffer.json
+    python benchmarks/plots.py benchmarks/results/{speed,length,buffer}.json -o docs/plots
 
 Each table becomes an SVG file, by its columns: bars of the ratios by component, or a line of the
 last column against the first.
@@ -21,7 +21,7 @@ ENGINES = ("torch-", "openvino-", "onnx-")  # of openmed_ner
 
 
 def main(
-    tables: list[Path] = typer.Argument(..., help="Tables in JSON", exists=True, dir_okay=False),
+    tables: list[Path] = typer.Argument(..., help="Results in JSON", exists=True, dir_okay=False),
     output: Path = typer.Option(Path("."), "--output", "-o", help="Folder", file_okay=False),
 ) -> None:
     """
@@ -32,10 +32,23 @@ def main(
     matplotlib.rcParams["svg.fonttype"] = "none"  # letters, not outlines
     output.mkdir(parents=True, exist_ok=True)
     for path in tables:
-        rows = json.loads(path.read_text(encoding="utf8"))
+        rows = read_rows(path)
         figure = draw_ratios(rows) if "component" in rows[0] else draw_line(rows)
         figure.savefig(output / f"{path.stem}.svg", bbox_inches="tight", metadata={"Date": None})
         print(output / f"{path.stem}.svg")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read a table.
+
+    path (Path): What `--output` wrote; its first table is read. Or what `--json` printed.
+    RETURNS (list[dict]): The rows by column.
+    """
+    result = json.loads(path.read_text(encoding="utf8"))
+    if isinstance(result, list):
+        return result
+    table = next(iter(result["tables"].values()))
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
 
 
 def draw_ratios(rows: Sequence[dict[str, Any]]) -> Any:

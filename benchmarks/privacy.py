@@ -19,7 +19,7 @@ import typer
 from corpora import find_corpora
 from spacy.language import Language
 from spacy.tokens import Doc
-from util import print_rows
+from util import OUTPUT, print_rows, save_results
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from privacy_data import TYPES, read_privacy
@@ -34,6 +34,7 @@ def main(
     checkpoint: str | None = typer.Option(None, help="Folder of the first one (default: mini)"),
     other: Path | None = typer.Option(None, help="Folder of another checkpoint"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Measure how much personal data is found (folder: OPENMED_CORPORA).
@@ -51,6 +52,7 @@ def main(
         for title, texts in sets.items():
             rows += [(name, title, *row) for row in score(nlp, texts)]
     print_rows(HEADER, rows, as_json)
+    save_results(output, {"privacy": (HEADER, rows)})
 
 
 def read_made(nlp: Language) -> list[Text]:

@@ -19,7 +19,7 @@ import typer
 from corpora import find_corpora
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
-from util import print_rows
+from util import OUTPUT, print_rows, save_results
 
 from spacy_openmed.abbreviations import find_abbreviations
 from spacy_openmed.relations.component import OpenMedRelation
@@ -34,7 +34,9 @@ Found = set[tuple[str, str, str]]  # abstract, chemical, disease
 Names = dict[tuple[str, str], str]  # label and name -> id
 
 
-def main(as_json: bool = typer.Option(False, "--json", help="Print JSON")) -> None:
+def main(
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"), output: Path | None = OUTPUT
+) -> None:
     """
     Measure how well relations are found (folder: OPENMED_CORPORA).
     """
@@ -57,6 +59,7 @@ def main(as_json: bool = typer.Option(False, "--json", help="Print JSON")) -> No
         for method, find in METHODS.items()
     ]
     print_rows(HEADER, rows, as_json)
+    save_results(output, {"relations": (HEADER, rows)})
 
 
 def merge(abstracts: Iterable[Abstract], *systems: Iterable[Abstract]) -> list[Abstract]:

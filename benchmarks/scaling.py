@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import cycle, islice
+from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
@@ -36,7 +37,7 @@ from speed import (
     split_sentences,
     take_texts,
 )
-from util import print_rows
+from util import OUTPUT, print_rows, save_results
 
 from spacy_openmed.engines.base import Engine
 from spacy_openmed.ner.component import OpenMedNER
@@ -70,6 +71,7 @@ def length(
     lengths: list[int] = typer.Option(LENGTHS, help="Word pieces of a document; repeatable"),
     rounds: int = typer.Option(3, min=1, help="Rounds"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Time a word piece by the length of the document.
@@ -103,6 +105,7 @@ def length(
     ]
     header = ("pieces", "microseconds a piece", "ratio to the first", "entities a 1,000 pieces")
     print_rows(header, rows, as_json)
+    save_results(output, {"length": (header, rows)})
 
 
 @app.command()
@@ -111,6 +114,7 @@ def number(
     checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
     sizes: list[int] = typer.Option(SIZES, help="Sentences; repeatable"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Measure peak memory and speed by the number of sentences, each in a process of its own.
@@ -124,6 +128,7 @@ def number(
     rows = [(*row, row[2] / rows[0][2]) for row in rows]
     header = ("sentences", "sentences/s", "peak memory, MB", "ratio to the first")
     print_rows(header, rows, as_json)
+    save_results(output, {"number": (header, rows)})
 
 
 @app.command()
@@ -134,6 +139,7 @@ def buffer(
     number: int = typer.Option(1000, min=1, help="Sentences of a round"),
     rounds: int = typer.Option(3, min=1, help="Rounds"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Time sentences by how many are buffered.
@@ -151,7 +157,9 @@ def buffer(
         (size, number / median(times), base / median(times))
         for size, times in zip(sizes, seconds.values(), strict=True)
     ]
-    print_rows(("buffered", "sentences/s", "ratio to the first"), rows, as_json)
+    header = ("buffered", "sentences/s", "ratio to the first")
+    print_rows(header, rows, as_json)
+    save_results(output, {"buffer": (header, rows)})
 
 
 @app.command()
@@ -162,6 +170,7 @@ def forward(
     pieces: int = typer.Option(30000, min=1, help="Word pieces of a round, about"),
     rounds: int = typer.Option(3, min=1, help="Rounds"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Measure which share of the time is the forward pass.
@@ -181,7 +190,9 @@ def forward(
                 shares.append(100 * timed.seconds / (time.perf_counter() - start))
         rows.append((name, len(texts), median(shares)))
     loaded.engine = timed.engine  # checkpoints are shared in a process
-    print_rows(("texts", "number", "forward pass, %"), rows, as_json)
+    header = ("texts", "number", "forward pass, %")
+    print_rows(header, rows, as_json)
+    save_results(output, {"forward": (header, rows)})
 
 
 @app.command()
@@ -190,6 +201,7 @@ def heads(
     number: int = typer.Option(100, min=1, help="Sentences of a round"),
     rounds: int = typer.Option(5, min=1, help="Rounds"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Measure which share of the time it takes to read the answers of all heads.
@@ -231,6 +243,7 @@ def heads(
     loaded.engine = timed.engine
     header = ("sentences", "ms a sentence", "forward pass, %", "finding entities, %")
     print_rows(header, rows, as_json)
+    save_results(output, {"heads": (header, rows)})
 
 
 @app.command(hidden=True)

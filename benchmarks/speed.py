@@ -28,7 +28,7 @@ import numpy as np
 import spacy
 import typer
 from corpora import read_documents
-from util import cut_head, make_pipeline, print_rows, quiet_transformers
+from util import OUTPUT, cut_head, make_pipeline, print_rows, quiet_transformers, save_results
 from wasabi import Printer
 
 from spacy_openmed.ner.plan import Plan
@@ -83,6 +83,7 @@ def main(
     busy: int = typer.Option(0, min=0, help="Other processes that keep a core each busy meanwhile"),
     threads: int = typer.Option(0, min=0, help="Threads (0: as many as torch chooses)"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Compare the speed of engines and of other components, on the corpora or else the examples.
@@ -137,6 +138,8 @@ def main(
             )
             rows += summarize(name, seconds, len(texts), n_pieces, math.prod(LIMITS[device]))
     print_rows(HEADER, rows, as_json)
+    gpu = None if is_cpu else torch.cuda.get_device_name()
+    save_results(output, {"speed": (HEADER, rows)}, processor=gpu)
 
 
 @contextmanager

@@ -2,13 +2,21 @@
 
 import copy
 import json
-from collections.abc import Iterable, Sequence
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import spacy
+import typer
 from corpora import Sentence, read_documents, read_sentences
 from spacy.language import Language
 from spacy.scorer import PRFScore
@@ -21,6 +29,10 @@ from spacy_openmed.checkpoints.source import Source
 from spacy_openmed.engines.base import EngineSettings
 from spacy_openmed.labels import canonical_label
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from render_results import to_markdown
+
+OUTPUT = typer.Option(None, "--output", "-o", help="Write the results there, as JSON")
 SPANS_KEY = "openmed"
 NOTES = "notes"  # the head for clinical notes, and the corpus
 DISEASES = ("Disease", "SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention")
@@ -252,24 +264,97 @@ def quiet_transformers() -> None:
     logging.disable_progress_bar()
 
 
-def to_markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Format a Markdown table; floats get two decimals, None is an empty cell.
-
-    header (Sequence[str]): The columns.
-    rows (Iterable[Sequence[object]]): The cells.
-    RETURNS (str): The table.
-    """
-    lines = [list(header), ["---"] * len(header)]
-    lines += [
-        [f"{x:.2f}" if isinstance(x, float) else "" if x is None else str(x) for x in row]
-        for row in rows
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[object]], as_json: bool) -> None:
     """Print rows as a Markdown table, or as JSON records."""
     if as_json:
         print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2))
     else:
         print(to_markdown(header, rows))
+
+
+Table = tuple[Sequence[str], Sequence[Sequence[object]]]  # columns and rows
+
+
+def save_results(
+    path: Path | None, tables: Mapping[str, Table], *, processor: str | None = None
+) -> None:
+    """Write what a benchmark measured, with what reproduces it. `scripts/render_results.py` puts
+    the tables into the pages of the manual.
+
+    path (Path | None): The file; None: nothing is written.
+    tables (Mapping[str, Table]): Columns and rows of each table, by its name.
+    processor (str | None): What ran the benchmark, if not this machine's processor.
+    """
+    if path is None:
+        return
+    results = {
+        "command": describe_command(sys.argv),
+        "commit": find_commit(),
+        "date": date.today().isoformat(),
+        "processor": processor or describe_processor(),
+        "tables": {
+            name: {"columns": list(columns), "rows": [list(row) for row in rows]}
+            for name, (columns, rows) in tables.items()
+        },
+    }
+    text = json.dumps(results, indent=1, ensure_ascii=False, default=_to_number)
+    text = re.sub(r"\[\n {5}(.*?)\n {4}\]", _to_line, text, flags=re.DOTALL)
+    path.write_text(text + "\n", encoding="utf8")
+
+
+def _to_number(value: Any) -> Any:
+    return value.item()  # of numpy
+
+
+def _to_line(row: re.Match[str]) -> str:
+    return "[" + re.sub(r"\n {5}", " ", row[1]) + "]"
+
+
+def describe_command(argv: Sequence[str]) -> str:
+    """RETURNS (str): A command as the manual shows it: a machine's paths are cut to their last
+    part, and the options left out that say how the results are written."""
+    words = ["python", f"benchmarks/{Path(argv[0]).name}"]
+    rest = iter(argv[1:])
+    for word in rest:
+        if word in ("--output", "-o"):
+            next(rest, None)
+        elif word != "--json" and not word.startswith("--output="):
+            words.append(Path(word).name if Path(word).is_absolute() else word)
+    return shlex.join(words)
+
+
+def find_commit() -> str:
+    """RETURNS (str): The commit, with a plus if files that it tracks were changed; or "unknown"."""
+    try:
+        commit, changes = (
+            subprocess.run(
+                ["git", *command],
+                cwd=Path(__file__).parent.parent,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout.strip()
+            for command in (
+                ("rev-parse", "--short=10", "HEAD"),
+                (
+                    "status",
+                    "--porcelain",
+                    "--untracked-files=no",
+                    "spacy_openmed",
+                    "benchmarks/*.py",
+                ),
+            )
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + "+" * bool(changes)
+
+
+def describe_processor() -> str:
+    """RETURNS (str): The processor's name and the number of cores that this process may use."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"

@@ -170,6 +170,13 @@ def test_accuracy(made_up_corpora: Path, multi_head_checkpoint: Path):
     assert diseases["F1, raw text"] == pytest.approx(100)
 
 
+def test_accuracy_writes_its_results(made_up_corpora: Path, tmp_path: Path):
+    path = tmp_path / "accuracy.json"
+    rows = run(accuracy.main, "-d", "ncbi_disease", "--output", path)
+    table = json.loads(path.read_text(encoding="utf8"))["tables"]["accuracy"]
+    assert [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]] == rows
+
+
 def test_accuracy_of_a_few_documents(made_up_corpora: Path, multi_head_checkpoint: Path):
     args = ("--checkpoint", multi_head_checkpoint, "-d", "bc5cdr_chem", "--limit", 1)
     assert run(accuracy.main, *args)[0]["mentions"] == 1
@@ -433,3 +440,26 @@ def test_tables_are_markdown():
     assert util.to_markdown(("a", "b"), [("x", 1.234), (2, None)]) == (
         "| a | b |\n| --- | --- |\n| x | 1.23 |\n| 2 |  |"
     )
+
+
+def test_results_say_how_they_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "made.json"
+    argv = [
+        "/home/me/benchmarks/made.py",
+        "--checkpoint",
+        "/home/me/mine",
+        "-o",
+        str(path),
+        "--json",
+    ]
+    monkeypatch.setattr("sys.argv", argv)
+    rows = [("x", np.float32(0.5)), ("y", None)]
+    util.save_results(path, {"made": (("a", "b"), rows)})
+    written = path.read_text(encoding="utf8")
+    result = json.loads(written)
+    assert result["tables"] == {"made": {"columns": ["a", "b"], "rows": [["x", 0.5], ["y", None]]}}
+    assert result["command"] == "python benchmarks/made.py --checkpoint mine"
+    assert result["processor"].endswith("cores")
+    assert "/home" not in written
+    assert '["x", 0.5]' in written  # a row is a line
+    assert plots.read_rows(path)[1] == {"a": "y", "b": None}

@@ -1,0 +1,113 @@
+"""Put the tables that benchmarks measured into the pages of the manual.
+
+    python scripts/render_results.py            # writes the pages
+    python scripts/render_results.py --check    # fails where a page and its result differ
+
+A table stands in README.md or docs/ between two lines:
+
+    <!-- results: deid.identifiers | identifier | token R = recall -->
+    <!-- /results -->
+
+It is the table `identifiers` of `benchmarks/results/deid.json`, which `deid.py --output` wrote.
+The table's name may be left out if it is that of the file, or the only one. The columns are those
+that are named, with their new names; all, if none is. A table without a file stays as it is.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PLACE = re.compile(
+    r"^( *)<!-- results: ([\w.-]+)((?: *\|[^|\n]+)*) -->\n(.*?)^ *<!-- /results -->$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def render(page: str, results: Path = RESULTS) -> str:
+    """Put the tables into a page.
+
+    page (str): The page, in Markdown.
+    results (Path): Folder of the results.
+    RETURNS (str): The page with its tables.
+    RAISES (ValueError): If a result has no such table or column.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        indent, name, columns, _ = match.groups()
+        file, _, table = name.partition(".")
+        path = results / f"{file}.json"
+        if not path.exists():
+            return match[0]
+        lines = render_table(json.loads(path.read_text(encoding="utf8")), file, table, columns)
+        first, last = match[0].splitlines()[0], match[0].splitlines()[-1]
+        body = [indent + line if line else "" for line in ("", *lines.splitlines(), "")]
+        return "\n".join([first, *body, last])
+
+    return PLACE.sub(fill, page)
+
+
+def render_table(result: dict[str, Any], file: str, table: str, columns: str) -> str:
+    """Render a table with what reproduces it.
+
+    result (dict[str, Any]): What `save_results` wrote.
+    file, table (str): Name of the file, and of the table, or "".
+    columns (str): The columns as the page names them, each after a "|"; "" for all.
+    RETURNS (str): The table, and below it the command, the machine, the commit and the date.
+    RAISES (ValueError): If there is no such table or column.
+    """
+    tables = result["tables"]
+    name = table or (next(iter(tables)) if len(tables) == 1 else file)
+    if name not in tables:
+        raise ValueError(f"{file}.json has no table '{name}'. It has: {', '.join(tables)}.")
+    header, rows = tables[name]["columns"], tables[name]["rows"]
+    chosen = [part.strip().partition(" = ") for part in columns.split("|")[1:]]
+    if unknown := [column for column, _, _ in chosen if column not in header]:
+        raise ValueError(f"{file}.json, {name}: no column {unknown}. It has: {header}.")
+    if chosen:
+        places = [header.index(column) for column, _, _ in chosen]
+        header = [shown or column for column, _, shown in chosen]
+        rows = [[row[place] for place in places] for row in rows]
+    source = f"`{result['command']}`, {result['processor']}, {result['date']}"
+    return f"{to_markdown(header, rows)}\n\n*{source}, commit {result['commit']}.*"
+
+
+def to_markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Format a Markdown table; floats get two decimals, None is an empty cell.
+
+    header (Sequence[str]): The columns.
+    rows (Iterable[Sequence[object]]): The cells.
+    RETURNS (str): The table.
+    """
+    lines = [list(header), ["---"] * len(header)]
+    lines += [
+        [f"{x:.2f}" if isinstance(x, float) else "" if x is None else str(x) for x in row]
+        for row in rows
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Fill all pages, or compare them."""
+    parser = argparse.ArgumentParser(description="Put results into the pages of the manual.")
+    parser.add_argument("--check", action="store_true", help="Compare, write nothing")
+    check = parser.parse_args(argv).check
+    differ = []
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        page = path.read_text(encoding="utf8")
+        filled = render(page)
+        if filled != page:
+            differ.append(str(path.relative_to(ROOT)))
+            if not check:
+                path.write_text(filled, encoding="utf8")
+    if check and differ:
+        sys.exit(f"Not up to date: {', '.join(differ)}. Run: python scripts/render_results.py")
+
+
+if __name__ == "__main__":
+    main()
