@@ -3,7 +3,7 @@
     python benchmarks/speed.py --json > speed.json
     python benchmarks/scaling.py length --json > length.json
     python benchmarks/scaling.py buffer --json > buffer.json
-    python benchmarks/plots.py speed.json length.json buffer.json --output benchmarks/plots
+    python benchmarks/plots.py speed.json length.json buffer.json --output docs/plots
 
 Each table becomes an SVG file, by its columns: bars of the ratios by component, or a line of the
 last column against the first.
