@@ -15,5 +15,5 @@ def test_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     namespace: dict = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)
-    assert len(blocks) > 5
+    assert len(blocks) >= 3
     assert "DISEASE" in {ent.label_ for ent in namespace["doc"].ents}
