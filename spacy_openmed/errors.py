@@ -102,7 +102,7 @@ class Errors:
     )
     OM026 = (
         '[OM026] {what} can\'t run in model.precision "{precision}". "fp32" runs everywhere; see '
-        "the README for what each engine can do."
+        "the manual's page Engines for what each engine can do."
     )
     OM027 = (
         "[OM027] This needs the package '{package}', which is not installed: "

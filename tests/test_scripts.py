@@ -171,14 +171,14 @@ def test_no_workflow_is_called_as_a_command():
 
 def test_gpu_settings_are_settings_of_the_config_and_in_the_manual():
     path = ROOT / "configs" / "train.cfg"
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf8").split())
+    manual = " ".join((ROOT / "docs" / "guides" / "training.md").read_text(encoding="utf8").split())
     header = " ".join(re.findall(r"^#\s*(.*)$", path.read_text(encoding="utf8"), re.MULTILINE))
     config = spacy.util.load_config(path)
     for name, value in project.ON_GPU.items():
         section, _, key = name.rpartition(".")
         assert key in reduce(getitem, section.split("."), config)
         assert f"--{name} {value}" in header
-        assert f"--{name} {value}" in readme
+        assert f"--{name} {value}" in manual
 
 
 @pytest.mark.parametrize(("gpu_id", "device", "size"), [(-1, "auto", 400), (0, "cuda", 4000)])
