@@ -55,7 +55,7 @@ class AnswerReader:
         self.sign_before = re.compile(rf"({_either(self.signs)})[ \t]?$", flags)
         # The name of the test may stand between, and the answer ends a field.
         self.answer_after = re.compile(
-            r"(?:[ ]+[\w/%.'-]+){0,4}?"
+            r"(?:[ ]+[\w/%'-]+(?:\.\w+)*){0,4}?"
             r"(?:[ ]?[:?=|]+[ \t]*|[ ]*\t[ \t]*|[ ]{2,}|[ ]*-{1,2}[ ]+|[ ]*\([ ]*)"
             rf"(?:({results})(?![\w-])(?!\s+(?!{follow}\b)(?-i:[a-z]))"
             rf"|({others})(?=[ \t]*(?:[.,;|)\]\n\r\t/(]|$|[ ]{{2}}|-\s|{next_field})))",

@@ -74,6 +74,8 @@ PLAIN = str.maketrans(
     | dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f\u3000", " ")
     | {"\uff0b": "+", "\uff1f": "?", "\uff1a": ":"}
 )
+QUERY = "\u00bf"  # how a question mark is written that stands before a word
+SPECIAL = {"<year>": r"(?:19|20)\d\d", "$": "$"}  # parts of phrases that are no words
 PARTS = re.compile(r"-|[^-]+")
 
 Termset = Mapping[str, Sequence[str]]
@@ -261,7 +263,8 @@ class OpenMedContext(RuleComponent):
 def make_words(doc: Doc, spans: Sequence[Span]) -> tuple[Doc, list[tuple[int, int]]]:
     """Copy a document for NegEx, so that every trigger is seen: as `normalise` writes it, without
     the white space that stands between the words of a trigger where lines are wrapped; and with no
-    sentence that begins inside an entity or after a question mark before a word ("?PE").
+    sentence that begins inside an entity or after a question mark that stands before a word: that
+    of "?PE" is written in another way than that of "PE?".
 
     doc (Doc): The document, with sentence starts.
     spans (Sequence[Span]): The entities, none of them only white space.
@@ -275,15 +278,21 @@ def make_words(doc: Doc, spans: Sequence[Span]) -> tuple[Doc, list[tuple[int, in
             starts[index[i]] = True
     if words:
         starts[0] = True
-    for i, token in enumerate(doc):
-        if token.text == "?" and (i == 0 or doc[i - 1].whitespace_ or not doc[i - 1].text.strip()):
-            inside.add(index[i + 1])
+    for i, token in enumerate(doc[:-1]):
+        if token.text == "?" and doc[i + 1].text.isalnum() and is_free(doc, i):
+            words[index[i]] = QUERY
+            starts[index[i + 1]] = False
     for i in inside:
-        if i < len(starts):
-            starts[i] = False
+        starts[i] = False
     flags: list[bool | int | None] = [*starts]
     copy = Doc(doc.vocab, words=words, sent_starts=flags)
     return copy, [(index[span.start], index[span.end]) for span in spans]
+
+
+def is_free(doc: Doc, i: int) -> bool:
+    """RETURNS (bool): Whether no word stands right before a token: it is the first, or there is
+    white space or an opening bracket before it."""
+    return i == 0 or bool(doc[i - 1].whitespace_) or not doc[i - 1].text.strip(" \n\t\r([/?")
 
 
 def normalise(doc: Doc) -> tuple[list[str], list[int]]:
@@ -299,7 +308,7 @@ def normalise(doc: Doc) -> tuple[list[str], list[int]]:
     for token in doc:
         index.append(len(words))
         text = token.text
-        if text.isalnum() and text.lower() not in ("nt", "cannot"):
+        if text.isascii() and text.isalnum() and text.lower() not in ("nt", "cannot"):
             words.append(text)
             continue
         if token.is_space:
@@ -401,7 +410,8 @@ def _compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
     return (
         re.compile(rf"(?<![\w-])(?:{before})[\s-]*$", re.IGNORECASE) if before else None,
         re.compile(
-            rf"(?:\s+(?:(?!(?:{blockers}|\w+n't)\b)[\w/'-]+\s+){{0,5}}?|[\s,;:]*(?:(?:{fillers}|\d{{4}})[\s,]+)*)"
+            rf"(?:\s+(?!(?:{blockers}|\w+n't)\b)[\w/'-]+){{0,7}}?"
+            rf"[\s,;:]*(?:(?:{fillers}|\d{{4}})[\s,]+)*"
             rf"(?:{after})(?!\w)",
             re.IGNORECASE,
         )
@@ -415,13 +425,17 @@ def _to_regex(phrase: str) -> str:
     signs."""
     parts = []
     for part in re.findall(r"\{[^}]*\}|[^\s{}]+", phrase):
-        if part == "<year>":
-            parts.append(r"(?:19|20)\d\d")
+        if part in SPECIAL:
+            parts.append(SPECIAL[part])
             continue
         options = [part]
         if part[0] == "{":
             options = _load_table()["classes"].get(part[1:-1]) or part[1:-1].split("|")
-        one = "|".join(r"\s+".join(map(re.escape, option.split())) for option in options if option)
+        one = "|".join(
+            SPECIAL.get(option) or r"\s+".join(map(re.escape, option.split()))
+            for option in options
+            if option
+        )
         parts.append(f"(?:{one})" + ("?" if "" in options else ""))
     return r"\s*".join(parts)
 

@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 from .context import TRIGGERS, normalise
 
 Place = tuple[int, int]  # tokens: start, end
+CLOSERS = (",", ")")
 # negspacy's names of the lists, in the order of `TRIGGERS`
 KINDS = ("pseudo", "Preceding", "Following", "Termination")
 FLAG = "is_negated"  # negspacy registers an attribute, though we set none here
@@ -70,7 +71,13 @@ class EntityNegex(Negex):
             inside.update(range(start, end))
         ends = [start for start, _ in terminating if start not in inside]
         bounds = sorted({0, *starts, *ends, len(words)})
-        opens = [start for start, _ in preceding]
+        # A trigger of both lists that stands before a comma is a following one: "wheeze absent,".
+        both = {*following}
+        opens = [
+            start
+            for start, end in preceding
+            if (start, end) not in both or end == len(words) or words[end].text not in CLOSERS
+        ]
         closes = [start for start, _ in following]
         # An entity may begin with a trigger: "family history of colon cancer".
         own = dict(reversed(preceding))
