@@ -69,7 +69,7 @@ class AnswerReader:
         start, end (int): The characters of the entity.
         RETURNS (Answer | None): What it says of the entity; None if there is none.
         """
-        while start < end and not text[start].isalnum():  # tokens such as "-fever"
+        while start < end and (not text[start].isalnum() or text[start] in "Øø"):  # "-fever"
             start += 1
         before, after = text[max(0, start - NEAR) : start], text[end : end + NEAR]
         before = before[before.rfind("\n") + 1 :]

@@ -75,7 +75,12 @@ PLAIN = str.maketrans(
     | {"\uff0b": "+", "\uff1f": "?", "\uff1a": ":"}
 )
 QUERY = "\u00bf"  # how a question mark is written that stands before a word
-SPECIAL = {"<year>": r"(?:19|20)\d\d", "$": "$"}  # parts of phrases that are no words
+SPECIAL = {  # parts of phrases that are no words
+    "<year>": r"(?:19|20)\d\d",
+    "<removal>": r"(?:[\w-]+\s+){0,3}?[\w-]*"
+    r"(?:ectomy|resection|excision|removal|repair|chole|appy|xrt|sbrt|radiation|radiotherapy|chemo\w*)",
+    "$": "$",
+}
 PARTS = re.compile(r"-|[^-]+")
 
 Termset = Mapping[str, Sequence[str]]
