@@ -25,7 +25,16 @@ LAYERS = (
     {"checkpoints"},
     {"engines"},
     {"catalogue", "components", "idle", "settings"},
-    {"abbreviations", "colors", "encoding", "extensions", "formatting", "labels", "sentences"},
+    {
+        "abbreviations",
+        "colors",
+        "encoding",
+        "extensions",
+        "formatting",
+        "labels",
+        "sections",
+        "sentences",
+    },
     {"errors", "paths", "spans", "suggestions"},
     {"", "_lazy", "_moved"},
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asserting import find_context, make_rules
 from typer.testing import CliRunner
 
 from spacy_openmed.cli import openmed_cli
@@ -133,11 +134,18 @@ def check_deid(case: Case, folder: Path) -> None:
         assert len({*numbers}) == 1
 
 
+def check_context(case: Case, folder: Path) -> None:
+    """The rules say of every mention what is expected, and nothing else."""
+    pytest.importorskip("negspacy")
+    assert not find_context(make_rules(), case["input"], case["expected"], "DISEASE")
+
+
 CHECKS: dict[str, Callable[[Case, Path], None]] = {
     "process": check_process,
     "convert": check_convert,
     "batch": check_batch,
     "deid": check_deid,
+    "context": check_context,
 }
 PARAMS = [
     pytest.param(part, case, id=f"{part}-{case['id']}")

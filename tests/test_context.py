@@ -1,17 +1,21 @@
 """`openmed_context`: what is said of an entity, on spans and groups, in every kind of note."""
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import spacy
+from asserting import find_context, make_rules
 from conftest import make_nlp as make_ner
 from negspacy.termsets import termset
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 
-from spacy_openmed.clinical.component import AXES, TRIGGERS, load_termsets
+from spacy_openmed.clinical.answers import load_answers
+from spacy_openmed.clinical.component import AXES, BESIDE, OF_DRUGS, TRIGGERS, load_termsets
+from spacy_openmed.sections import find_sections, get_sections, load_headings
 from spacy_openmed.sentences import set_sentence_starts
 from spacy_openmed.spans import Entity, add_spans, set_ents
 
@@ -196,10 +200,10 @@ def test_lists_that_are_none(termsets: dict, code: str):
         make_nlp(termsets=termsets)
 
 
-@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("axis", [*AXES, *OF_DRUGS])
 def test_our_lists_are_clean(axis: str):
     lists = load_termsets()[axis]
-    assert {*lists} == {*TRIGGERS, "headings"}
+    assert {*lists} == {*TRIGGERS, *BESIDE, "headings"}
     for phrases in lists.values():
         assert len(phrases) == len({*phrases})
         assert all(phrase == " ".join(phrase.lower().split()) for phrase in phrases)
@@ -315,6 +319,103 @@ def test_assertions_of_a_checkpoint(assertion_checkpoint: Path, annotate: str):
     assert [span._.context for span in spans] == ["PRESENT", "STOPPED", "ABSENT"]
     assert all(span._.context_score > 0.99 for span in spans)
     assert [span._.is_historical for span in spans] == [False, True, False]
+
+
+CASES = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "context_cases.jsonl").read_text("utf8").splitlines()
+]
+
+
+@pytest.mark.parametrize("kind", dict.fromkeys(case["kind"] for case in CASES))
+def test_kinds_of_notes(kind: str):
+    rules = make_rules()
+    label = "DRUG" if kind == "drugs" else "DISEASE"
+    wrong = {
+        case["text"]: found
+        for case in CASES
+        if case["kind"] == kind
+        and (found := find_context(rules, case["text"], case["expected"], label))
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("context", "flags"),
+    [("STOPPED", ("historical",)), ("NOT_TAKEN", ("negated",)), ("ALLERGY", ())],
+)
+def test_flags_of_drugs(context: str, flags: tuple[str, ...]):
+    texts = {
+        "STOPPED": "Stopped lisinopril.",
+        "NOT_TAKEN": "Declined lisinopril.",
+        "ALLERGY": "Allergic to lisinopril.",
+    }
+    rules = make_rules()
+    doc = rules.make_doc(texts[context])
+    doc.set_ents([Span(doc, len(doc) - 2, len(doc) - 1, "CHEMICAL")])
+    assert axes(rules(doc)) == [flags]
+
+
+def test_own_lists_of_drugs():
+    nlp = spacy.blank("en")
+    termsets = {"stopped": {"preceding_negations": ["has run out of"]}}
+    nlp.add_pipe("openmed_context", config={"termsets": termsets})
+    doc = nlp.make_doc("Has run out of lisinopril.")
+    doc.set_ents([Span(doc, 4, 5, "DRUG")])
+    assert nlp(doc).ents[0]._.context == "STOPPED"
+
+
+def test_sections_cover_a_note():
+    sections = find_sections(SECTIONS)
+    assert [section.kind for section in sections] == [
+        "history_of_present_illness",
+        "past_medical_history",
+        "family_history",
+        "relatives",
+        "assessment_and_plan",
+    ]
+    assert "".join(SECTIONS[section.start : section.end] for section in sections) == SECTIONS
+
+
+def test_text_before_the_first_heading_is_a_section():
+    first, second = find_sections("A 60-year-old man.\nIMPRESSION: asthma")
+    assert (first.kind, first.heading, first.body) == (None, "", 0)
+    assert (second.kind, second.is_inline) == ("assessment", True)
+
+
+def test_sections_of_a_document(nlp: Language):
+    doc = nlp.make_doc("Plan: rest\nFHx: lupus\n")
+    assert [(span.label_, span.text) for span in doc._.sections] == [
+        ("plan", "Plan: rest\n"),
+        ("family_history", "FHx: lupus\n"),
+    ]
+    assert get_sections(nlp.make_doc("")) == []
+
+
+def test_our_headings_are_clean():
+    headings = load_headings()
+    assert all(heading == " ".join(heading.lower().split()) for heading in headings)
+    assert {"family_history", "allergies", "stopped_medications"} < {*headings.values()}
+
+
+@pytest.mark.parametrize(
+    ("text", "mention", "answer"),
+    [
+        ("Strep: neg", "Strep", "absent"),
+        ("Strep: negative cultures", "Strep", None),
+        ("HIV: equivocal", "HIV", "possible"),
+        ("HIV: POS", "HIV", "present"),
+        ("☐ asthma", "asthma", "absent"),
+        ("asthma ☐ stroke ☑", "stroke", "present"),
+        ("asthma: ☐ yes ☐ no", "asthma", None),
+        ("asthma: ☐ yes", "asthma", "absent"),
+        ("fever - cough", "cough", None),
+        ("+cough", "cough", "present"),
+    ],
+)
+def test_answers(text: str, mention: str, answer: str | None):
+    start = text.index(mention)
+    assert load_answers().read(text, start, start + len(mention)) == answer
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ of the four; the trigger lists are our own, in `data/context.json`.
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import srsly
 from spacy.language import Language
@@ -22,10 +22,16 @@ from ..components import RuleComponent
 from ..errors import Errors, Warnings, missing_extra
 from ..extensions import SPAN_ATTRIBUTES, register_extensions
 from ..idle import find_before, warn_if_idle, watch
+from ..labels import asserted_as
 from ..paths import DATA_PATH
+from ..sections import Section, find_sections, load_headings, normalise_heading
 from ..sentences import set_sentence_starts
 from ..settings import check_choice
 from ..spans import read_assertions
+from .answers import load_answers
+
+if TYPE_CHECKING:
+    from .negex import EntityNegex
 
 PATH = DATA_PATH / "context.json"
 AXES = {
@@ -43,6 +49,9 @@ BY_RULES = {
     "negated": "ABSENT",
     "historical": "HISTORICAL",
 }
+# The same for drugs, whose lists are others.
+OF_DRUGS = {"allergy": "ALLERGY", "not_taken": "NOT_TAKEN", "stopped": "STOPPED"}
+DRUG = "CHEMICAL"  # canonical label
 # The axis of each assertion of a checkpoint. The others, PRESENT and ALLERGY, have none.
 BY_MODEL = {
     "ABSENT": "negated",
@@ -55,13 +64,24 @@ BY_MODEL = {
 }
 SOURCES = ("auto", "rules", "model")
 TRIGGERS = ("pseudo_negations", "preceding_negations", "following_negations", "termination")
+BESIDE = ("just_before", "just_after")
 HEADINGS = "headings"
-TARGETS = "targets"  # the span group that negspacy reads
-# What stands at the start of a line, up to a colon or the end of the line.
-HEADING = re.compile(
-    r"^[ \t]*(?:\d+[.)]|[#*-]+)?[ \t]*([A-Za-z][^:\n]{0,40}?)[ \t]*(?:(:)[ \t]*(\S)?|$)",
-    re.MULTILINE,
+NEAR = 80  # characters that are looked at for a phrase beside an entity
+# Characters that notes have in many forms, each for its plain form. The text keeps its length.
+PLAIN = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07", "'")
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-")
+    | dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f\u3000", " ")
+    | {"\uff0b": "+", "\uff1f": "?", "\uff1a": ":"}
 )
+QUERY = "\u00bf"  # how a question mark is written that stands before a word
+SPECIAL = {  # parts of phrases that are no words
+    "<year>": r"(?:19|20)\d\d",
+    "<removal>": r"(?:[\w-]+\s+){0,3}?[\w-]*"
+    r"(?:ectomy|resection|excision|removal|repair|chole|appy|xrt|sbrt|radiation|radiotherapy|chemo\w*)",
+    "$": "$",
+}
+PARTS = re.compile(r"-|[^-]+")
 
 Termset = Mapping[str, Sequence[str]]
 
@@ -134,13 +154,21 @@ class OpenMedContext(RuleComponent):
         self.span_keys = tuple(span_keys)
         self.source = source
         nlp = Language(vocab, create_tokenizer=(lambda _: tokenizer) if tokenizer else None)
-        chosen = {axis: termsets.get(axis, load_termsets()[axis]) for axis in AXES}
-        rules = () if source == "model" else AXES
-        self.negexes = [_make_negex(nlp, axis, chosen[axis]) for axis in rules]
+        ours = load_termsets()
+        chosen = {axis: termsets.get(axis, ours[axis]) for axis in (*AXES, *OF_DRUGS)}
+        used = () if source == "model" else chosen
+        self.negexes = {axis: _make_negex(nlp, axis, chosen[axis]) for axis in used}
+        self.beside = {axis: _compile_beside(chosen[axis]) for axis in used}
         self.headings = {
-            _normalise(heading): axis for axis in AXES for heading in chosen[axis].get(HEADINGS, ())
+            normalise_heading(heading): axis
+            for axis in AXES
+            for heading in chosen[axis].get(HEADINGS, ())
         }
-        self.other_headings = frozenset(load_termsets()["other_headings"])
+        self.drug_headings = {
+            normalise_heading(heading): axis
+            for axis in OF_DRUGS
+            for heading in chosen[axis].get(HEADINGS, ())
+        }
 
     def predict(self, doc: Doc) -> list[tuple[Span, dict[str, Any]]]:
         """Tell the context of each entity.
@@ -167,22 +195,47 @@ class OpenMedContext(RuleComponent):
             if label is not None:
                 own = {BY_MODEL[label]} if label in BY_MODEL else set()
             elif self.source != "model":
-                label = next((BY_RULES[axis] for axis in BY_RULES if axis in own), PRESENT)
+                names = OF_DRUGS if is_drug(span) else BY_RULES
+                label = next((names[axis] for axis in names if axis in own), PRESENT)
+                if names is OF_DRUGS:
+                    own = {BY_MODEL[label]} if label in BY_MODEL else set()
             flags: dict[str, Any] = {name: axis in own for axis, name in AXES.items()}
             found.append((span, {**flags, CONTEXT: label, CONTEXT_SCORE: score}))
         return found
 
     def _apply_rules(self, doc: Doc, spans: Sequence[Span]) -> list[set[str]]:
         """The axes that hold for each entity."""
-        words = make_words(doc, spans)
-        for negex in self.negexes:
-            negex(words)
-        sections = [(0, None), *find_sections(doc.text, self.headings, self.other_headings)]
-        starts = [start for start, _ in sections]
-        found = []
-        for span, target in zip(spans, words.spans[TARGETS], strict=True):
-            _, axis = sections[bisect_right(starts, span.start_char) - 1]
-            found.append({own for own, name in AXES.items() if own == axis or target._.get(name)})
+        text = doc.text.translate(PLAIN)
+        found: list[set[str]] = [set() for _ in spans]
+        words, places = make_words(doc, spans)
+        starts = [token.i for token in words if token.is_sent_start]
+        sections = find_sections(doc.text, {*self.headings, *self.drug_headings})
+        opens = [section.start for section in sections]
+        for axes, drugs in ((AXES, False), (OF_DRUGS, True)):
+            chosen = [i for i, span in enumerate(spans) if is_drug(span) is drugs]
+            if not chosen:
+                continue
+            targets = [places[i] for i in chosen]
+            headings = self.drug_headings if drugs else self.headings
+            for axis in axes:
+                for k in self.negexes[axis].find(words, targets, starts):
+                    found[chosen[k]].add(axis)
+            for i in chosen:
+                start, end = spans[i].start_char, spans[i].end_char
+                section = sections[bisect_right(opens, start) - 1]
+                axis_of_section = headings.get(section.heading)
+                if axis_of_section and not _has_ended(text, section, start):
+                    found[i].add(axis_of_section)
+                before, after = text[max(0, start - NEAR) : start], text[end : end + NEAR]
+                for axis in axes:
+                    just_before, just_after = self.beside[axis]
+                    if (just_before and just_before.search(before)) or (
+                        just_after and just_after.match(after)
+                    ):
+                        found[i].add(axis)
+                        if axis == "hypothetical":
+                            found[i].discard("negated")
+                _read_answer(text, spans[i], found[i])
         return found
 
     def _warn_of_no_assertions(self) -> None:
@@ -212,84 +265,199 @@ class OpenMedContext(RuleComponent):
             yield from doc.spans.get(key, ())
 
 
-def make_words(doc: Doc, spans: Sequence[Span]) -> Doc:
-    """Copy a document for negspacy, so that every entity gets a result and every trigger is seen:
-    without the white space that stands between the words of a trigger where lines are wrapped,
-    and with no sentence that begins inside an entity (negspacy passes over such entities).
+def make_words(doc: Doc, spans: Sequence[Span]) -> tuple[Doc, list[tuple[int, int]]]:
+    """Copy a document for NegEx, so that every trigger is seen: as `normalise` writes it, without
+    the white space that stands between the words of a trigger where lines are wrapped; and with no
+    sentence that begins inside an entity or after a question mark that stands before a word: that
+    of "?PE" is written in another way than that of "PE?".
 
     doc (Doc): The document, with sentence starts.
     spans (Sequence[Span]): The entities, none of them only white space.
-    RETURNS (Doc): Its words, with the entities as a span group, in order.
+    RETURNS (tuple[Doc, list[tuple[int, int]]]): Its words, and the entities as words.
     """
-    inside = {i for span in spans for i in range(span.start + 1, span.end)}
+    words, index = normalise(doc)
+    inside = {i for span in spans for i in range(index[span.start] + 1, index[span.end])}
+    starts = [False] * len(words)
+    for i, token in enumerate(doc):
+        if token.is_sent_start and index[i] < len(words):
+            starts[index[i]] = True
+    if words:
+        starts[0] = True
+    for i, token in enumerate(doc[:-1]):
+        if token.text == "?" and doc[i + 1].text.isalnum() and is_free(doc, i):
+            words[index[i]] = QUERY
+            starts[index[i + 1]] = False
+    for i in inside:
+        starts[i] = False
+    flags: list[bool | int | None] = [*starts]
+    copy = Doc(doc.vocab, words=words, sent_starts=flags)
+    return copy, [(index[span.start], index[span.end]) for span in spans]
+
+
+def is_free(doc: Doc, i: int) -> bool:
+    """RETURNS (bool): Whether no word stands right before a token: it is the first, or there is
+    white space or an opening bracket before it."""
+    return i == 0 or bool(doc[i - 1].whitespace_) or not doc[i - 1].text.strip(" \n\t\r([/?")
+
+
+def normalise(doc: Doc) -> tuple[list[str], list[int]]:
+    """Write the words of a document in one way: plain apostrophes and dashes, "not" for "n't",
+    "can" for the "ca" of "can't".
+
+    doc (Doc): The document.
+    RETURNS (tuple[list[str], list[int]]): The words, without white space, and how many there are
+        before each token and in all.
+    """
     words: list[str] = []
-    starts: list[bool | int | None] = []
-    index = []  # how many words there are before each token
-    is_start = True
+    index = []
     for token in doc:
         index.append(len(words))
-        is_start = is_start or bool(token.is_sent_start)
-        if not token.is_space:
-            words.append(token.text)
-            starts.append(is_start and token.i not in inside)
-            is_start = False
-    index.append(len(words))
-    copy = Doc(doc.vocab, words=words, sent_starts=starts)
-    copy.spans[TARGETS] = [
-        Span(copy, index[span.start], index[span.end], span.label) for span in spans
-    ]
-    return copy
-
-
-def find_sections(
-    text: str, headings: Mapping[str, str], others: Container[str]
-) -> Iterator[tuple[int, str | None]]:
-    """Find the sections of a note. A section begins with a heading that is known, or with a line
-    that looks like one: with a colon, and in capitals, on its own, or after a blank line; without
-    a colon, in capitals and after a blank line.
-
-    text (str): The note.
-    headings (Mapping[str, str]): The axis of headings that say something of all they head.
-    others (Container[str]): Headings that end such a section.
-    YIELDS (tuple[int, str | None]): Where a section begins, and the axis of its heading.
-    """
-    for match in HEADING.finditer(text):
-        heading = _normalise(match[1])
-        axis = headings.get(heading)
-        is_known = axis is not None or heading in others
-        line_before = text[text.rfind("\n", 0, max(match.start() - 1, 0)) + 1 : match.start()]
-        is_apart = not line_before.strip()
-        if match[2]:
-            looks_like_one = match[1].isupper() or not match[3] or is_apart
+        text = token.text
+        if text.isascii() and text.isalnum() and text.lower() not in ("nt", "cannot"):
+            words.append(text)
+            continue
+        if token.is_space:
+            continue
+        plain = text.translate(PLAIN)
+        low = plain.lower()
+        if low in ("n't", "nt"):
+            if words and words[-1].lower() == "ca":
+                words[-1] = "can"
+            words.append("not")
+        elif low == "cannot":
+            words += ["can", "not"]
+        elif low.endswith("n't"):
+            words += ["can" if low == "can't" else plain[:-3], "not"]
+        elif plain != text and "-" in plain[1:]:
+            words += PARTS.findall(plain)
         else:
-            looks_like_one = match[1].isupper() and is_apart
-        if is_known or looks_like_one:
-            yield match.start(), axis
+            words.append(plain)
+    index.append(len(words))
+    return words, index
+
+
+def is_drug(span: Span) -> bool:
+    """RETURNS (bool): Whether an entity is a drug, by its label."""
+    return asserted_as(span.label_, (DRUG,)) is not None
+
+
+def _read_answer(text: str, span: Span, axes: set[str]) -> None:
+    """Let a box, a sign or an answer beside an entity decide whether it is absent."""
+    answer = load_answers().read(text, span.start_char, span.end_char)
+    if answer is None:
+        return
+    axes -= {"negated", "hypothetical", "not_taken"}
+    if answer == "absent":
+        axes |= {"negated", "not_taken"}
+    elif answer == "possible":
+        axes.add("hypothetical")
+
+
+def _has_ended(text: str, section: Section, at: int) -> bool:
+    """Whether what a heading says of its section no longer holds: where the text begins beside the
+    heading, at a blank line or a line that begins with the patient."""
+    if not section.is_inline:
+        return False
+    return _section_end().search(text, section.body, at) is not None
+
+
+@cache
+def _section_end() -> re.Pattern[str]:
+    words = "|".join(map(re.escape, _load_table()["section_ends"]))
+    return re.compile(rf"\n[ \t]*(?:\n|(?:{words})\b)", re.IGNORECASE)
 
 
 @cache
 def load_termsets() -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): Our own lists, by axis, and the other headings of notes."""
+    """RETURNS (dict[str, Any]): Our own lists, by axis."""
+    table = _load_table()
+    kinds = load_headings()
+    termsets = {}
+    for axis in (*AXES, *OF_DRUGS):
+        lists = {
+            key: list(dict.fromkeys(p for phrase in table[axis][key] for p in expand(phrase)))
+            for key in TRIGGERS
+        }
+        of_axis = set(table[axis]["sections"])
+        lists[HEADINGS] = [heading for heading, kind in kinds.items() if kind in of_axis]
+        termsets[axis] = lists | {key: table[axis][key] for key in BESIDE}
+    return termsets
+
+
+@cache
+def _load_table() -> dict[str, Any]:
     return srsly.read_json(PATH)
 
 
-def _make_negex(nlp: Language, axis: str, termset: Termset) -> Callable[[Doc], Doc]:
+def expand(phrase: str) -> Iterator[str]:
+    """Write out a phrase of our lists: "{no|any} sign" for two of them, "{relative}" for each
+    phrase of a class.
+
+    phrase (str): The phrase.
+    YIELDS (str): Phrases, some perhaps twice.
+    """
+    before, brace, rest = phrase.partition("{")
+    if not brace:
+        yield " ".join(phrase.split())
+        return
+    inner, _, after = rest.partition("}")
+    for option in _load_table()["classes"].get(inner) or inner.split("|"):
+        yield from expand(f"{before} {option} {after}")
+
+
+def _compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
+    """Patterns of the phrases that say something of an entity that they stand beside: before it,
+    or after it with a few words between."""
+    before, after = (
+        "|".join(_to_regex(phrase) for phrase in termset.get(key, ())) for key in BESIDE
+    )
+    fillers, blockers = ("|".join(_load_table()[key]) for key in ("fillers", "blockers"))
+    return (
+        re.compile(rf"(?<![\w-])(?:{before})[\s-]*$", re.IGNORECASE) if before else None,
+        re.compile(
+            rf"(?:\s+(?!(?:{blockers}|\w+n't)\b)[\w/'-]+){{0,7}}?"
+            rf"[\s,;:]*(?:(?:{fillers}|\d{{4}})[\s,]+)*"
+            rf"(?:{after})(?!\w)",
+            re.IGNORECASE,
+        )
+        if after
+        else None,
+    )
+
+
+def _to_regex(phrase: str) -> str:
+    """Write a phrase of our lists as a pattern, with white space where it has any, and also around
+    signs."""
+    parts = []
+    for part in re.findall(r"\{[^}]*\}|[^\s{}]+", phrase):
+        if part in SPECIAL:
+            parts.append(SPECIAL[part])
+            continue
+        options = [part]
+        if part[0] == "{":
+            options = _load_table()["classes"].get(part[1:-1]) or part[1:-1].split("|")
+        one = "|".join(
+            SPECIAL.get(option) or r"\s+".join(map(re.escape, option.split()))
+            for option in options
+            if option
+        )
+        parts.append(f"(?:{one})" + ("?" if "" in options else ""))
+    return r"\s*".join(parts)
+
+
+def _make_negex(nlp: Language, axis: str, termset: Termset) -> "EntityNegex":
     try:
         from .negex import EntityNegex
     except ImportError as error:
         raise missing_extra("clinical", error) from error
-    return EntityNegex(nlp, axis, termset, AXES[axis])
+    return EntityNegex(nlp, axis, termset)
 
 
 def _check_termsets(termsets: Mapping[str, Termset]) -> None:
-    known = (*TRIGGERS, HEADINGS)
+    axes, known = (*AXES, *OF_DRUGS), (*TRIGGERS, *BESIDE, HEADINGS)
     for axis, termset in termsets.items():
-        if axis not in AXES:
-            raise ValueError(Errors.OM321.format(axis=axis, known=", ".join(AXES)))
+        if axis not in axes:
+            raise ValueError(Errors.OM321.format(axis=axis, known=", ".join(axes)))
         for key, phrases in termset.items():
             if key not in known or isinstance(phrases, str):
                 raise ValueError(Errors.OM322.format(axis=axis, key=key, known=", ".join(known)))
-
-
-def _normalise(heading: str) -> str:
-    return " ".join(heading.lower().split())

@@ -1,84 +1,107 @@
 """negspacy's NegEx with a result for every entity."""
 
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 
 from negspacy.negation import Negex
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.matcher import PhraseMatcher
+from spacy.tokens import Doc
 
-from .component import TARGETS, TRIGGERS
+from .component import TRIGGERS, normalise
 
-Match = tuple[int, int, int]  # of a PhraseMatcher: key, start, end
+Place = tuple[int, int]  # tokens: start, end
+CLOSERS = (",", ")")
+# negspacy's names of the lists, in the order of `TRIGGERS`
+KINDS = ("pseudo", "Preceding", "Following", "Termination")
+FLAG = "is_negated"  # negspacy registers an attribute, though we set none here
 
 
 class EntityNegex(Negex):
-    """NegEx for one axis of context, over the span group `targets`.
+    """NegEx for one axis of context.
+
+    Beside negspacy's rules: phrases are compared as `normalise` writes them; a trigger that is
+    longer than a pseudo-trigger counts; and words of an entity or of a longer trigger do not end a
+    scope, as negspacy passes over an entity that crosses the end of one.
 
     nlp (Language): The pipeline.
     name (str): Name of the axis.
     termset (Mapping[str, Sequence[str]]): Lists of phrases; those left out are empty.
-    extension (str): The extension attribute to set.
     """
 
-    def __init__(
-        self, nlp: Language, name: str, termset: Mapping[str, Sequence[str]], extension: str
-    ) -> None:
+    def __init__(self, nlp: Language, name: str, termset: Mapping[str, Sequence[str]]) -> None:
         lists = {key: list(termset.get(key, ())) for key in TRIGGERS}
-        super().__init__(
-            nlp,
-            name,
-            lists,
-            extension_name=extension,
-            # An entity that begins with a trigger: "family history of colon cancer".
-            chunk_prefix=[f"{phrase} " for phrase in lists["preceding_negations"]],
-            span_keys=[TARGETS],
+        super().__init__(nlp, name, lists, extension_name=FLAG)
+
+    def build_patterns(self) -> None:
+        """Make the matcher of the phrases."""
+        self.matcher = PhraseMatcher(self.nlp.vocab, attr="LOWER")
+        lists = (
+            self.pseudo_negations,
+            self.preceding_negations,
+            self.following_negations,
+            self.termination,
         )
-        self.targets: list[Span] = []
+        for kind, phrases in zip(KINDS, lists, strict=True):
+            docs = (self.nlp.make_doc(phrase) for phrase in phrases)
+            self.matcher.add(kind, [Doc(doc.vocab, words=normalise(doc)[0]) for doc in docs])
 
-    def negex(self, doc: Doc) -> Doc:
-        """Set the attribute of a document's entities.
+    def find(self, words: Doc, targets: Sequence[Place], starts: Sequence[int]) -> set[int]:
+        """Find the entities for which the axis holds.
 
-        doc (Doc): The document.
-        RETURNS (Doc): The same document.
+        words (Doc): The words of a document, as `make_words` copies them.
+        targets (Sequence[Place]): The entities, as tokens.
+        starts (Sequence[int]): The tokens that begin a sentence, in order.
+        RETURNS (set[int]): Which of the entities.
         """
-        self.targets = sorted(doc.spans[TARGETS], key=lambda span: span.start)
-        doc = super().negex(doc)
-        self.targets = []  # spans can't be pickled
-        return doc
-
-    def process_negations(self, doc: Doc) -> tuple[list[Match], list[Match], list[Match]]:
-        """Find the triggers of a document.
-
-        Words of an entity or of a longer trigger do not end a scope. negspacy passes over an
-        entity that crosses the end of one.
-
-        doc (Doc): The document.
-        RETURNS (tuple[list[Match], list[Match], list[Match]]): Preceding, following and
-            terminating phrases.
-        """
-        preceding, following, terminating = super().process_negations(doc)
-        inside = {i for span in self.targets for i in range(span.start, span.end)}
-        for _, start, end in (*preceding, *following):
+        places: dict[str, list[Place]] = {kind: [] for kind in KINDS}
+        strings = self.nlp.vocab.strings
+        for key, start, end in self.matcher(words):
+            places[strings[key]].append((start, end))
+        if not places["Preceding"] and not places["Following"]:
+            return set()
+        pseudo = sorted(places["pseudo"])
+        preceding, following, terminating = (
+            sorted(_leave_out(places[kind], pseudo)) for kind in KINDS[1:]
+        )
+        inside = {i for start, end in targets for i in range(start, end)}
+        for start, end in preceding:
             inside.update(range(start + 1, end))
-        return preceding, following, [match for match in terminating if match[1] not in inside]
+        for start, end in following:  # "has resolved"
+            inside.update(range(start, end))
+        ends = [start for start, _ in terminating if start not in inside]
+        bounds = sorted({0, *starts, *ends, len(words)})
+        # A trigger of both lists that stands before a comma is a following one: "wheeze absent,".
+        both = {*following}
+        opens = [
+            start
+            for start, end in preceding
+            if (start, end) not in both or end == len(words) or words[end].text not in CLOSERS
+        ]
+        closes = [start for start, _ in following]
+        # An entity may begin with a trigger: "family history of colon cancer".
+        own = dict(reversed(preceding))
+        found = set()
+        for i, (start, end) in enumerate(targets):
+            at = bisect_right(bounds, start)
+            low, high = bounds[at - 1], bounds[at] if at < len(bounds) else len(words)
+            first = bisect_left(opens, low)
+            last = bisect_left(closes, high)
+            if (
+                (first < len(opens) and opens[first] < start)
+                or own.get(start, end) < end
+                or any(place[1] > end for place in following[bisect_left(closes, start) : last])
+            ):
+                found.add(i)
+        return found
 
-    def yield_spans_within_boundary(  # type: ignore[override]  # a static method there
-        self, doc: Doc, boundary: tuple[int, int], span_keys: set[str]
-    ) -> Iterator[Span]:
-        """Find the entities of a part of the document, without going through all of them: negspacy
-        takes minutes for a long note.
 
-        doc (Doc): The document.
-        boundary (tuple[int, int]): The part's first token and the one after the last.
-        span_keys (set[str]): Not looked at: there is one group.
-        YIELDS (Span): The entities inside of it.
-        """
-        start, end = boundary
-        first = bisect_left(self.targets, start, key=lambda span: span.start)
-        for i in range(first, len(self.targets)):
-            span = self.targets[i]
-            if span.start >= end:
-                return
-            if span.end <= end:
-                yield span
+def _leave_out(places: Sequence[Place], pseudo: Sequence[Place]) -> list[Place]:
+    """The triggers that are no part of a pseudo-trigger."""
+    if not pseudo:
+        return list(places)
+    return [
+        (start, end)
+        for start, end in places
+        if not any(first <= start and end <= last for first, last in pseudo)
+    ]
