@@ -22,7 +22,7 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Doc
 from util import OUTPUT, print_rows, save_results
 
-from spacy_openmed.clinical.component import AXES
+from spacy_openmed.clinical.termsets import AXES
 
 HEADER = ("lists", "axis", "sentences", "mentions", "P", "R", "F1", "ms/sentence")
 PARTS: dict[str, Callable[[int], bool]] = {

@@ -34,7 +34,8 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Doc
 from util import OUTPUT, Table, print_rows, save_results
 
-from spacy_openmed.clinical.component import AXES, BY_MODEL
+from spacy_openmed.clinical.component import BY_MODEL
+from spacy_openmed.clinical.termsets import AXES
 from spacy_openmed.hcc.component import add_hcc_pipes
 from spacy_openmed.hcc.icd10cm import read_vocabulary
 from spacy_openmed.hcc.linking import Candidate, Linker

@@ -20,7 +20,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from wasabi import msg
 
-from spacy_openmed.clinical.component import AXES
+from spacy_openmed.clinical.termsets import AXES
 from spacy_openmed.colors import DISPLACY_COLORS
 from spacy_openmed.deid.anonymize import deidentify
 from spacy_openmed.deid.audit import carry_over

@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 
 from spacy_openmed.clinical.answers import load_answers
-from spacy_openmed.clinical.component import AXES, BESIDE, OF_DRUGS, TRIGGERS, load_termsets
+from spacy_openmed.clinical.termsets import AXES, BESIDE, OF_DRUGS, TRIGGERS, load_termsets
 from spacy_openmed.sections import find_sections, get_sections, load_headings
 from spacy_openmed.sentences import set_sentence_starts
 from spacy_openmed.spans import Entity, add_spans, set_ents

@@ -11,15 +11,7 @@ from ..errors import Errors
 from ..labels import split_tags
 from ..paths import DATA_PATH
 from ..suggestions import nearest
-from .records import (
-    MINI,
-    BundledHead,
-    CheckpointInfo,
-    Dataset,
-    Domain,
-    Score,
-    unique,
-)
+from .records import MINI, BundledHead, CheckpointInfo, Dataset, Domain, Score, unique
 
 PRIVACY = "privacy"
 ENTITIES = "entities"  # what a head finds whose row in config.json names no other kind

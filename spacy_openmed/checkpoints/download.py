@@ -5,7 +5,7 @@ from pathlib import Path
 import srsly
 
 from .. import catalogue
-from ..catalogue import CatalogueError
+from ..catalogue.store import CatalogueError
 from ..errors import Errors
 from ..suggestions import nearest
 from . import hub

@@ -8,7 +8,7 @@ from spacy.language import Language
 from spacy.matcher import PhraseMatcher
 from spacy.tokens import Doc
 
-from .component import TRIGGERS, normalise
+from .termsets import TRIGGERS, normalise
 
 Place = tuple[int, int]  # tokens: start, end
 CLOSERS = (",", ")")

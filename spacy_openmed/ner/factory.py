@@ -12,9 +12,7 @@ from thinc.api import Config, Model
 from .. import catalogue, paths
 from ..checkpoints.source import Source
 from ..errors import Errors
-from ..settings import (
-    check_choice,
-)
+from ..settings import check_choice
 from ..suggestions import nearest
 from .component import OpenMedNER
 from .shim import CheckpointShim

@@ -1,0 +1,173 @@
+"""Phrases that say what is asserted of entities, and the text that they are looked for in."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import srsly
+from spacy.tokens import Doc
+
+from ..errors import Errors
+from ..paths import DATA_PATH
+from ..sections import load_headings
+
+PATH = DATA_PATH / "context.json"
+AXES = {
+    "negated": "is_negated",
+    "historical": "is_historical",
+    "hypothetical": "is_hypothetical",
+    "family": "is_family",
+}
+# The same for drugs, whose lists are others.
+OF_DRUGS = {"allergy": "ALLERGY", "not_taken": "NOT_TAKEN", "stopped": "STOPPED"}
+TRIGGERS = ("pseudo_negations", "preceding_negations", "following_negations", "termination")
+BESIDE = ("just_before", "just_after")
+HEADINGS = "headings"
+NEAR = 80  # characters that are looked at for a phrase beside an entity
+# Characters that notes have in many forms, each for its plain form. The text keeps its length.
+PLAIN = str.maketrans(
+    dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07", "'")
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-")
+    | dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f\u3000", " ")
+    | {"\uff0b": "+", "\uff1f": "?", "\uff1a": ":"}
+)
+QUERY = "\u00bf"  # how a question mark is written that stands before a word
+SPECIAL = {  # parts of phrases that are no words
+    "<year>": r"(?:19|20)\d\d",
+    "<removal>": r"(?:[\w-]+\s+){0,3}?[\w-]*"
+    r"(?:ectomy|resection|excision|removal|repair|chole|appy|xrt|sbrt|radiation|radiotherapy|chemo\w*)",
+    "$": "$",
+}
+PARTS = re.compile(r"-|[^-]+")
+Termset = Mapping[str, Sequence[str]]
+
+
+def is_free(doc: Doc, i: int) -> bool:
+    """RETURNS (bool): Whether no word stands right before a token: it is the first, or there is
+    white space or an opening bracket before it."""
+    return i == 0 or bool(doc[i - 1].whitespace_) or not doc[i - 1].text.strip(" \n\t\r([/?")
+
+
+def normalise(doc: Doc) -> tuple[list[str], list[int]]:
+    """Write the words of a document in one way: plain apostrophes and dashes, "not" for "n't",
+    "can" for the "ca" of "can't".
+
+    doc (Doc): The document.
+    RETURNS (tuple[list[str], list[int]]): The words, without white space, and how many there are
+        before each token and in all.
+    """
+    words: list[str] = []
+    index = []
+    for token in doc:
+        index.append(len(words))
+        text = token.text
+        if text.isascii() and text.isalnum() and text.lower() not in ("nt", "cannot"):
+            words.append(text)
+            continue
+        if token.is_space:
+            continue
+        plain = text.translate(PLAIN)
+        low = plain.lower()
+        if low in ("n't", "nt"):
+            if words and words[-1].lower() == "ca":
+                words[-1] = "can"
+            words.append("not")
+        elif low == "cannot":
+            words += ["can", "not"]
+        elif low.endswith("n't"):
+            words += ["can" if low == "can't" else plain[:-3], "not"]
+        elif plain != text and "-" in plain[1:]:
+            words += PARTS.findall(plain)
+        else:
+            words.append(plain)
+    index.append(len(words))
+    return words, index
+
+
+@cache
+def load_termsets() -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): Our own lists, by axis."""
+    table = _load_table()
+    kinds = load_headings()
+    termsets = {}
+    for axis in (*AXES, *OF_DRUGS):
+        lists = {
+            key: list(dict.fromkeys(p for phrase in table[axis][key] for p in expand(phrase)))
+            for key in TRIGGERS
+        }
+        of_axis = set(table[axis]["sections"])
+        lists[HEADINGS] = [heading for heading, kind in kinds.items() if kind in of_axis]
+        termsets[axis] = lists | {key: table[axis][key] for key in BESIDE}
+    return termsets
+
+
+@cache
+def _load_table() -> dict[str, Any]:
+    return srsly.read_json(PATH)
+
+
+def expand(phrase: str) -> Iterator[str]:
+    """Write out a phrase of our lists: "{no|any} sign" for two of them, "{relative}" for each
+    phrase of a class.
+
+    phrase (str): The phrase.
+    YIELDS (str): Phrases, some perhaps twice.
+    """
+    before, brace, rest = phrase.partition("{")
+    if not brace:
+        yield " ".join(phrase.split())
+        return
+    inner, _, after = rest.partition("}")
+    for option in _load_table()["classes"].get(inner) or inner.split("|"):
+        yield from expand(f"{before} {option} {after}")
+
+
+def _compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
+    """Patterns of the phrases that say something of an entity that they stand beside: before it,
+    or after it with a few words between."""
+    before, after = (
+        "|".join(_to_regex(phrase) for phrase in termset.get(key, ())) for key in BESIDE
+    )
+    fillers, blockers = ("|".join(_load_table()[key]) for key in ("fillers", "blockers"))
+    return (
+        re.compile(rf"(?<![\w-])(?:{before})[\s-]*$", re.IGNORECASE) if before else None,
+        re.compile(
+            rf"(?:\s+(?!(?:{blockers}|\w+n't)\b)[\w/'-]+){{0,7}}?"
+            rf"[\s,;:]*(?:(?:{fillers}|\d{{4}})[\s,]+)*"
+            rf"(?:{after})(?!\w)",
+            re.IGNORECASE,
+        )
+        if after
+        else None,
+    )
+
+
+def _to_regex(phrase: str) -> str:
+    """Write a phrase of our lists as a pattern, with white space where it has any, and also around
+    signs."""
+    parts = []
+    for part in re.findall(r"\{[^}]*\}|[^\s{}]+", phrase):
+        if part in SPECIAL:
+            parts.append(SPECIAL[part])
+            continue
+        options = [part]
+        if part[0] == "{":
+            options = _load_table()["classes"].get(part[1:-1]) or part[1:-1].split("|")
+        one = "|".join(
+            SPECIAL.get(option) or r"\s+".join(map(re.escape, option.split()))
+            for option in options
+            if option
+        )
+        parts.append(f"(?:{one})" + ("?" if "" in options else ""))
+    return r"\s*".join(parts)
+
+
+def _check_termsets(termsets: Mapping[str, Termset]) -> None:
+    axes, known = (*AXES, *OF_DRUGS), (*TRIGGERS, *BESIDE, HEADINGS)
+    for axis, termset in termsets.items():
+        if axis not in axes:
+            raise ValueError(Errors.OM321.format(axis=axis, known=", ".join(axes)))
+        for key, phrases in termset.items():
+            if key not in known or isinstance(phrases, str):
+                raise ValueError(Errors.OM322.format(axis=axis, key=key, known=", ".join(known)))
