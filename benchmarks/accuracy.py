@@ -85,6 +85,8 @@ def main(
                 "annotate": "spans",
             },
         )
+        if thresholds and not ALL_GOLD[name].has_texts:
+            continue
         if thresholds:
             dev = read_raw_texts(name, "dev", nlp, limit=limit)
             annotate(nlp, dev)
@@ -119,13 +121,16 @@ def accuracy_row(gold: Sequence[Text], raw: Sequence[Text]) -> tuple[Any, ...]:
     RETURNS (tuple): The columns of `HEADER` after the first.
     """
     on_gold = strict_score((get_mentions(t.doc) for t in gold), (t.gold for t in gold))
+    percents = [100 * value for value in (on_gold.precision, on_gold.recall, on_gold.fscore)]
+    if not raw:
+        return (sum(len(text.gold) for text in gold), *percents, *[None] * 7)
     on_raw = strict_score((get_mentions(t.doc) for t in raw), (t.gold for t in raw))
     on_chars = strict_score((get_raw_mentions(t.doc) for t in raw), (t.gold for t in raw))
     mentions = sum(len(text.gold) for text in raw)
     inside = sum(count_inside_tokens(text) for text in raw)
     return (
         mentions,
-        *(100 * value for value in (on_gold.precision, on_gold.recall, on_gold.fscore)),
+        *percents,
         *(100 * value for value in (on_raw.precision, on_raw.recall, on_raw.fscore)),
         100 * (on_raw.fscore - on_gold.fscore),
         inside,

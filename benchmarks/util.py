@@ -47,11 +47,13 @@ class Gold:
     corpus (str): Folder of its files.
     labels (dict[str, str]): Canonical label of each type that counts; others are left out.
     heads (tuple[str, ...]): The heads that are to find them; none: that of the dataset.
+    has_texts (bool): Whether its raw texts are at hand, not only its tokens.
     """
 
     corpus: str
     labels: dict[str, str]
     heads: tuple[str, ...] = ()
+    has_texts: bool = True
 
 
 def _canonical(*types: str) -> dict[str, str]:
@@ -74,6 +76,7 @@ GOLD = {
     "bc4chemd": Gold("BC4CHEMD-partial", _canonical("Chemical")),
     "jnlpba": Gold("JNLPBA", _canonical("protein", "DNA", "RNA", "cell_type", "cell_line")),
     "bc2gm": Gold("BC2GM", _canonical("GENE")),
+    "fsu": Gold("FSU-PRGE", _canonical("Gene"), has_texts=False),
     "species800": Gold("S800", _canonical("Species")),
     "linnaeus": Gold("linnaeus", _canonical("Species")),
     "gellus": Gold("Gellus", _canonical("Cell-line-name")),
@@ -151,8 +154,10 @@ def read_raw_texts(
     split (str): "train", "dev" or "test".
     nlp (Language): The pipeline whose tokenizer to use.
     limit (int | None): Take no more texts than this.
-    RETURNS (list[Text]): The documents.
+    RETURNS (list[Text]): The documents; none of a corpus without raw texts.
     """
+    if not ALL_GOLD[dataset].has_texts:
+        return []
     labels = ALL_GOLD[dataset].labels
     return [
         Text(

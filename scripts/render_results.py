@@ -3,7 +3,7 @@
     python scripts/render_results.py            # writes the pages
     python scripts/render_results.py --check    # fails where a page and its result differ
 
-A table stands in README.md or docs/ between two lines:
+A table stands in README.md, docs/ or the card of `mini` between two lines:
 
     <!-- results: deid.identifiers | identifier | token R = recall -->
     <!-- /results -->
@@ -23,6 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+CARD = ROOT / "spacy_openmed" / "mini" / "README.md"
 PLACE = re.compile(
     r"^( *)<!-- results: ([\w.-]+)((?: *\|[^|\n]+)*) -->\n(.*?)^ *<!-- /results -->$",
     re.MULTILINE | re.DOTALL,
@@ -98,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--check", action="store_true", help="Compare, write nothing")
     check = parser.parse_args(argv).check
     differ = []
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+    for path in [ROOT / "README.md", CARD, *sorted((ROOT / "docs").rglob("*.md"))]:
         page = path.read_text(encoding="utf8")
         filled = render(page)
         if filled != page:

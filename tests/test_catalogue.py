@@ -564,7 +564,7 @@ def test_find_rejects_a_dataset_of_another_domain():
     ("names", "datasets"),
     [
         ({}, ()),
-        ({"domain": "privacy"}, ()),
+        ({"domain": "privacy"}, ("privacy",)),
         ({"domain": "disease"}, ("bc5cdr_disease", "ncbi_disease")),
         ({"domain": ["clinical", "anatomy"]}, ("notes", "cll", "anatomy")),
         ({"domain": "pharmacology"}, ("bc5cdr_chem", "bc4chemd")),

@@ -913,3 +913,11 @@ def test_other_languages(multi_head_checkpoint: Path):
     nlp = spacy.blank("de")
     add_openmed(nlp, multi_head_checkpoint)
     assert found(nlp("Aspirin gegen Asthma.")) == [("Aspirin", "CHEMICAL"), ("Asthma", "DISEASE")]
+
+
+def test_privacy_of_a_folder_with_several_heads(tmp_path: Path):
+    heads = {"notes": {"fever": "PROBLEM"}, "privacy": {"aspirin": "PERSON"}}
+    folder = make_multi_head_checkpoint(tmp_path, heads)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_ner", config={"model": {"name": str(folder)}, "domain": "privacy"})
+    assert [ent.label_ for ent in nlp("fever aspirin").ents] == ["PERSON"]

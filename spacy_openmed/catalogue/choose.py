@@ -59,7 +59,12 @@ def expand(
     RAISES (CatalogueError): If a name is unknown or they do not go together.
     """
     chosen_domains, chosen_datasets = _resolve(domain, dataset)
-    return chosen_datasets or unique(d for name in chosen_domains for d in _selected_by(name))
+    # Personal data have no datasets, but a head may be for them.
+    return chosen_datasets or unique(
+        d
+        for name in chosen_domains
+        for d in ((PRIVACY,) if name == PRIVACY else _selected_by(name))
+    )
 
 
 def stands_in(dataset: str, chosen: Iterable[str]) -> bool:
