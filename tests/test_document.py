@@ -51,6 +51,13 @@ def mark(written: str, label: str) -> tuple[Text, Mention]:
     return text, Mention(first, last + 1, True, LABELS.index(label), 0.9, start, end)
 
 
+def test_trimming_ends_where_a_bracket_is_added_and_taken_off_again():
+    """The tokens are "a(", "b)" and ")"; the model marked the letters."""
+    text = Text("a(b))", [0, 2, 4], [2, 4, 5])
+    mention = Mention(0, 2, True, LABELS.index("CHEMICAL"), 0.9, 0, 3)
+    assert strings(text, trim_mentions(text, [mention], LABELS)) == ["a(b)"]
+
+
 @pytest.mark.parametrize(
     ("written", "label", "expected"),
     [

@@ -253,9 +253,12 @@ def _split_lines(text: Text, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _trim(text: Text, start: int, end: int, mention: Mention) -> tuple[int, int]:
     """A span of a mention's tokens without text that is not part of the name. It is empty if
     nothing is left."""
-    before = None
-    while before != (start, end) and start < end:
+    before: tuple[int, int] | None = None
+    seen: set[tuple[int, int]] = set()
+    # A bracket that is added may be taken off again: no span comes twice.
+    while before != (start, end) and start < end and (start, end) not in seen:
         before = start, end
+        seen.add(before)
         first, last = text.token(start), text.token(end - 1)
         if first in _LEADING or first.isspace() or _is_word_before(text, start, end):
             start += 1
