@@ -71,7 +71,7 @@ def test_graph(output: Path):
         if edge["key"] == "CAUSES"
     }
     assert causes == {
-        ("lisinopril", "cough"),
+        ("lisinopril", "lisinopril_induced_cough"),
         ("furosemide", "hypokalemia"),
         ("methotrexate", "pancytopenia"),
     }
@@ -80,7 +80,7 @@ def test_graph(output: Path):
 @pytest.mark.parametrize(
     ("patient", "expected"),
     [
-        ("17", {"E11.9", "I50.22", "J44.9"}),
+        ("17", {"E11.9", "I50.22", "J44.9", "N18.32"}),
         ("23", {"D61.818", "I48.91", "M06.9"}),
     ],
 )

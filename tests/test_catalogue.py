@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from spacy_openmed import catalogue, paths
+from spacy_openmed.catalogue.choose import LOADABLE
 from spacy_openmed.catalogue.store import CatalogueError
 
 PREFIX = "OpenMed/OpenMed-NER-"
@@ -461,7 +462,7 @@ def test_every_dataset_has_a_checkpoint_of_every_size(dataset: str):
     chosen = [catalogue.choose(dataset=dataset, size=size).checkpoint for size in HUB_SIZES]
     assert [c.size for c in chosen] == list(HUB_SIZES)
     assert {c.dataset for c in chosen} == {dataset}
-    assert {c.architecture for c in chosen} <= set(catalogue.LOADABLE)
+    assert {c.architecture for c in chosen} <= set(LOADABLE)
 
 
 @pytest.mark.parametrize(("dataset", "domain", "best", "f1", "earlier"), DATASETS)

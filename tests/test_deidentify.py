@@ -573,7 +573,7 @@ def test_command_does_a_table_with_one_key(table: Path, key_file: Path):
 
 
 def test_a_table_is_decrypted_exactly(table: Path, key_file: Path):
-    from spacy_openmed.batch.deid import decrypt_row
+    from spacy_openmed.deid import decrypt_row
 
     _, rows = run_table(table, "-a", "encrypt", "-k", key_file)
     texts = [decrypt_row(row, KEY) for row in rows if row["text"]]

@@ -13,12 +13,12 @@ import srsly
 from ..engines.base import Engine, EngineSettings, first_position, quiet_transformers
 from ..engines.selection import make_engine
 from ..errors import Errors
+from ..paths import DATA_PATH
 from .heads import add_types, read_assertion, read_heads
 from .source import BASE_CARD, ONNX_FILES, Source
 from .windows import Pieces, plan_batches, plan_windows
 
 TORCH = ("auto", "torch")  # engines that take weights in torch's number formats, on any device
-DATA_PATH = Path(__file__).parent / "data"
 
 
 class Checkpoint:

@@ -16,7 +16,7 @@ from spacy.kb import InMemoryLookupKB
 from spacy.vocab import Vocab
 
 from .icd10cm import WORDS, Code, Vocabulary, to_key
-from .ranking import BATCH, GENERAL, SIDES, Index, load_ranker, load_words, normalise
+from .ranking import BATCH, GENERAL, Index, load_ranker, load_words, normalise
 
 ALIAS, TERM, WORDS_OF, PART, RANKED = (
     "alias",
@@ -28,6 +28,12 @@ ALIAS, TERM, WORDS_OF, PART, RANKED = (
 MAX_RANKED = 100_000  # rankings to remember
 WORDS_SCORE = 0.9  # of an alias's words in another order
 LEAST_PART = 0.5  # of a mention, to be its alias
+
+SIDES = re.compile(
+    r"\b(?:of the |of |in the |in |on the )?(?:left|right|bilateral|both)(?:[- ]sided)?\b"
+    r"|\b(?:L|R|Lt|Rt|b/l)\b(?!\d)"
+)
+CAUSES = re.compile(r"^\w[\w/]*(?:-| )induced\s+", re.IGNORECASE)
 
 
 class Candidate(NamedTuple):
@@ -104,13 +110,14 @@ class Linker:
         return linked
 
     def find_known(self, text: str) -> list[Candidate]:
-        """Look a name up, and if it is unknown, without its side: "right hip osteoarthritis".
+        """Look a name up, and if it is unknown, without its side or cause: "right hip
+        osteoarthritis", "methotrexate-induced pancytopenia".
 
         text (str): The mention.
         RETURNS (list[Candidate]): The codes of its exact name or of its words.
         """
         found = [*self.find_exact(text), *self.find_words(text)]
-        rest = SIDES.sub(" ", text)
+        rest = CAUSES.sub(" ", SIDES.sub(" ", text))
         if not found and rest != text:
             found = [*self.find_exact(rest), *self.find_words(rest)]
             found = [c._replace(score=min(c.score, WORDS_SCORE), how=WORDS_OF) for c in found]

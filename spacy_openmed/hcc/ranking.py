@@ -18,10 +18,6 @@ BATCH = 32  # mentions that are ranked at once
 POOL = 60  # codes that are ranked, of all
 # Cancer of no known site: what stands beside it in a mention is the site.
 GENERAL = {"C79.9", "C80.1"}
-SIDES = re.compile(
-    r"\b(?:of the |of |in the |in |on the )?(?:left|right|bilateral|both)(?:[- ]sided)?\b"
-    r"|\b(?:L|R|Lt|Rt|b/l)\b(?!\d)"
-)
 NEIGHBOURS = 30  # codes that vote for their category
 FEATURES = (
     "characters",  # cosine of the mention and the nearest of the code's terms, as they are
