@@ -518,8 +518,8 @@ def test_a_pipeline_with_an_unknown_setting_prints_no_config(
 @pytest.mark.parametrize(
     ("command", "package", "extra"),
     [
-        ("serve -d disease", "pyarrow", "serve"),
-        ("app", "pyarrow", "app"),
+        ("serve -d disease", "fastapi", "serve"),
+        ("app", "gradio", "app"),
         ("graph docs graph", "pyarrow", "graph"),
         ("hcc notes.txt", "negspacy", "hcc"),
     ],

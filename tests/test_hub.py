@@ -23,7 +23,7 @@ WORKER = """
 import io, json, sys, time
 from pathlib import Path
 time.sleep = lambda _: None  # the client's pauses before it tries again
-from spacy_openmed.checkpoint import Source, find_folder
+from spacy_openmed.checkpoints.source import Source, find_folder
 from spacy_openmed.checkpoints.download import download
 
 class Terminal(io.StringIO):

@@ -106,8 +106,8 @@ NOTES = [
     ("other", "Study subject 0042-117", ["0042-117"]),
     (
         "other",
-        "Specimen barcode 77120034, badge: K2201, user name: rachter9",
-        ["77120034", "K2201", "rachter9"],
+        "Specimen barcode 77120034, badge: K2201, user name: r_acht_90",
+        ["77120034", "K2201", "r_acht_90"],
     ),
 ]
 PLAIN = (
@@ -587,7 +587,7 @@ def test_a_missing_extra_is_named(run_python: Callable[..., str]):
 
 
 def test_the_module_of_the_factory_imports_no_presidio(run_python: Callable[..., str]):
-    code = 'import sys, spacy_openmed.phi; print("presidio_analyzer" in sys.modules)'
+    code = 'import sys, spacy_openmed.deid.component; print("presidio_analyzer" in sys.modules)'
     assert run_python(code) == "False\n"
 
 

@@ -276,9 +276,19 @@ class OpenMedHCC(SerializableComponent):
         kept = [
             s for s in kept if s.id_ == METASTASIS or not any(_is_in(s, site) for site in sites)
         ]
+        kept = [span for span in kept if not self._is_made_of(span, kept)]
         sites = util.filter_spans(sites)
         others = util.filter_spans([span for span in kept if span.id_ != METASTASIS])
         return sorted([*sites, *others]), [*skipped, *no_code]
+
+    def _is_made_of(self, span: Span, others: Sequence[Span]) -> bool:
+        """Whether a mention is no name itself, but has a status or several names in it: "diabetes
+        with CKD 3" is for the rules to combine."""
+        if span.label_ == STATUS or span.id_ == METASTASIS or self.linker.is_name(span.text):
+            return False
+        parts = [o for o in others if o is not span and _is_in(o, span)]
+        names = [o for o in parts if self.linker.is_name(o.text)]
+        return any(o.label_ == STATUS for o in parts) or len(util.filter_spans(names)) > 1
 
     def _is_linked(self, label: str) -> bool:
         return canonical_label(label) in self.ent_labels

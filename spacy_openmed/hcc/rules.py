@@ -193,7 +193,11 @@ class Rules:
                         before = second.name.sent.text[
                             : second.name.end_char - second.name.sent.start_char
                         ]
-                        is_old = second.is_historical or bool(old.search(before[-40:]))
+                        is_old = (
+                            second.is_historical
+                            or str(second.code).startswith("Z")
+                            or bool(old.search(before[-40:]))
+                        )
                     if not is_old:
                         continue
                 elif chain == "after" and first is left:
