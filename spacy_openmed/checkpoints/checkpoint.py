@@ -11,7 +11,6 @@ import numpy as np
 import srsly
 
 from ..engines.base import Engine, EngineSettings, first_position, quiet_transformers
-from ..engines.selection import make_engine
 from ..errors import Errors
 from ..paths import DATA_PATH
 from .heads import add_types, read_assertion, read_heads
@@ -19,6 +18,13 @@ from .source import BASE_CARD, ONNX_FILES, Source
 from .windows import Pieces, plan_batches, plan_windows
 
 TORCH = ("auto", "torch")  # engines that take weights in torch's number formats, on any device
+
+
+def make_engine(checkpoint: "Checkpoint") -> Engine:
+    """Make the engine for a checkpoint, see `engines.selection`, which imports torch."""
+    from ..engines.selection import make_engine
+
+    return make_engine(checkpoint)
 
 
 class Checkpoint:
