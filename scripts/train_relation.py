@@ -10,13 +10,13 @@ and scikit-learn.
 
 import argparse
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import spacy
+from corpora import find_corpora
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 from spacy.language import Language
@@ -26,10 +26,6 @@ from spacy_openmed.labels import canonical_label
 from spacy_openmed.relations.concepts import find_concepts
 from spacy_openmed.relations.features import Pair, make_pairs
 from spacy_openmed.relations.weights import N_WEIGHTS, RelationModel, hash_features
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-
-from corpora import find_corpora
 
 HEADS, TAILS = ("CHEMICAL", "SIMPLE_CHEMICAL"), ("DISEASE", "CANCER")
 STRENGTHS = (0.005, 0.01, 0.02, 0.05, 0.1)
