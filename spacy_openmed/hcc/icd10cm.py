@@ -48,6 +48,11 @@ class Vocabulary:
     aliases: Mapping[str, str]
 
     @cached_property
+    def _unspecified(self) -> dict[str, str | None]:
+        """What `to_billable` gave for each heading."""
+        return {}
+
+    @cached_property
     def children(self) -> dict[str, list[Code]]:
         """RETURNS (dict[str, list[Code]]): The codes that belong to each code or block."""
         children: dict[str, list[Code]] = {}
@@ -62,6 +67,10 @@ class Vocabulary:
             yield self.codes[parent]
             child, parent = parent, self.codes[parent].parent
 
+    def describe(self, code: str) -> str:
+        """RETURNS (str): The description of a code; "" if the vocabulary does not have it."""
+        return self.codes[code].description if code in self.codes else ""
+
     def to_billable(self, code: str) -> str | None:
         """Find the code to report where only a heading is known: the one that says no more.
 
@@ -69,10 +78,12 @@ class Vocabulary:
         RETURNS (str | None): The code itself if it is billable, else the unspecified one, or the
             one without complications, of those that belong to it. None: there is no such code.
         """
-        found: Code | None = self.codes[code]
-        while found is not None and not found.is_billable:
-            found = _least_specific(self.children.get(found.code, []))
-        return found.code if found is not None else None
+        if self.codes[code].is_billable:
+            return code
+        if code not in self._unspecified:  # to compare all its codes takes long
+            child = _least_specific(self.children.get(code, []))
+            self._unspecified[code] = None if child is None else self.to_billable(child.code)
+        return self._unspecified[code]
 
     def to_rows(self) -> dict[str, list]:
         """RETURNS (dict[str, list]): The vocabulary as plain lists, for `from_rows`."""

@@ -18,13 +18,8 @@ from spacy.vocab import Vocab
 from .icd10cm import WORDS, Code, Vocabulary, to_key
 from .ranking import BATCH, GENERAL, Index, load_ranker, load_words, normalise
 
-ALIAS, TERM, WORDS_OF, PART, RANKED = (
-    "alias",
-    "term",
-    "words",
-    "part",
-    "ranked",
-)  # how a code was found
+# How a code was found.
+ALIAS, TERM, WORDS_OF, PART, RANKED = "alias", "term", "words", "part", "ranked"
 MAX_RANKED = 100_000  # rankings to remember
 WORDS_SCORE = 0.9  # of an alias's words in another order
 LEAST_PART = 0.5  # of a mention, to be its alias
@@ -74,7 +69,7 @@ class Linker:
         self._ranked: dict[str, list[Candidate]] = {}
 
     @property
-    def index(self) -> "Index":
+    def index(self) -> Index:
         """RETURNS (Index): What codes are ranked by, made when it is first needed."""
         if self._index is None:
             self._index = Index(self.vocabulary)
