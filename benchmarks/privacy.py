@@ -16,12 +16,12 @@ from pathlib import Path
 
 import spacy
 import typer
-from corpora import find_corpora
 from spacy.language import Language
 from spacy.tokens import Doc
 from util import OUTPUT, print_rows, save_results
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from corpora import find_corpora
 from privacy_data import TYPES, read_privacy
 
 IGNORED = ""  # of tokens that count neither way

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import spacy
 import typer
-from corpora import find_corpora
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 from util import OUTPUT, print_rows, save_results
@@ -27,6 +26,7 @@ from spacy_openmed.relations.concepts import normalise
 from spacy_openmed.sentences import set_sentence_starts
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from corpora import find_corpora
 from train_relation import HEADS, TAILS, Abstract, find_pairs, make_doc, read_abstracts
 
 HEADER = ("entities", "method", "found", "P", "R", "F1")

@@ -27,12 +27,14 @@ from typing import Any
 import numpy as np
 import spacy
 import typer
-from corpora import read_documents
 from util import OUTPUT, cut_head, make_pipeline, print_rows, quiet_transformers, save_results
 from wasabi import Printer
 
 from spacy_openmed.ner.plan import Plan
 from spacy_openmed.paths import MINI_PATH
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from corpora import read_documents
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 DEFAULT = "auto"  # the component with nothing set

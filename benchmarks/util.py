@@ -17,7 +17,6 @@ from typing import Any
 
 import spacy
 import typer
-from corpora import Sentence, read_documents, read_sentences
 from spacy.language import Language
 from spacy.scorer import PRFScore
 from spacy.tokens import Doc
@@ -30,6 +29,7 @@ from spacy_openmed.engines.base import EngineSettings
 from spacy_openmed.labels import canonical_label
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from corpora import Sentence, read_documents, read_sentences
 from render_results import to_markdown
 
 OUTPUT = typer.Option(None, "--output", "-o", help="Write the results there, as JSON")
@@ -347,6 +347,7 @@ def find_commit() -> str:
                     "--untracked-files=no",
                     "spacy_openmed",
                     "benchmarks/*.py",
+                    "scripts/*.py",
                 ),
             )
         )

@@ -7,7 +7,6 @@ python scripts/make_reference.py --check    # fails where the pages in docs/ dif
 import ast
 import inspect
 import re
-import sys
 import types
 from collections.abc import Iterator, Sequence
 from enum import Enum
@@ -16,10 +15,10 @@ from string import Formatter
 from typing import Any, Literal, Union, get_args, get_origin
 
 import typer
+from render_results import write_pages
 from typer.models import ArgumentInfo
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
 PAGES = ROOT / "docs" / "reference"
 COMMAND = "python -m spacy openmed"
 NOTE = "<!-- Made by scripts/make_reference.py: change the code, then run it. -->"
@@ -202,16 +201,11 @@ def show_message(message: str) -> str:
 def main(check: bool = typer.Option(False, "--check", help="Compare, write nothing")) -> None:
     """Make the pages."""
     errors = (ROOT / "spacy_openmed" / "errors.py").read_text(encoding="utf8")
-    pages = {"commands.md": make_commands(), "errors.md": make_errors(errors)}
-    differ = []
-    for name, page in pages.items():
-        path = PAGES / name
-        if not path.exists() or path.read_text(encoding="utf8") != page:
-            differ.append(str(path.relative_to(ROOT)))
-            if not check:
-                path.write_text(page, encoding="utf8")
-    if check and differ:
-        sys.exit(f"Not up to date: {', '.join(differ)}. Run: python scripts/make_reference.py")
+    pages = {
+        PAGES / "commands.md": make_commands(),
+        PAGES / "errors.md": make_errors(errors),
+    }
+    write_pages(pages, "make_reference.py", check=check)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ passage has a row of labels for each of those heads. Whatever a head does not le
 import json
 import random
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,15 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import spacy
+from corpora import find_corpora, read_sentences
 from mini_training import batch_rows, bucket, make_batches
 from mini_words import make_fragment, make_names
 from privacy_data import read_privacy
 
 from notes_corpus import annotate, read_notes, read_rows, read_standoff
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-
-from corpora import find_corpora, read_sentences
 
 IGNORE = -100
 ASSERTION = "assertion"

@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import os
 import random
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from corpora import find_corpora
 from mini_training import (
     Run,
     add_arguments,
@@ -31,10 +31,6 @@ from mini_training import (
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from notes_corpus import annotate, read_notes, read_rows, read_standoff
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-
-from corpora import find_corpora
 
 MASKED = 0.2  # share of the words
 # How often a text is read in a pass: what is rare and near to what mini is for, more than once.

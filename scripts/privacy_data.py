@@ -8,11 +8,8 @@ numbers and dates made here.
 import json
 import random
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 from corpora import Document, Sentence, find_corpora
 

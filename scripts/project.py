@@ -22,6 +22,7 @@ from pathlib import Path
 import spacy
 import srsly
 import typer
+from corpora import find_corpora
 from spacy.cli.train import train as spacy_train
 from spacy.language import Language
 from spacy.tokens import DocBin
@@ -29,10 +30,6 @@ from wasabi import msg
 
 from spacy_openmed import __version__, catalogue
 from spacy_openmed.cli.convert import convert_cli
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-
-from corpora import find_corpora
 
 ROOT = Path(__file__).parent.parent
 SPLITS = ("train", "dev", "test")

@@ -17,9 +17,11 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from list_blocks import find_pages
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -93,21 +95,35 @@ def to_markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def write_pages(pages: Mapping[Path, str], script: str, *, check: bool) -> None:
+    """Write pages that are made, or compare them with what is there.
+
+    pages (Mapping[Path, str]): The content of each file.
+    script (str): What makes them.
+    check (bool): Compare, write nothing.
+    RAISES (SystemExit): If pages are compared, and some of them differ.
+    """
+    differ = []
+    for path, page in pages.items():
+        if not path.exists() or path.read_text(encoding="utf8") != page:
+            differ.append(str(path.relative_to(ROOT)))
+            if not check:
+                path.write_text(page, encoding="utf8")
+    if check and differ:
+        sys.exit(f"Not up to date: {', '.join(differ)}. Run: python scripts/{script}")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Fill all pages, or compare them."""
     parser = argparse.ArgumentParser(description="Put results into the pages of the manual.")
     parser.add_argument("--check", action="store_true", help="Compare, write nothing")
     check = parser.parse_args(argv).check
-    differ = []
-    for path in [ROOT / "README.md", CARD, *sorted((ROOT / "docs").rglob("*.md"))]:
-        page = path.read_text(encoding="utf8")
-        filled = render(page)
-        if filled != page:
-            differ.append(str(path.relative_to(ROOT)))
-            if not check:
-                path.write_text(filled, encoding="utf8")
-    if check and differ:
-        sys.exit(f"Not up to date: {', '.join(differ)}. Run: python scripts/render_results.py")
+    pages = [CARD, *find_pages()]
+    write_pages(
+        {path: render(path.read_text(encoding="utf8")) for path in pages},
+        "render_results.py",
+        check=check,
+    )
 
 
 if __name__ == "__main__":

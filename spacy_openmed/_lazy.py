@@ -1,19 +1,23 @@
 """Packages whose public names are imported when they are first used."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 
-def load(package: str, name: str, exports: Mapping[str, str]) -> Any:
-    """Get a public name of a package, for its `__getattr__`.
+def lazy(package: str, **modules: Sequence[str]) -> tuple[list[str], Callable[[str], Any]]:
+    """Make a package import its public names when they are asked for. Type checkers know them by
+    imports under `TYPE_CHECKING`.
 
     package (str): The package.
-    name (str): The name.
-    exports (Mapping[str, str]): The package's public names, each with the module that has it.
-    RETURNS (Any): What has that name.
-    RAISES (AttributeError): If the package has no such name.
+    **modules (Sequence[str]): The public names of each of its modules.
+    RETURNS (tuple[list[str], Callable[[str], Any]]): The package's `__all__` and `__getattr__`.
     """
-    if name not in exports:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    return getattr(import_module(f"{package}.{exports[name]}"), name)
+    module_of = {name: module for module, names in modules.items() for name in names}
+
+    def get(name: str) -> Any:
+        if name not in module_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{module_of[name]}"), name)
+
+    return sorted(module_of), get

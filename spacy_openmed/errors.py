@@ -20,25 +20,25 @@ class Errors:
         "has it, or choose another checkpoint: `python -m spacy openmed models`."
     )
     OM003 = (
-        "[OM003] '{name}' has no token-classification head: its weights lack {missing}. It has to "
-        "be trained before it can predict."
+        "[OM003] '{name}' has no token-classification head: its weights lack {missing}. Train it "
+        "before you predict with it."
     )
     OM004 = (
-        "[OM004] The tokenizer of '{name}' gives no character offsets: a fast tokenizer is "
-        "needed (a tokenizer.json in its folder, or the files that transformers makes one from; "
-        "for SentencePiece files that takes the packages sentencepiece and protobuf)."
+        "[OM004] The tokenizer of '{name}' gives no character offsets. A fast tokenizer is needed: "
+        "put a tokenizer.json into its folder, or the files from which transformers makes one (for "
+        "SentencePiece files, that needs the packages sentencepiece and protobuf)."
     )
     OM005 = (
         "[OM005] No safetensors weights in '{name}'. Pickled weights are not read; convert them "
         "with transformers' save_pretrained."
     )
     OM006 = (
-        "[OM006] The labels of '{name}' can't be decoded: {labels} has no 'O'. Set id2label in "
-        "its config.json."
+        "[OM006] The labels of '{name}' can't be decoded: {labels} has no 'O'. Add it to id2label "
+        "in its config.json."
     )
     OM007 = (
-        "[OM007] '{device}' is not a device that can be used here: {why}. Use \"auto\", "
-        '"cpu", "cuda", "cuda:N" or "mps".'
+        '[OM007] The device \'{device}\' can\'t be used here: {why}. Use "auto", "cpu", "cuda", '
+        '"cuda:N" or "mps".'
     )
     OM008 = (
         "[OM008] Setting model.{setting} = {value} is out of range: {expected}. (This "
@@ -55,8 +55,8 @@ class Errors:
     OM012 = '[OM012] threshold has to be a number from 0 to 1 or "recommended", not {threshold}.'
     OM013 = "[OM013] '{name}' failed to load: {error}. The folder or download may be incomplete."
     OM015 = (
-        "[OM015] No checkpoint to load: model.name is not set, and this model is not part of "
-        "an openmed_ner component, which would choose one."
+        "[OM015] No checkpoint to load: model.name is not set, and this model is not part of an "
+        "openmed_ner component, which would choose one. Set model.name."
     )
     OM016 = (
         "[OM016] No recommended threshold is known for '{name}' ({dataset}). Set threshold to a "
@@ -67,9 +67,9 @@ class Errors:
         'overflow in fp16: try model.precision = "fp32".'
     )
     OM018 = (
-        "[OM018] Component '{name}' can't tell which of its heads is to learn: it uses {heads}. "
-        "Set dataset to one of them, or name one, or a new one, under "
-        '[initialize.components.{name}]: head = "NAME".'
+        "[OM018] Component '{name}' can't tell which of its heads to train: it uses {heads}. Set "
+        "dataset to one of them, or name an existing or a new head: [initialize.components.{name}] "
+        'head = "NAME".'
     )
     OM019 = (
         "[OM019] Component '{name}' has no labels to learn: the training data has no entities, "
@@ -77,28 +77,28 @@ class Errors:
     )
     OM020 = (
         "[OM020] Component '{name}' uses several heads ({heads}), and none of them knows {labels}. "
-        'Name the head that is to learn it: [initialize.components.{name}] head = "NAME".'
+        'Name the head to train: [initialize.components.{name}] head = "NAME".'
     )
     OM021 = (
         "[OM021] Setting model.frozen_layers = {value} is out of range: the encoder has "
         "{n_layers} layers; -1 freezes all of it."
     )
     OM022 = (
-        '[OM022] precision = "fp16" can\'t be trained with on {device}: gradients need a CUDA '
-        'device for that. Use "fp32" or "bf16".'
+        '[OM022] Can\'t train in precision = "fp16" on {device}: scaling gradients needs a CUDA '
+        'device. Use "fp32" or "bf16".'
     )
     OM023 = (
-        "[OM023] Component '{name}' would give the data's labels to a new head, but '{head}' is "
-        "the name of one that has other labels. Name the head that is to learn: "
+        "[OM023] Component '{name}' would train a new head '{head}', but a head of that name "
+        "exists and has other labels than the data. Name the head to train: "
         '[initialize.components.{name}] head = "NAME".'
     )
     OM024 = (
-        "[OM024] Component '{name}' has heads of its own on token vectors: domain and size choose "
-        "a checkpoint, and have no meaning there. dataset names its head."
+        "[OM024] Component '{name}' reads token vectors and has no checkpoint that domain and size "
+        "could choose. Leave them out. dataset names its head."
     )
     OM025 = (
-        "[OM025] '{name}' can't be trained: its head is not one linear layer called 'classifier', "
-        "as those of BERT, RoBERTa, DeBERTa, DistilBERT and ModernBERT are."
+        "[OM025] '{name}' can't be trained: its head is not a single linear layer called "
+        "'classifier', as in BERT, RoBERTa, DeBERTa, DistilBERT and ModernBERT."
     )
     OM026 = (
         '[OM026] {what} can\'t run in model.precision "{precision}". "fp32" runs everywhere; see '
@@ -117,8 +117,8 @@ class Errors:
     )
     OM030 = "[OM030] The engine '{engine}' runs on a CPU, not on '{device}'."
     OM031 = (
-        "[OM031] The tokenizer of '{name}' gives the piece {id}, and its weights know {n_known} "
-        "pieces: the two do not belong together."
+        "[OM031] The tokenizer of '{name}' gives the piece {id}, but its weights know only "
+        "{n_known} pieces. The tokenizer and the weights do not belong together."
     )
     OM032 = (
         "[OM032] torch.compile failed (on a CPU it needs a C++ compiler, such as g++). Leave "
@@ -130,8 +130,8 @@ class Errors:
     )
     OM034 = (
         "[OM034] The labels of '{name}' can't be read: some are tags with a prefix (B-, I-) or a "
-        "suffix (-B, -I), but not {labels}. Set id2label in its config.json to tags, or to bare "
-        "types, throughout."
+        "suffix (-B, -I), but not {labels}. Use either tags or bare types throughout id2label in "
+        "its config.json."
     )
     OM035 = "[OM035] {setting} = {value} is not a valid setting.{nearest} Use one of: {known}."
     OM036 = (
@@ -159,15 +159,15 @@ class Errors:
     )
     OM670 = (
         "[OM670] Out of memory: a forward pass of {n} windows of up to {longest} pieces does not "
-        "fit ({error}). Set model.max_batch_tokens or model.window lower."
+        "fit ({error}). Lower model.max_batch_tokens or model.window."
     )
     OM671 = (
         "[OM671] The labels of '{name}' have no names (none, or LABEL_0, LABEL_1 ...). Set "
         'id2label in its config.json, e.g. {{"0": "O", "1": "B-DISEASE", "2": "I-DISEASE"}}.'
     )
     OM672 = (
-        "[OM672] id2label in the config.json of '{name}' is not valid: {problem}. Give a name of "
-        'its own to each number from "0" to "{last}".'
+        "[OM672] id2label in the config.json of '{name}' is not valid: {problem}. Give each number "
+        'from "0" to "{last}" a name of its own.'
     )
     OM673 = (
         "[OM673] '{name}' names {n_labels} labels in its config.json, but its classifier has "
@@ -185,16 +185,16 @@ class Errors:
     )
     OM712 = (
         "[OM712] The assertion head of '{name}' has no valid groups. In its config.json, set "
-        '"groups" of that row to labels of entities, each with some of the labels {labels}: '
-        '{{"PROBLEM": ["PRESENT", "ABSENT"]}}.'
+        '"groups" of this head to labels of entities, and give each of them some of the labels '
+        '{labels}, for example {{"PROBLEM": ["PRESENT", "ABSENT"]}}.'
     )
     OM713 = (
         "[OM713] The head '{head}' can't learn entities: it is of the kind '{kind}'. Give the new "
         "head another name."
     )
     OM714 = (
-        "[OM714] The checkpoint '{name}' has no head that says what is asserted of entities. Use "
-        "one that has, or openmed_context with its rules."
+        "[OM714] The checkpoint '{name}' has no assertion head. Use a checkpoint that has one, or "
+        "the rules of openmed_context."
     )
     OM690 = (
         "[OM690] The engine 'torch' can't run in int8 on this processor, which has no AVX512-VNNI. "
@@ -224,8 +224,8 @@ class Errors:
         'pyarrow.table({{"{column}": [...]}}).'
     )
     OM603 = (
-        "[OM603] The column '{column}' holds values of type {type}, not strings. A row with a "
-        "string there counts as failed, and is not annotated. Rename the column."
+        "[OM603] The column '{column}' holds values of type {type}, not strings. A string in this "
+        "column marks a row as failed, and a failed row is not annotated. Rename the column."
     )
     OM604 = (
         "[OM604] Can't load a pipeline from an object of type {type}. Expected a path, the name of "
@@ -237,7 +237,7 @@ class Errors:
         "settings of openmed_ner?"
     )
     OM510 = "[OM510] There is no file or folder '{path}'.{nearest}"
-    OM511 = "[OM511] '{path}' has no files of texts. Formats that can be read: {formats}."
+    OM511 = "[OM511] '{path}' has no files that can be read. Formats: {formats}."
     OM512 = (
         "[OM512] '{path}' has files of several or unknown formats (endings: {endings}). Name one "
         "with --format: {formats}."
@@ -245,15 +245,17 @@ class Errors:
     OM513 = "[OM513] The line is not a JSON object."
     OM514 = "[OM514] Standard input can't be read as {format}. Use one of: {formats}."
     OM515 = (
-        "[OM515] '{path}' holds the output of a run with another {what}. Give another folder, or "
-        "--force to start over."
+        "[OM515] '{path}' holds the output of a run with another {what}. Name another folder, or "
+        "give --force to start over."
     )
-    OM516 = "[OM516] '{path}' holds other files than the output of such a run. Give another folder."
+    OM516 = (
+        "[OM516] '{path}' holds files that are not the output of such a run. Name another folder."
+    )
     OM517 = "[OM517] --strict stops at the first row with an error: {error}"
     OM519 = "[OM519] '{format}' is not an {what} format.{nearest} There are: {formats}."
     OM520 = (
-        "[OM520] '{path}' holds the output of another run, and standard input can't be read "
-        "again. Give another folder, or --force to start over."
+        "[OM520] '{path}' holds the output of another run, and standard input can't be read again. "
+        "Name another folder, or give --force to start over."
     )
     OM530 = (
         "[OM530] The file can't be read as {format} to its end: it is empty, incomplete, or in "
@@ -265,7 +267,7 @@ class Errors:
     )
     OM532 = "[OM532] The {what} is not valid Unicode: it holds half of a surrogate pair."
     OM533 = (
-        "[OM533] Expected {expected} fields, as in the header, and found {n}. A field that holds "
+        "[OM533] Expected {expected} fields, as in the header, but found {n}. A field that holds "
         "the delimiter or a line end needs quotes."
     )
     OM534 = "[OM534] The row can't be read as {format}: its quotes are not balanced."
@@ -278,22 +280,22 @@ class Errors:
         "[OM537] A process was killed, perhaps because memory ran out. Finished shards are kept: "
         "give the same command again to go on, with a smaller --n-process or --batch-size."
     )
-    OM538 = "[OM538] The row has no '{name}', which other rows have: no id to report it by."
+    OM538 = "[OM538] The row has no '{name}', which other rows have, so it has no id."
     OM620 = "[OM620] --{option} is for the formats {formats}, not for {format}."
     OM621 = (
-        "[OM621] '{path}' holds shards, but its {file} can't be read. Give another folder, or "
+        "[OM621] '{path}' holds shards, but its {file} can't be read. Name another folder, or give "
         "--force to start over."
     )
     OM622 = (
-        "[OM622] There is no column {absent} in the header (columns: {n}).{hint} Name columns with "
-        "--text-column and --id-column, and the character between them with --delimiter."
+        "[OM622] There is no column {absent} in the header (columns: {n}).{hint} Name the columns "
+        "with --text-column and --id-column, and the delimiter with --delimiter."
     )
     OM623 = (
-        "[OM623] The row has an 'id', and the rows before it have none. If it identifies the row, "
+        "[OM623] The row has an 'id', but the rows before it have none. If it identifies the row, "
         "give --id-column id."
     )
     OM624 = "[OM624] The row has no field '{name}'."
-    OM625 = "[OM625] The column '{name}' has another type than in the files before."
+    OM625 = "[OM625] The column '{name}' has another type than in earlier files."
     OM626 = "[OM626] The column '{name}' holds values that can't be kept."
     OM627 = "[OM627] The column '{name}' is there more than once."
     OM628 = "[OM628] Interrupted. Finished shards are kept: give the same command again to go on."
@@ -304,12 +306,12 @@ class Errors:
         "MODEL IN OUT`, or `process IN OUT --domain NAME`."
     )
     OM702 = (
-        "[OM702] The line is not a JSON object, as every line of standard input has to be without "
-        "--format. Name another format with --format csv, tsv or txt."
+        "[OM702] Without --format, every line of standard input has to be a JSON object. This line "
+        "is not. Name another format with --format csv, tsv or txt."
     )
 
     # The page
-    OM550 = "[OM550] The file is not encoded in UTF-8. Save it so, or paste its text."
+    OM550 = "[OM550] The file is not encoded in UTF-8. Save it in UTF-8, or paste its text."
     OM551 = (
         "[OM551] The text has {n_chars} characters; the page takes {limit}. "
         "`python -m spacy openmed process` takes texts of any length."
@@ -318,20 +320,23 @@ class Errors:
     # Service
     OM540 = "[OM540] The request does not match the schema in /openapi.json. See errors."
     OM541 = "[OM541] The body has more than {limit} bytes."
-    OM542 = "[OM542] The request has {n} texts; it may have {limit}."
-    OM543 = "[OM543] Text {i} (counted from 0) has {n} characters; it may have {limit}."
-    OM544 = "[OM544] This needs the token: the header `Authorization: Bearer TOKEN`."
+    OM542 = "[OM542] The request has {n} texts. At most {limit} are allowed."
+    OM543 = "[OM543] Text {i} (counted from 0) has {n} characters. At most {limit} are allowed."
+    OM544 = "[OM544] The request needs a token. Send the header `Authorization: Bearer TOKEN`."
     OM545 = "[OM545] Too many texts are waiting. Try again in a second."
-    OM546 = "[OM546] There was no answer within {seconds} seconds. Send less, or try again later."
+    OM546 = (
+        "[OM546] There was no answer within {seconds} seconds. Send fewer texts, or try again "
+        "later."
+    )
     OM547 = "[OM547] The server failed: {error}."
     OM548 = (
-        "[OM548] The token (--token-file, or OPENMED_TOKEN) has to be of letters, digits and "
-        "-._~+/= alone, and of {least} characters at least."
+        "[OM548] The token (--token-file, or OPENMED_TOKEN) may contain only letters, digits and "
+        "-._~+/=, and needs at least {least} characters."
     )
     OM650 = "[OM650] The service is shutting down. Try again later, or at another instance."
     OM651 = (
-        "[OM651] The pipeline's worker has died ({error}), and no text can be answered. "
-        "Restart the service."
+        "[OM651] The pipeline's worker has died ({error}), so no request can be answered. Restart "
+        "the service."
     )
     OM652 = "[OM652] The pipeline fails on a sample text, and can't be served: {error}"
     OM653 = "[OM653] The object has keys that are not in the schema in /openapi.json."
@@ -359,7 +364,10 @@ class Errors:
         "with --encoding."
     )
     OM064 = "[OM064] '{path}' holds no documents of the format {format}."
-    OM065 = "[OM065] '{path}' has annotations, but there is no text of that name beside it (.txt)."
+    OM065 = (
+        "[OM065] '{path}' has annotations, but there is no text file of the same name (.txt) "
+        "beside it."
+    )
     OM066 = "[OM066] '{path}', document {number}, can't be read as {format}."
     OM067 = "[OM067] --rename takes OLD=NEW, not '{text}'."
     OM068 = "[OM068] The output '{path}' is not a .spacy file. Choose a name that ends in .spacy."
@@ -406,25 +414,25 @@ class Errors:
         '"mini", or choose another dataset.'
     )
     OM107 = (
-        "[OM107] The bundled model is not complete: no file {path}. Install the package again, "
-        'or choose another size, e.g. size = "compact".'
+        "[OM107] The bundled model is incomplete: the file {path} is missing. Install the package "
+        'again, or choose another size, e.g. size = "compact".'
     )
     OM108 = (
         "[OM108] The domain 'privacy' has no checkpoint for the language '{language}' of this "
-        "pipeline. It has checkpoints for: {known}. To use one of these all the same, name it in "
+        "pipeline. It has checkpoints for: {known}. To use one of these anyway, name it in "
         "model.name."
     )
 
     OM660 = (
-        "[OM660] The bundled model finds personal data in English only, and this pipeline is "
-        "for '{language}'. Set size = \"best\" to load {best} from the Hugging Face hub."
+        "[OM660] The bundled model finds personal data in English only, but this pipeline is for "
+        "'{language}'. Set size = \"best\" to load {best} from the Hugging Face hub."
     )
 
     # Command line
     OM200 = "[OM200] '{id}' could not be downloaded: {why}.{nearest}"
     OM201 = (
-        "[OM201] No safetensors weights came with '{id}': the hub has only pickled ones at this "
-        "revision, which are not read, or none. Choose another checkpoint: `python -m spacy "
+        "[OM201] No safetensors weights came with '{id}'. At this revision the hub has none, or "
+        "only pickled ones, which are not read. Choose another checkpoint: `python -m spacy "
         "openmed models`."
     )
     OM202 = "[OM202] 'mini' comes with the package: there is nothing to download."
@@ -442,21 +450,20 @@ class Errors:
         "`python -m spacy openmed process` reads folders."
     )
     OM206 = (
-        "[OM206] The folder '{folder}' holds a checkpoint already. Choose another folder, or "
+        "[OM206] The folder '{folder}' already holds a checkpoint. Choose another folder, or "
         "delete this one."
     )
     OM640 = (
         "[OM640] The checkpoint in '{folder}' is incomplete: its download was interrupted, or is "
-        "still running. Run the command again, it keeps the files that are complete: `{command}`."
+        "still running. Run the command again; it keeps the files that are complete: `{command}`."
     )
     OM642 = (
-        "[OM642] '{folder}' holds a part of another download. Complete it with `{command}`, choose "
+        "[OM642] '{folder}' holds part of another download. Complete it with `{command}`, choose "
         "another folder, or delete this one."
     )
     OM643 = (
-        "[OM643] The file '{file}' of '{id}' is damaged: its size or hash is not the one that the "
-        "hub gives. It was deleted. Try again; if it fails again, a proxy or mirror on the way "
-        "changes files."
+        "[OM643] The file '{file}' of '{id}' is damaged: its size or hash differs from the hub's. "
+        "It was deleted. Try again. If it fails again, a proxy or mirror may be changing files."
     )
     OM680 = "[OM680] There is no {what} '{path}'.{nearest}"
     OM681 = "[OM681] '{path}' is a {actual}. Expected a {expected}."
@@ -464,15 +471,16 @@ class Errors:
     OM683 = "[OM683] Invalid settings: {problems}."
     OM684 = (
         "[OM684] {kind}: this is a bug in spacy-openmed. Please report it with the lines above. "
-        "They hold no text of a document; the error's own message may, and is not shown."
+        "They contain no text of a document. The error's own message may contain some, so it is "
+        "not shown."
     )
     OM685 = "[OM685] '{path}' is not a pipeline: it has no config.cfg.{hint}"
 
     # Clinical context
-    OM321 = "[OM321] termsets has no '{axis}'. There are: {known}."
+    OM321 = "[OM321] termsets has no '{axis}'. Use one of: {known}."
     OM322 = (
-        "[OM322] termsets['{axis}'] has to hold lists of phrases under the names {known}; '{key}' "
-        "is not one of them, or not a list."
+        "[OM322] termsets['{axis}'] needs lists of phrases under the names {known}. '{key}' is not "
+        "one of these names, or not a list."
     )
 
     # HCC coding support
@@ -489,11 +497,11 @@ class Errors:
     OM334 = "[OM334] There is no model '{model}'. There are: {known}."
     OM335 = "[OM335] {path}, line {number}: not a note in JSON. Expected {expected}."
     OM336 = "[OM336] There are no notes (.txt, .jsonl, .csv, .tsv or .parquet) in '{path}'."
-    OM337 = "[OM337] The notes of patient '{patient}' have different values of '{field}'."
+    OM337 = "[OM337] The notes of patient '{patient}' have conflicting values of '{field}'."
     OM740 = "[OM740] Invalid age: it is not a number from 0 to {oldest}. Give the age in years."
     OM741 = (
-        "[OM741] Invalid {field}. Expected one of: {known}. Correct it, or leave it out: then "
-        "there is no risk score."
+        "[OM741] Invalid {field}. Expected one of: {known}. Correct it, or leave it out; without "
+        "it there is no risk score."
     )
     OM338 = "[OM338] n_candidates has to be 1 or more, not {n}."
 
@@ -505,12 +513,12 @@ class Errors:
     OM301 = "[OM301] threshold has to be a number from 0 to 1, not {threshold}."
     OM302 = (
         "[OM302] The recogniser '{name}' is for '{label}', which is not the label of an "
-        'identifier: see spacy_openmed.hipaa.IDENTIFIERS, and use "UNIQUE_ID" for any other.'
+        'identifier: see spacy_openmed.deid.IDENTIFIERS, and use "UNIQUE_ID" for any other.'
     )
     OM303 = (
-        "[OM303] Component '{name}' finds no doc.spans[\"{key}\"]: names, places and the like are "
-        'found by a model before it. Add openmed_ner with domain = "privacy" and annotate = '
-        '"spans" before it, or set spans_key to null to go by rules alone.'
+        "[OM303] Component '{name}' finds no doc.spans[\"{key}\"]: a model before it has to find "
+        'names, places and the like. Add openmed_ner with domain = "privacy" and annotate = '
+        '"spans" before it, or set spans_key to null to use rules alone.'
     )
     OM304 = "[OM304] There is no action '{action}'.{nearest} There are: {known}."
     OM305 = "[OM305] These actions need a key: {actions}. Make one with secrets.token_hex()."
@@ -518,41 +526,44 @@ class Errors:
         '[OM306] The document has no doc.spans["{key}"]: nothing has looked for identifiers. Add '
         "openmed_phi to the pipeline, or set spans_key to the key it writes to."
     )
-    OM307 = "[OM307] The key has {n_bytes} bytes; it takes {least} or more."
+    OM307 = "[OM307] The key has {n_bytes} bytes. It needs at least {least}."
     OM308 = (
         "[OM308] The text can't be restored: some of its identifiers were not encrypted. Other "
-        "actions on them: {actions}."
+        "actions were used on them: {actions}."
     )
-    OM309 = "[OM309] Wrong key: the text was encrypted with another one."
+    OM309 = "[OM309] Wrong key: the text was encrypted with another key."
     OM310 = (
         "[OM310] The text can't be decrypted: it was changed, or the audit belongs to another text."
     )
-    OM311 = "[OM311] The new document's text is not the one that deidentify gave."
+    OM311 = "[OM311] The text of the new document is not the text that deidentify returned."
     OM312 = "[OM312] Not a valid audit. Expected the output of `Deidentified.to_dict()`."
     OM313 = "[OM313] --label takes LABEL=ACTION, not '{text}'."
     OM314 = "[OM314] --decrypt needs the audit that was written (--audit) and the key (--key-file)."
     OM315 = (
         "[OM315] actions names '{label}', which is not the label of an identifier.{nearest} "
-        "spacy_openmed.hipaa.IDENTIFIERS has all labels."
+        "spacy_openmed.deid.IDENTIFIERS has all labels."
     )
-    OM750 = "[OM750] There is no text to de-identify. Give a text, a file, or '-' and text on it."
+    OM750 = (
+        "[OM750] There is no text to de-identify. Give a text or a file, or '-' and a text on "
+        "standard input."
+    )
     OM751 = "[OM751] '{path}' holds many texts. Name a folder for the new ones: --output FOLDER."
     OM752 = "[OM752] --{option} is for one text. A table has its audit beside each text."
     OM753 = "[OM753] --{option} is for a table or a folder. For one text, leave it out."
 
     # Relations and graph
     OM340 = "[OM340] threshold has to be a number from 0 to 1, not {threshold}."
-    OM341 = "[OM341] Can't read the weights of relations from '{path}'."
+    OM341 = "[OM341] Can't read relation weights from '{path}'."
     OM342 = (
         "[OM342] Not a file of relation weights. Expected the output of scripts/train_relation.py."
     )
     OM343 = "[OM343] There is no scope '{scope}'.{nearest} There are: sentence, document."
     OM344 = "[OM344] '{format}' is not a graph format.{nearest} There are: {formats}."
     OM345 = (
-        "[OM345] '{path}' has no column '{column}': a graph needs the texts beside their entities. "
-        "Keep them: `python -m spacy openmed process … --columns {column}`."
+        "[OM345] '{path}' has no column '{column}': a graph needs the texts as well as their "
+        "entities. Keep them: `python -m spacy openmed process … --columns {column}`."
     )
-    OM346 = "[OM346] An entity lies outside its text: the text is not the one that was annotated."
+    OM346 = "[OM346] An entity lies outside its text: this is not the text that was annotated."
     OM347 = "[OM347] Left out, as they could not be annotated: {rows}."
     OM348 = "[OM348] max_evidence has to be 1 or more, not {max_evidence}."
     OM351 = (
@@ -562,14 +573,14 @@ class Errors:
     )
     OM352 = "[OM352] The graph has no {what}: {why}."
     OM703 = (
-        "[OM703] The documents have no relations, and no context of their entities: the graph has "
-        "only what is mentioned together, and negated mentions count. To have more, add "
+        "[OM703] The documents have no relations, and their entities have no context. The graph "
+        "therefore has only what is mentioned together, and counts negated mentions. For more, add "
         "openmed_context and openmed_relation to the pipeline, and run `process` again."
     )
     OM356 = "[OM356] No entity has the label '{label}'.{nearest} The labels there are: {known}."
     OM357 = (
-        "[OM357] '{path}', row {row}: the entities are not those that `python -m spacy openmed "
-        "process` writes. Run it on the texts first."
+        "[OM357] '{path}', row {row}: the entities are not in the format that `python -m spacy "
+        "openmed process` writes. Run that command on the texts first."
     )
     OM350 = (
         "[OM350] No component of the pipeline sets the attribute '{name}'.{nearest}{add} The "
@@ -592,11 +603,11 @@ class HubReasons:
         "login` or set HF_TOKEN"
     )
     NO_ACCESS = (
-        "{status}: it needs a token (gated or private), and got none or one without access; log in "
-        "with `hf auth login` or set HF_TOKEN"
+        "{status}: it needs a token (gated or private), but got none, or one without access; log "
+        "in with `hf auth login` or set HF_TOKEN"
     )
     NO_FILE = "{status}: the hub does not have one of its files; try again later"
-    TOO_MANY = "{status}: too many requests; try again in some minutes"
+    TOO_MANY = "{status}: too many requests; try again in a few minutes"
     FAILED = "{status}: the hub failed; try again later"
     TIMEOUT = (
         "{endpoint} did not answer within {seconds} seconds; check the network and try again, or "
@@ -625,8 +636,8 @@ class Warnings:
         "model.max_batch_tokens to {less} or lower to avoid the retry."
     )
     OM903 = (
-        "[OM903] No head of '{name}' that learns knows these labels of the data: {labels}. Their "
-        "tokens are learned as outside of entities. add_label adds them."
+        "[OM903] No head that '{name}' trains knows these labels of the data: {labels}. Training "
+        "treats their tokens as outside of entities. Add the labels with add_label."
     )
     OM904 = (
         "[OM904] Component '{name}': {setting} names '{label}', which is not a label of this "
@@ -634,7 +645,7 @@ class Warnings:
     )
     OM910 = (
         "[OM910] The fast path for {precision} does not work with PyTorch {version} ({why}). The "
-        "plain module runs instead: the answers are right, but they take longer."
+        "plain module runs instead: its answers are correct, but take longer."
     )
     OM911 = (
         "[OM911] This processor has no AVX512-VNNI, so int8 is usually slower than fp32 on it. Use "
@@ -645,12 +656,12 @@ class Warnings:
         'model.engine = "auto" runs in fp32.'
     )
     OM549 = (
-        "[OM549] The service can be reached at {host} by other machines, and asks for no token: "
-        "--token-file sets one."
+        "[OM549] Other machines can reach the service at {host}, and it asks for no token. Set one "
+        "with --token-file."
     )
     OM339 = (
-        "[OM339] Nothing has looked for what is negated or of the family: component '{name}' gives "
-        "codes to every mention. Add openmed_context before it."
+        "[OM339] Nothing has marked negated and family mentions, so component '{name}' gives codes "
+        "to all mentions. Add openmed_context before it."
     )
     OM353 = (
         "[OM353] Component '{name}' has no entities to work on: no component before it writes any "
@@ -661,14 +672,13 @@ class Warnings:
         "{wanted}, and the components before it only find {labels}. Add one before it: {add}."
     )
     OM355 = (
-        "[OM355] Component '{name}' misses names, places and the like: it goes by its rules alone, "
-        "as the components before it find no {wanted}, only {labels}. Add one before it: {add}; "
-        "or set spans_key to null if rules alone are what you want."
+        "[OM355] Component '{name}' uses rules alone, and misses names, places and the like: the "
+        "components before it find no {wanted}, only {labels}. Add one before it: {add}; or set "
+        "spans_key to null if you want rules alone."
     )
     OM715 = (
         "[OM715] Component '{name}' gives no entity a context: source is \"model\", and no "
-        'checkpoint before it says what is asserted of entities. Set source = "auto" for the '
-        "rules."
+        'checkpoint before it has an assertion head. Set source = "auto" to use the rules.'
     )
 
 

@@ -145,7 +145,7 @@ def test_the_engine_is_made_once_whatever_threads_ask(bert: Path, monkeypatch: p
         time.sleep(0.05)  # so that the others ask meanwhile
         return made[-1]
 
-    monkeypatch.setattr("spacy_openmed.checkpoints.checkpoint.make_engine", make_slowly)
+    monkeypatch.setattr("spacy_openmed.engines.make_engine", make_slowly)
     loaded = load(bert)
     with ThreadPoolExecutor(4) as pool:
         engines = list(pool.map(lambda _: loaded.engine, range(4)))

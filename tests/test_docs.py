@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shlex
-import sys
 import warnings
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import typer
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
 
 import make_reference
 import render_results

@@ -1,6 +1,5 @@
 """The extension that reads our docstrings for the pages of the Python API."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 griffe = pytest.importorskip("griffe")
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
 
 from griffe_spacy import SpacyDocstrings
 

@@ -1,5 +1,6 @@
 """The package's layers: data flows down, and no import runs back up."""
 
+import ast
 import sys
 from graphlib import TopologicalSorter
 from importlib import import_module
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import spacy
-from layout import LAYER_OF, make_map, read_imports
+from layout import LAYER_OF, PACKAGE, make_map, read_imports
 
 IMPORTS = read_imports()
 
@@ -68,6 +69,16 @@ def test_public_names_of_packages(package: str):
     assert all(getattr(module, name) for name in module.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         module.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sorted(PACKAGE.glob("*/__init__.py")) if "lazy(" in path.read_text()]
+)
+def test_type_checkers_know_the_public_names(path: Path):
+    nodes = ast.walk(ast.parse(path.read_text("utf8")))
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 1]
+    known = [alias.asname for node in imports for alias in node.names]
+    assert sorted(known) == import_module(f"spacy_openmed.{path.parent.name}").__all__
 
 
 def test_pipeline_of_the_flat_package_loads():

@@ -268,7 +268,8 @@ def test_quote_that_is_never_closed(pipeline: Path, tmp_path: Path):
 
 
 def test_text_of_csv_of_millions_of_characters(tmp_path: Path):
-    from spacy_openmed.batch.sources import find_source, read_tables
+    from spacy_openmed.batch.sources import find_source
+    from spacy_openmed.batch.tables import read_tables
 
     text = "a\n" * 1_000_000
     path = write(tmp_path, "csv", [text, "b"])
@@ -315,7 +316,9 @@ def test_a_column_of_empty_ids_is_as_good_as_none(pipeline: Path, tmp_path: Path
 
 
 def test_ids_that_come_too_late_are_not_dropped(tmp_path: Path):
-    from spacy_openmed.batch.sources import SAMPLE, find_source, read_tables
+    from spacy_openmed.batch.rows import SAMPLE
+    from spacy_openmed.batch.sources import find_source
+    from spacy_openmed.batch.tables import read_tables
 
     path = tmp_path / "notes.jsonl"
     path.write_text('{"text": ""}\n' * SAMPLE + '{"id": "a", "text": "b"}\n', "utf8")
@@ -560,7 +563,8 @@ def test_a_process_that_is_killed(pipeline: Path, tmp_path: Path):
     from spacy_openmed.apply.pipelines import to_model
     from spacy_openmed.batch.annotator import Annotator
     from spacy_openmed.batch.job import Job, _make_map
-    from spacy_openmed.batch.sources import find_source, read_tables
+    from spacy_openmed.batch.sources import find_source
+    from spacy_openmed.batch.tables import read_tables
 
     source = find_source(str(write(tmp_path, "jsonl", TEXTS)))
     annotator = Annotator(to_model(pipeline), id_column="id")

@@ -1,19 +1,11 @@
 """Annotate tables and files of texts: in one process, in shards, on Ray and on Spark."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .._lazy import load
+from .._lazy import lazy
 
 if TYPE_CHECKING:
     from .annotator import Annotator as Annotator
     from .annotator import annotate as annotate
 
-EXPORTS = {
-    "Annotator": "annotator",
-    "annotate": "annotator",
-}
-__all__ = [*EXPORTS]
-
-
-def __getattr__(name: str) -> Any:
-    return load(__name__, name, EXPORTS)
+__all__, __getattr__ = lazy(__name__, annotator=["Annotator", "annotate"])

@@ -6,7 +6,7 @@ Workers import this module, so that what it keeps (the loaded pipeline) is kept 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -17,14 +17,12 @@ from ..apply.texts import ENTITIES, ERROR, process, read_entities, read_result
 from ..errors import Errors, NoColumnError, missing_extra
 from ..extensions import ATTRIBUTE_TYPES
 from .columns import COLUMNS, TYPES
+from .in_memory import make_table
 
 try:
     import pyarrow as pa
 except ImportError as error:
     raise missing_extra("batch", error) from error
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,6 @@ class Annotator:
         RAISES (ValueError): If it is not a table, has no such column, or no component sets an
             attribute.
         """
-        from .sources import make_table
-
         table = make_table(table, self.text_column, self.wanted)
         nlp = self.load()
         findings = find_findings(nlp)

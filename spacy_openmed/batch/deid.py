@@ -13,6 +13,7 @@ from ..deid.anonymize import CHECKS, deidentify, make_key_check
 from ..deid.audit import Deidentified, Replacement
 from ..errors import Errors, NoColumnError, missing_extra
 from .annotator import Annotator
+from .in_memory import make_table
 
 try:
     import pyarrow as pa
@@ -58,8 +59,6 @@ class Deidentifier(Annotator):
             text, its audit in "entities" (`Replacement`), "key_check", "text_check" and "error".
             A row that can't be done has no text and an error.
         """
-        from .sources import make_table
-
         table = make_table(table, self.text_column, self.wanted)
         nlp = self.load()
         schema = self.schema(table.schema)

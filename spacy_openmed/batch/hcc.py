@@ -22,7 +22,7 @@ FIELDS = {
     "date": ("date", "date_of_service", "service_date", "encounter_date"),
 }
 TABLES = (".csv", ".tsv", ".parquet", ".arrow", ".feather")
-OWN = (".txt", ".jsonl")  # endings of what is read here; `sources` reads the others
+OWN = (".txt", ".jsonl")  # endings of what is read here; `tables` reads the others
 EXPECTED = f'an object with "{TEXT}", a string, and perhaps "{PATIENT}" and demographics'
 Note = dict[str, Any]
 
@@ -62,7 +62,9 @@ def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
 
 def _read_table(path: Path, encoding: str) -> Iterator[Note]:
     """The rows of a table as notes. An empty cell is no value."""
-    from .sources import PLACE, find_source, read_tables
+    from .reading import PLACE
+    from .sources import find_source
+    from .tables import read_tables
 
     is_text = path.suffix in (".csv", ".tsv")
     source = find_source(str(path), encoding=encoding if is_text else None)

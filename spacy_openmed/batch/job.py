@@ -30,7 +30,9 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..errors import Errors
 from .annotator import Annotator
 from .output import Output, Summary, to_json
-from .sources import PLACE, Source, read_tables
+from .reading import PLACE
+from .sources import Source
+from .tables import read_tables
 
 Tick = Callable[[int, int], None]  # is told of rows and pieces that are done
 
@@ -41,7 +43,7 @@ class Job:
 
     annotator (Annotator): Finds the entities.
     source (Source): The texts.
-    id_column (str | None): See `sources.read_tables`; the annotator's is then "id".
+    id_column (str | None): See `tables.read_tables`; the annotator's is then "id".
     output (str): Folder or URI.
     format (str): "parquet", "jsonl" or "spacy".
     shard_size (int): Rows of a shard.

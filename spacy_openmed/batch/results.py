@@ -15,7 +15,9 @@ from ..apply.texts import ENTITIES, ERROR
 from ..errors import Errors, NoColumnError
 from ..extensions import register_extensions
 from .columns import COLUMNS, make_span
-from .sources import Source, find_source, read_docs, read_tables
+from .rows import read_docs
+from .sources import Source, find_source
+from .tables import read_tables
 
 ROWS = 1000  # read at once
 # Other fields are attributes.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import srsly
 
+from .. import engines
 from ..engines.base import Engine, EngineSettings, first_position, quiet_transformers
 from ..errors import Errors
 from ..paths import DATA_PATH
@@ -18,13 +19,6 @@ from .source import BASE_CARD, ONNX_FILES, Source
 from .windows import Pieces, plan_batches, plan_windows
 
 TORCH = ("auto", "torch")  # engines that take weights in torch's number formats, on any device
-
-
-def make_engine(checkpoint: "Checkpoint") -> Engine:
-    """Make the engine for a checkpoint, see `engines.selection`, which imports torch."""
-    from ..engines.selection import make_engine
-
-    return make_engine(checkpoint)
 
 
 class Checkpoint:
@@ -235,7 +229,7 @@ class Checkpoint:
             with _LOCK:
                 engine = self._engine  # another thread may have made it meanwhile
                 if engine is None:
-                    engine = self._engine = make_engine(self)
+                    engine = self._engine = engines.make_engine(self)  # imports torch
         return engine
 
     @engine.setter

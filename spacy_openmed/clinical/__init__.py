@@ -1,17 +1,10 @@
 """The component `openmed_context`: what is asserted of entities."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .._lazy import load
+from .._lazy import lazy
 
 if TYPE_CHECKING:
     from .component import OpenMedContext as OpenMedContext
 
-EXPORTS = {
-    "OpenMedContext": "component",
-}
-__all__ = [*EXPORTS]
-
-
-def __getattr__(name: str) -> Any:
-    return load(__name__, name, EXPORTS)
+__all__, __getattr__ = lazy(__name__, component=["OpenMedContext"])

@@ -10,49 +10,39 @@ from xml.etree import ElementTree
 
 from ..encoding import UTF8
 from ..errors import Errors
-from .documents import (
-    CONCEPT_KEYS,
-    MAX_GAP,
-    RELATION_KEYS,
-    Change,
-    Mention,
-    SourceDocument,
-    _add_relation,
-    _id_of,
-    _json_lines,
-    _malformed,
-    _mention,
-    _misses,
-    _read_text,
-)
+from .documents import Change, Mention, SourceDocument, count_misses
+from .reading import id_of, malformed, read_json_lines, read_text
 
-BIOC_CHILDREN = ("passage", "sentence", "annotation", "relation", "location", "node")
+CONCEPT_KEYS = {"identifier", "mesh", "omim", "cui", "umls", "ncbi gene", "ncbi taxonomy"}
+RELATION_KEYS = ("type", "relation", "relation type", "relation_type")
+MAX_GAP = 1000  # line ends that stand for what lies between two passages
+CHILDREN = ("passage", "sentence", "annotation", "relation", "location", "node")
 
 
 def read_bioc(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
     """Read BioC, XML or JSON: a collection, lists of them, PubTator 3's answers, JSON lines."""
     with path.open("rb") as file:
         is_xml = b"<" in file.read(64).lstrip()[:6]
-    documents = _bioc_xml(path) if is_xml else _bioc_json(path, encoding)
+    documents = _read_xml(path) if is_xml else _read_json(path, encoding)
     for number, source in enumerate(documents, 1):
         try:
-            document = _bioc_document(source, f"{path.stem}-{number}")
+            document = _to_document(source, f"{path.stem}-{number}")
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ValueError(Errors.OM066.format(path=path, number=number, format="bioc")) from None
         yield document
 
 
-def _bioc_xml(path: Path) -> Iterator[dict[str, Any]]:
+def _read_xml(path: Path) -> Iterator[dict[str, Any]]:
     try:
         for _, element in ElementTree.iterparse(path):
             if element.tag == "document":
-                yield _bioc_node(element)
+                yield _to_node(element)
                 element.clear()
     except ElementTree.ParseError as err:
-        raise _malformed(path, err.position[0], "bioc", "well-formed XML") from None
+        raise malformed(path, err.position[0], "bioc", "well-formed XML") from None
 
 
-def _bioc_node(element: ElementTree.Element) -> dict[str, Any]:
+def _to_node(element: ElementTree.Element) -> dict[str, Any]:
     """Make of an XML element what BioC's JSON has in its place."""
     infons = {infon.get("key", ""): infon.text or "" for infon in element.findall("infon")}
     node: dict[str, Any] = {**element.attrib, "infons": infons}
@@ -60,17 +50,17 @@ def _bioc_node(element: ElementTree.Element) -> dict[str, Any]:
         child = element.find(name)
         if child is not None:
             node[name] = child.text or ""
-    for name in BIOC_CHILDREN:
-        node[f"{name}s"] = [_bioc_node(child) for child in element.findall(name)]
+    for name in CHILDREN:
+        node[f"{name}s"] = [_to_node(child) for child in element.findall(name)]
     return node
 
 
-def _bioc_json(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
-    text = _read_text(path, encoding)
+def _read_json(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
+    text = read_text(path, encoding)
     try:
         values = [json.loads(text)]
     except (RecursionError, ValueError):
-        values = [value for _, value in _json_lines(path, "bioc", encoding)]
+        values = [value for _, value in read_json_lines(path, "bioc", encoding)]
     while values:
         value = values.pop(0)
         if isinstance(value, dict) and "passages" in value:
@@ -81,7 +71,7 @@ def _bioc_json(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
             values = value + values
 
 
-def _bioc_document(source: dict[str, Any], default_id: str) -> SourceDocument:
+def _to_document(source: dict[str, Any], default_id: str) -> SourceDocument:
     passages = source.get("passages") or []
     sentences = [s for passage in passages for s in passage.get("sentences") or []]
     chunks = [
@@ -92,11 +82,11 @@ def _bioc_document(source: dict[str, Any], default_id: str) -> SourceDocument:
     ]
     levels = [source, *passages, *sentences]
     annotations = [a for level in levels for a in level.get("annotations") or []]
-    document = SourceDocument(_id_of(source, default_id), *_lay_out(chunks, annotations))
-    if _misses(document.text, document.mentions) and not document.text.isascii():
+    document = SourceDocument(id_of(source, default_id), *_lay_out(chunks, annotations))
+    if count_misses(document.text, document.mentions) and not document.text.isascii():
         # BioC's DTD asks for offsets in bytes; most corpora count characters all the same.
         in_bytes = _lay_out(chunks, annotations, in_bytes=True)
-        if _misses(*in_bytes) < _misses(document.text, document.mentions):
+        if count_misses(*in_bytes) < count_misses(document.text, document.mentions):
             document.text, document.mentions = in_bytes
             document.changes[Change.IN_BYTES] += 1
     index: dict[str, int | None] = {}
@@ -117,7 +107,7 @@ def _bioc_document(source: dict[str, Any], default_id: str) -> SourceDocument:
                 if name != key and (isinstance(value, dict) or value in concepts)
             ]
             args = values if len(values) == 2 else args
-        _add_relation(document, str(infons.get(key, "")), args)
+        document.add_relation(str(infons.get(key, "")), args)
     return document
 
 
@@ -155,5 +145,5 @@ def _lay_out(
             places.append((position(start), last + 1 if length else position(start)))
         concepts = [str(v) for key, v in infons.items() if key.lower() in CONCEPT_KEYS and v]
         label, quote = str(infons.get("type") or ""), annotation.get("text") or None
-        mentions.append(_mention(places, label, quote, (concepts or [""])[0]))
+        mentions.append(Mention.of(places, label, quote, (concepts or [""])[0]))
     return text, mentions

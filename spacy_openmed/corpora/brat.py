@@ -1,21 +1,13 @@
 """Read brat."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..encoding import UTF8
 from ..errors import Errors
-from .documents import (
-    Change,
-    Mention,
-    SourceDocument,
-    _add_relation,
-    _lines,
-    _malformed,
-    _mention,
-    _misses,
-    _read_text,
-)
+from .documents import Change, Mention, SourceDocument, count_misses
+from .reading import malformed, read_lines, read_text
 
 
 def read_brat(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
@@ -30,31 +22,31 @@ def read_brat(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
     for ann in anns:
         if not ann.with_suffix(".txt").is_file():
             raise ValueError(Errors.OM065.format(path=ann))
-        text = _read_text(ann.with_suffix(".txt"), encoding)
-        document = _brat_document(ann, text, encoding)
+        text = read_text(ann.with_suffix(".txt"), encoding)
+        document = _to_document(ann, text, encoding)
         unix_text = text.replace("\r\n", "\n")
-        if _misses(unix_text, document.mentions) < _misses(text, document.mentions):
+        if count_misses(unix_text, document.mentions) < count_misses(text, document.mentions):
             document.text = unix_text
             document.changes[Change.LINE_ENDS] += 1
         yield document
 
 
-def _brat_document(path: Path, text: str, encoding: str) -> SourceDocument:
+def _to_document(path: Path, text: str, encoding: str) -> SourceDocument:
     document = SourceDocument(path.stem, text)
     index: dict[str, int | None] = {}
     concepts: dict[str, str] = {}
     relations: list[tuple[str, list[str]]] = []
-    for number, line in _lines(path, encoding):
+    for number, line in read_lines(path, encoding):
         id, _, rest = line.partition("\t")
         fields, _, quote = rest.partition("\t")
         kind, *args = fields.split(" ") if fields else [""]
         if id.startswith("T"):
             offsets = [part.split(" ") for part in " ".join(args).split(";")]
             if not all(len(o) == 2 and o[0].isdecimal() and o[1].isdecimal() for o in offsets):
-                raise _malformed(path, number, "brat", "T1<tab>Type start end<tab>mention")
+                raise malformed(path, number, "brat", "T1<tab>Type start end<tab>mention")
             index[id] = len(document.mentions)
             places = [(int(start), int(end)) for start, end in offsets]
-            document.mentions.append(_mention(places, kind, quote or None))
+            document.mentions.append(Mention.of(places, kind, quote or None))
         elif id.startswith("R"):
             relations.append((kind, [arg.partition(":")[2] for arg in args if arg]))
         elif id.startswith("N") and len(args) == 2:  # N1 Reference T1 MESH:D001249
@@ -64,8 +56,7 @@ def _brat_document(path: Path, text: str, encoding: str) -> SourceDocument:
     for name, concept in concepts.items():
         i = index.get(name)
         if i is not None:
-            old = document.mentions[i]
-            document.mentions[i] = Mention(old.fragments, old.label, old.text, concept)
+            document.mentions[i] = replace(document.mentions[i], concept=concept)
     for kind, names in relations:
-        _add_relation(document, kind, [index.get(name) for name in names])
+        document.add_relation(kind, [index.get(name) for name in names])
     return document

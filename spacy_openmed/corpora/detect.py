@@ -11,12 +11,22 @@ from ..errors import Errors
 from ..suggestions import nearest
 from .bioc import read_bioc
 from .brat import read_brat
-from .documents import SourceDocument, _columns
+from .documents import SourceDocument
 from .iob import DOCSTART, IOB_SUFFIXES, TAG, read_iob
 from .jsonl import JSONL, read_jsonl
 from .pubtator import PASSAGE, read_pubtator
+from .reading import split_columns
 
 AUTO = "auto"
+READERS: dict[str, Callable[..., Iterator[SourceDocument]]] = {
+    "iob": read_iob,
+    "pubtator": read_pubtator,
+    "bioc": read_bioc,
+    "brat": read_brat,
+    "jsonl": read_jsonl,
+    "doccano": partial(read_jsonl, format="doccano"),
+    "prodigy": partial(read_jsonl, format="prodigy"),
+}
 
 
 def find_inputs(
@@ -84,7 +94,7 @@ def detect_format(path: Path, encoding: str = UTF8) -> str | None:
         return next(found, "jsonl" if '"text"' in line else None)
     if PASSAGE.fullmatch(line):
         return "pubtator"
-    columns = _columns(line)
+    columns = split_columns(line)
     typed = len(columns) > 1 and (columns[-1] == "O" or "-" in columns[-1])
     return "iob" if typed and TAG.fullmatch(columns[-1]) or DOCSTART.fullmatch(line) else None
 
@@ -130,14 +140,3 @@ def read_documents(
         yield document
     if not number:
         raise ValueError(Errors.OM064.format(path=path, format=format))
-
-
-READERS: dict[str, Callable[..., Iterator[SourceDocument]]] = {
-    "iob": read_iob,
-    "pubtator": read_pubtator,
-    "bioc": read_bioc,
-    "brat": read_brat,
-    "jsonl": read_jsonl,
-    "doccano": partial(read_jsonl, format="doccano"),
-    "prodigy": partial(read_jsonl, format="prodigy"),
-}

@@ -1,20 +1,11 @@
 """Documents of corpora as they are read."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
-from typing import Any
-
-from ..encoding import decode
-from ..errors import Errors
 
 NO_CONCEPT = ("", "-", "-1")
-CONCEPT_KEYS = {"identifier", "mesh", "omim", "cui", "umls", "ncbi gene", "ncbi taxonomy"}
-RELATION_KEYS = ("type", "relation", "relation type", "relation_type")
-MAX_GAP = 1000  # line ends that stand for what lies between two passages
 
 
 class Change(str, Enum):
@@ -48,6 +39,20 @@ class Mention:
     text: str | None = None  # as the source quotes it; None where it does not
     concept: str = ""  # concept id
     has_gaps: bool = False  # known though `fragments` is the whole extent
+
+    @classmethod
+    def of(
+        cls, places: Iterable[tuple[int, int]], label: str, text: str | None, concept: str = ""
+    ) -> "Mention":
+        """Make a mention of what a source says.
+
+        places (Iterable[tuple[int, int]]): Start and end of its parts, in any order.
+        label (str): Its type.
+        text (str | None): The mention, as the source quotes it; None where it does not.
+        concept (str): Its concept id. "-" and "-1" stand for none.
+        RETURNS (Mention): The mention.
+        """
+        return cls(tuple(sorted(places)), label, text, "" if concept in NO_CONCEPT else concept)
 
     def stands(self, text: str, shift: int = 0) -> bool:
         """Tell whether the mention is at its offsets.
@@ -83,61 +88,21 @@ class SourceDocument:
     sent_starts: list[bool] | None = None
     changes: Counter[Change] = field(default_factory=Counter)
 
+    def add_relation(self, kind: str, args: Sequence[int | str | None]) -> None:
+        """Add a relation, or count why it is left out.
 
-def _id_of(source: dict[str, Any], default: str) -> str:
-    id = source.get("id")
-    return default if id in (None, "") else str(id)
-
-
-def _mention(
-    places: Sequence[tuple[int, int]], label: str, text: str | None, concept: str = ""
-) -> Mention:
-    return Mention(tuple(sorted(places)), label, text, "" if concept in NO_CONCEPT else concept)
-
-
-def _add_relation(document: SourceDocument, kind: str, args: Sequence[int | str | None]) -> None:
-    if len(args) != 2:
-        document.changes[Change.ARITY] += 1
-    elif args[0] is None or args[1] is None:
-        document.changes[Change.UNRESOLVED] += 1
-    else:
-        document.relations.append((kind, args[0], args[1]))
+        kind (str): Its type.
+        args (Sequence[int | str | None]): What it relates: indices of mentions, or concept ids;
+            None for a mention that is not there.
+        """
+        if len(args) != 2:
+            self.changes[Change.ARITY] += 1
+        elif args[0] is None or args[1] is None:
+            self.changes[Change.UNRESOLVED] += 1
+        else:
+            self.relations.append((kind, args[0], args[1]))
 
 
-def _misses(text: str, mentions: Iterable[Mention]) -> int:
+def count_misses(text: str, mentions: Iterable[Mention]) -> int:
+    """RETURNS (int): How many mentions are not at their offsets in a text."""
     return sum(not mention.stands(text) for mention in mentions)
-
-
-def _columns(line: str) -> list[str]:
-    return [column.strip() for column in line.split("\t")] if "\t" in line else line.split()
-
-
-def _read_text(path: Path, encoding: str) -> str:
-    try:
-        return decode(path.read_bytes(), encoding)
-    except UnicodeDecodeError as error:
-        raise ValueError(Errors.OM629.format(path=path, encoding=error.encoding)) from None
-
-
-def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    """Lines and their numbers. A line ends at LF or CR LF, at nothing else that Unicode has."""
-    for number, line in enumerate(_read_text(path, encoding).split("\n"), 1):
-        yield number, line.removesuffix("\r")
-
-
-def _json_lines(path: Path, format: str, encoding: str) -> Iterator[tuple[int, Any]]:
-    for number, line in _lines(path, encoding):
-        if line.strip():
-            try:
-                value = json.loads(line)
-            except (RecursionError, ValueError):
-                raise _malformed(path, number, format, "JSON") from None
-            yield number, value
-
-
-def _malformed(path: Path, number: int, format: str, expected: str, reason: str = "") -> ValueError:
-    return ValueError(
-        Errors.OM063.format(
-            path=path, number=number, format=format, reason=reason, expected=expected
-        )
-    )

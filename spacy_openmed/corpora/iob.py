@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..encoding import UTF8
-from .documents import Change, Mention, SourceDocument, _columns, _lines, _malformed
+from .documents import Change, Mention, SourceDocument
+from .reading import malformed, read_lines, split_columns
 
 DOCSTART = re.compile(r"-DOCSTART-(?:\s+\((.+?)\))?(?:\s.*)?")
 TAG = re.compile(r"O|[BIESLU](-.+)?")
@@ -21,17 +22,17 @@ def read_iob(path: Path, encoding: str = UTF8, *, n_sents: int = 1) -> Iterator[
     where there is none, every `n_sents` sentences are a document.
     """
     documents: list[tuple[str | None, list[list[tuple[str, str]]]]] = [(None, [[]])]
-    for number, line in _lines(path, encoding):
+    for number, line in read_lines(path, encoding):
         if match := DOCSTART.fullmatch(line):
             documents.append((match[1], [[]]))
         elif not line.strip():
             documents[-1][1].append([])
         else:
-            columns = _columns(line)
+            columns = split_columns(line)
             is_empty = not columns[0] and line.startswith("\t")  # not white space as a token
             if len(columns) < 2 or is_empty or not TAG.fullmatch(columns[-1]):
                 expected = "a token, and in the last column O or a tag such as B-Disease"
-                raise _malformed(path, number, "iob", expected)
+                raise malformed(path, number, "iob", expected)
             documents[-1][1][-1].append((columns[0], columns[-1]))
     if len(documents) == 1:
         sentences = [sentence for sentence in documents[0][1] if sentence]
@@ -40,10 +41,10 @@ def read_iob(path: Path, encoding: str = UTF8, *, n_sents: int = 1) -> Iterator[
     elif not any(documents[0][1]):  # nothing before the first -DOCSTART-
         documents = documents[1:]
     for number, (id, sentences) in enumerate(documents, 1):
-        yield _iob_document(id or f"{path.stem}-{number}", filter(None, sentences))
+        yield _to_document(id or f"{path.stem}-{number}", filter(None, sentences))
 
 
-def _iob_document(id: str, sentences: Iterable[list[tuple[str, str]]]) -> SourceDocument:
+def _to_document(id: str, sentences: Iterable[list[tuple[str, str]]]) -> SourceDocument:
     words: list[str] = []
     sent_starts: list[bool] = []
     mentions: list[Mention] = []

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from ..encoding import UTF8
-from .documents import (
-    Change,
-    Mention,
-    SourceDocument,
-    _add_relation,
-    _id_of,
-    _json_lines,
-    _malformed,
-)
+from .documents import Change, Mention, SourceDocument
+from .reading import id_of, malformed, read_json_lines
+
+# The formats of JSON lines, and what a line of them is.
+JSONL = {
+    "jsonl": '{"id": ..., "text": ..., "entities": [[start, end, label], ...]}',
+    "doccano": '{"text": ..., "label": [[start, end, label], ...]}, or with "entities": '
+    '[{"start_offset": ..., "end_offset": ..., "label": ...}, ...]',
+    "prodigy": '{"text": ..., "spans": [{"start": ..., "end": ..., "label": ...}, ...], '
+    '"answer": "accept"}',
+}
 
 
 def read_jsonl(path: Path, encoding: str = UTF8, format: str = "jsonl") -> Iterator[SourceDocument]:
@@ -31,15 +33,15 @@ def read_jsonl(path: Path, encoding: str = UTF8, format: str = "jsonl") -> Itera
     """
     waiting: SourceDocument | None = None
     n_rejected = 0
-    for number, row in _json_lines(path, format, encoding):
+    for number, row in read_json_lines(path, format, encoding):
         try:
             if row.get("answer", "accept") != "accept":
                 n_rejected += 1
                 continue
-            document = _json_document(row, f"{path.stem}-{number}")
+            document = _to_document(row, f"{path.stem}-{number}")
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             reason = str(error) if isinstance(error, _BadRow) else ""
-            raise _malformed(path, number, format, JSONL[format], reason) from None
+            raise malformed(path, number, format, JSONL[format], reason) from None
         if waiting is not None:
             waiting.changes[Change.REJECTED] += n_rejected
             n_rejected = 0
@@ -54,11 +56,11 @@ class _BadRow(ValueError):
     """What is wrong with a row, without any of it."""
 
 
-def _json_document(row: dict[str, Any], default_id: str) -> SourceDocument:
+def _to_document(row: dict[str, Any], default_id: str) -> SourceDocument:
     text = row.get("text", row.get("data"))
     if not isinstance(text, str):
         raise _BadRow("There is no text, or it is not a string. ")
-    document = SourceDocument(_id_of(row, default_id), text)
+    document = SourceDocument(id_of(row, default_id), text)
     if "spans" in row or "answer" in row:
         _add_prodigy(document, row)
         return document
@@ -82,11 +84,11 @@ def _json_document(row: dict[str, Any], default_id: str) -> SourceDocument:
         )
     for relation in row.get("relations") or []:
         if isinstance(relation, dict):  # doccano's, of a document without entities
-            _add_relation(document, "", [None, None])
+            document.add_relation("", [None, None])
             continue
         kind, *args = relation
         known = [a if isinstance(a, str) or 0 <= a < len(entities) else None for a in args]
-        _add_relation(document, str(kind), known)
+        document.add_relation(str(kind), known)
     return document
 
 
@@ -98,7 +100,7 @@ def _add_doccano(document: SourceDocument, row: dict[str, Any]) -> None:
         index[entity.get("id")] = i
     for relation in row.get("relations") or []:
         ends: list[int | str | None] = [index.get(relation[k]) for k in ("from_id", "to_id")]
-        _add_relation(document, str(relation["type"]), ends)
+        document.add_relation(str(relation["type"]), ends)
 
 
 def _add_prodigy(document: SourceDocument, row: dict[str, Any]) -> None:
@@ -112,7 +114,7 @@ def _add_prodigy(document: SourceDocument, row: dict[str, Any]) -> None:
             index.get((span["start"], span["end"], str(span["label"])))
             for span in (relation["head_span"], relation["child_span"])
         ]
-        _add_relation(document, str(relation["label"]), ends)
+        document.add_relation(str(relation["label"]), ends)
 
 
 def _place(start: Any, end: Any) -> tuple[int, int]:
@@ -127,13 +129,3 @@ def _as_list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise _BadRow("The entities or relations are not a list. ")
     return value
-
-
-# The formats of JSON lines, and what a line of them is.
-JSONL = {
-    "jsonl": '{"id": ..., "text": ..., "entities": [[start, end, label], ...]}',
-    "doccano": '{"text": ..., "label": [[start, end, label], ...]}, or with "entities": '
-    '[{"start_offset": ..., "end_offset": ..., "label": ...}, ...]',
-    "prodigy": '{"text": ..., "spans": [{"start": ..., "end": ..., "label": ...}, ...], '
-    '"answer": "accept"}',
-}

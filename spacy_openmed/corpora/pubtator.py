@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..encoding import UTF8
-from .documents import SourceDocument, _lines, _malformed, _mention
+from .documents import Mention, SourceDocument
+from .reading import malformed, read_lines
 
 PASSAGE = re.compile(r"([^|\t]+)\|([a-z])\|(.*)", re.DOTALL)
 
@@ -13,7 +14,7 @@ PASSAGE = re.compile(r"([^|\t]+)\|([a-z])\|(.*)", re.DOTALL)
 def read_pubtator(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
     """Read PubTator. Offsets count one character between title and abstract: a space here."""
     document: SourceDocument | None = None
-    for number, line in _lines(path, encoding):
+    for number, line in read_lines(path, encoding):
         columns = line.split("\t")
         if match := PASSAGE.fullmatch(line):
             id, kind, passage = match.groups()
@@ -27,11 +28,11 @@ def read_pubtator(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
             continue
         elif document is None or columns[0] != document.id or len(columns) < 4:
             expected = "'id|t|title', or columns that begin with the id of the title before them"
-            raise _malformed(path, number, "pubtator", expected)
+            raise malformed(path, number, "pubtator", expected)
         elif len(columns) > 4 and columns[1].isdecimal() and columns[2].isdecimal():
             place = (int(columns[1]), int(columns[2]))
             concept = (columns[5:] or [""])[0].strip()
-            document.mentions.append(_mention([place], columns[4], columns[3], concept))
+            document.mentions.append(Mention.of([place], columns[4], columns[3], concept))
         else:
             document.relations.append((columns[1], columns[2], columns[3]))
     if document is not None:

@@ -22,7 +22,8 @@ class Replacement:
     start, end (int): Its characters in the old text.
     new_start, new_end (int): The characters that stand for it in the new one.
     label (str): Its canonical label.
-    identifier (str | None): Which of the 18 identifiers it is, a key of `hipaa.IDENTIFIERS`.
+    identifier (str | None): Which of the 18 identifiers it is, a key of
+        `identifiers.IDENTIFIERS`.
     source (str): "model" or "rule".
     rule (str): The recogniser that found it, or empty.
     score (float): How sure that is.

@@ -7,7 +7,6 @@ from typing import NamedTuple, cast
 import numpy as np
 from spacy.tokens import Doc, Span
 
-from ..labels import canonical_label
 from .clinical_words import (
     all_plain,
     is_taper,
@@ -20,11 +19,11 @@ from .clinical_words import (
 from .dates import has_british_durations, may_be_date
 from .identifiers import identifier_of
 
-IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"
-REPEATED, FIELD = "RepeatedName", "Field"
+IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"  # attrs of the span group
+REPEATED, FIELD, CREDENTIAL = "RepeatedName", "Field", "NameBeforeCredential"  # rules
 # In a line of capitals nothing tells a name from the words after it, or before a credential: no
 # more than two of them are taken. Initials and the small words of names are not counted.
-CAPITALS, BEFORE = 2, "NameBeforeCredential"
+CAPITALS = 2
 LINE = 100  # what is looked at of a line, in either direction
 SMALL = {"VAN", "VON", "DE", "DER", "DEN", "DEL", "DI", "DA", "LA", "LE", "BIN", "AL"}
 _WORD = re.compile(r"[^\W\d_][\w'’-]+")
@@ -38,15 +37,15 @@ _FIELD = re.compile(
 )
 # Rules that take any capitalised word in a place where names stand.
 GUESSED_NAMES = {
-    *("LabelledName", "NameBeforeCredential", "NameAfterRole", "RelativesName", "Initials"),
+    *("LabelledName", CREDENTIAL, "NameAfterRole", "RelativesName", "Initials"),
     *("City", "Organisation", "Workplace", "LowercaseName"),
 }
 # Rules whose finds are looked at once more.
 FILTERED = GUESSED_NAMES | {
     *("WrittenDate", "DateRecognizer", "ZipCode", "LabelledCode", "NameBeforeRelative")
 }
-# Beside a name: a first name or an initial after the surname, a nickname in quotes, the rest of
-# what a hyphen joins.
+# What stands beside a name and belongs to it: a first name or an initial after the surname, a
+# nickname in quotes, initials before it, and the rest of what a hyphen joins.
 _FIRST_AFTER = re.compile(r",[ \t]?([^\W\d_](?:\.?[ \t]?[^\W\d_])?)\b\.?(?![\w'’])")
 _NICKNAME = re.compile(
     r"(?:[^\w\n\"“‘']|\b(?:aka|a\.k\.a|called|known as|goes by)\b){0,4}[\"“‘'(]"
@@ -55,12 +54,14 @@ _NICKNAME = re.compile(
 )
 _INITIAL_BEFORE = re.compile(r"(?<![\w.])(?:[^\W\d_]\.[ \t]?(?:[^\W\d_]{1,2}\.[ \t]?){0,2})\Z")
 _JOINED_BEFORE, _JOINED_BEHIND = re.compile(r"(?:\w+-)+\Z"), re.compile(r"(?:-\w+)+")
+# Initials that are a word as well ("AS") are somebody's before one of these.
 _VERB = re.compile(
     r"(?:['’]s)?[ \t]+(?:was|is|has|had|denie[sd]|report(?:s|ed)|state[sd]|agree[sd]|will|and)\b"
 )
-_BETWEEN = re.compile(r"\s*(?:\b(?:or|and)\b|[;,])\s*")
+_BETWEEN = re.compile(r"\s*(?:\b(?:or|and)\b|[;,])\s*")  # of two telephone numbers
 _POSSESSIVE = re.compile(r"['’]s?\Z")
-# Labels that say little, if they are a model's: one that says more wins, if it is not a guess.
+# A model's labels that say little. Where one that says more overlaps, that one wins, unless it is
+# a guess.
 COARSE = {"ADDRESS", "DATE", "DATE_TIME", "ID", "LOCATION", "ORGANIZATION", "PHONE", "UNIQUE_ID"}
 GUESS = 0.5
 
@@ -92,12 +93,12 @@ def source_of(candidate: Candidate) -> str:
 
 
 def cut_name(text: str, c: Candidate, *, fields: bool = True) -> Candidate:
-    """Cut off a name what is none: the name of the next field of a form, and, in a line of
-    capitals, the words that a rule has taken for more of it.
+    """Cut a name where it ends: before the name of the next field of a form and, in a line of
+    capitals, before the words that a rule has taken as part of it.
 
     text (str): The text.
     c (Candidate): What was found.
-    fields (bool): Leave names whole, capitals or not, that fill a field to its end.
+    fields (bool): Whether a name that fills a field to its end stays whole in a line of capitals.
     RETURNS (Candidate): The name; any other identifier as it is.
     """
     if identifier_of(c.label) != "name":
@@ -115,30 +116,24 @@ def cut_name(text: str, c: Candidate, *, fields: bool = True) -> Candidate:
     words = [m for m in _WORD.finditer(text, c.start, c.end) if m.group() not in SMALL]
     if len(words) <= CAPITALS:
         return c
-    if c.rule == BEFORE:
+    if c.rule == CREDENTIAL:
         return c._replace(start=words[-CAPITALS].start())
     return c._replace(end=c.start + len(text[c.start : words[CAPITALS].start()].rstrip()))
 
 
 def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Leave out what is a term of medicine, a score, a dose or a time, and no identifier.
+    """Leave out terms of medicine, scores, doses and times.
 
     text (str): The text.
     candidates (Iterable[Candidate]): What was found.
-    RETURNS (list[Candidate]): What may be an identifier. Names end where another sentence begins.
+    RETURNS (list[Candidate]): What may be an identifier. A name ends where its sentence does.
     """
     kept = []
-    names: set[str] = set()
+    candidates = [part for c in candidates for part in _split_numbers(text, c)]
+    names = _find_sure_names(text, candidates)
     plain = read_words().plain
     writes_weeks = has_british_durations(text)
-    candidates = [part for c in candidates for part in _split_numbers(text, c)]
     holidays = {i for c in candidates if c.rule == "Holiday" for i in range(c.start, c.end)}
-    for c in candidates:  # words of names that stand behind a title, or in a full name
-        if identifier_of(c.label) != "name":
-            continue
-        words = {word.lower() for word in _WORD.findall(text, c.start, c.end)} - plain
-        if c.rule == "TitledName" or len(words) > 1:
-            names |= words
     for c in candidates:
         identifier = identifier_of(c.label)
         if identifier == "name":
@@ -180,7 +175,7 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
 
 
 def _split_numbers(text: str, c: Candidate) -> list[Candidate]:
-    """Make several of one that has several telephone numbers: "617-555-0148 or 617-555-0149"."""
+    """Split a model's find of several telephone numbers: "617-555-0148 or 617-555-0149"."""
     if c.rule or identifier_of(c.label) not in ("phone", "fax"):
         return [c]
     parts, start = [], c.start
@@ -190,8 +185,21 @@ def _split_numbers(text: str, c: Candidate) -> list[Candidate]:
     return [*parts, c._replace(start=start)]
 
 
+def _find_sure_names(text: str, candidates: Iterable[Candidate]) -> set[str]:
+    """Find the words of names that stand behind a title, or in a full name, in lower case."""
+    names: set[str] = set()
+    plain = read_words().plain
+    for c in candidates:
+        if identifier_of(c.label) != "name":
+            continue
+        words = {word.lower() for word in _WORD.findall(text, c.start, c.end)} - plain
+        if c.rule == "TitledName" or len(words) > 1:
+            names |= words
+    return names
+
+
 def _is_procedure_code(text: str, start: int) -> bool:
-    """Whether five figures are the code of a scan, "CT 70450", and no ZIP code."""
+    """Whether five digits are the code of a scan ("CT 70450") and no ZIP code."""
     before = re.search(
         r"(?:([^\W\d_]+)[,.]?[ \t]+)?(?:CT|MR|PA|ME|LA)[ \t]+\Z", text[max(start - LINE, 0) : start]
     )
@@ -201,8 +209,8 @@ def _is_procedure_code(text: str, start: int) -> bool:
 
 
 def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Find what belongs to a name and stands beside it: initials, a nickname in quotes, the rest
-    of a double name, and its initials alone.
+    """Find what stands beside a name and belongs to it: initials, a nickname in quotes, the rest
+    of a double name. Also find the initials of a full name wherever they stand alone.
 
     text (str): The text.
     candidates (Iterable[Candidate]): What was found.
@@ -251,33 +259,35 @@ def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
     RETURNS (list[Candidate]): The words of the names, with the score of the surest of them.
     """
     names: dict[str, float] = {}
-    plain, _, ambiguous, _, phrases = read_words()
-    covered = {i for match in phrases.finditer(doc.text) for i in range(*match.span())}
+    known = read_words()
     for c in candidates:
         if identifier_of(c.label) != "name":
             continue
         c = cut_name(doc.text, c, fields=False)
         for token in expand_to_tokens(doc, c.start, c.end, c.label):
             is_word = any(map(str.isalpha, token.text)) and not token.text.endswith(".")  # "Dr."
-            if len(token) > 2 and is_word and not token.is_stop and token.lower_ not in plain:
+            if len(token) > 2 and is_word and not token.is_stop and token.lower_ not in known.plain:
                 names[token.lower_] = max(c.score, names.get(token.lower_, 0.0))
+    if not names:
+        return []
+    covered = {i for match in known.phrases.finditer(doc.text) for i in range(*match.span())}
     return [
-        Candidate(
-            token.idx,
-            token.idx + len(token),
-            "PERSON",
-            names[_singular(token.lower_, names)],
-            REPEATED,
-        )
+        Candidate(token.idx, token.idx + len(token), "PERSON", names[name], REPEATED)
         for token in doc
-        if _singular(token.lower_, names) in names
+        if (name := _singular(token.lower_, names)) in names
         and token.idx not in covered
-        and not (token.is_lower and token.lower_ in ambiguous)
+        and not (token.is_lower and token.lower_ in known.names)
     ]
 
 
+def _singular(word: str, names: Container[str]) -> str:
+    """The surname of a family, if it is one of the names: "halvorsens" -> "halvorsen"."""
+    return word[:-1] if word not in names and word[-1:] == "s" and word[:-1] in names else word
+
+
 def find_names_of_fields(text: str, fields: Iterable[Candidate]) -> list[Candidate]:
-    """Find the words of names that fields hold wherever else they stand, in whatever token.
+    """Find the words of the names that fields hold, wherever else they stand. They need not be
+    whole tokens.
 
     text (str): The text.
     fields (Iterable[Candidate]): What fields hold.
@@ -295,13 +305,8 @@ def find_names_of_fields(text: str, fields: Iterable[Candidate]) -> list[Candida
     ]
 
 
-def _singular(word: str, names: Container[str]) -> str:
-    """The surname of a family: "halvorsens" -> "halvorsen"."""
-    return word[:-1] if word not in names and word[-1:] == "s" and word[:-1] in names else word
-
-
 def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Choose identifiers that do not overlap. Every letter and figure that was in one still is.
+    """Choose identifiers that do not overlap. Every letter and digit that was in one still is.
 
     text (str): The text.
     candidates (Iterable[Candidate]): What was found. Those of one label that overlap are joined.
@@ -335,10 +340,6 @@ def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
             start, end = part[0], part[-1] + 1
         found.append(c._replace(start=start, end=end))
     return found
-
-
-def _is_identifier(label: str) -> bool:
-    return identifier_of(canonical_label(label)) is not None
 
 
 def _rank(c: Candidate) -> tuple[bool, float, int]:

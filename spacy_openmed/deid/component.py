@@ -19,7 +19,6 @@ from .candidates import (
     RULES,
     SOURCES,
     Candidate,
-    _is_identifier,
     cut_name,
     expand_to_tokens,
     find_beside,
@@ -197,7 +196,7 @@ class OpenMedPHI(SerializableComponent):
 
     def set_annotations(self, doc: Doc, found: Sequence[Candidate]) -> None:
         """Write identifiers to the document. A span is of whole tokens; `attrs` has, in step
-        with the spans, "scores", "identifiers" (a key of `hipaa.IDENTIFIERS`), "sources"
+        with the spans, "scores", "identifiers" (a key of `identifiers.IDENTIFIERS`), "sources"
         ("model" or "rule"), "rules" (the name of the recogniser or empty), and "char_offsets",
         the characters that are to go.
 
@@ -221,3 +220,7 @@ class OpenMedPHI(SerializableComponent):
     def _load(self, data: bytes) -> None:
         self.recognizers = srsly.json_loads(data)
         self._analyzer = None
+
+
+def _is_identifier(label: str) -> bool:
+    return identifier_of(canonical_label(label)) is not None

@@ -1,6 +1,6 @@
 """Fields of FHIR (JSON and XML), HL7 v2 and CSV in a text: the structure, and what a field holds.
 
-Offsets are those of the text, so that what is replaced leaves the structure as it was.
+Offsets are those of the text, so that replacing a value leaves the structure intact.
 """
 
 import re
@@ -26,7 +26,7 @@ _DATE_VALUE = re.compile(
 _NUMBER = re.compile(r"\s*\d{4,}\s*")
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|&#\w+;")
 _NUMBERED = re.compile(r"(?<=[^\W\d_]{2})\d{2,}\b")  # made-up patients: "Aaron697"
-# What is of a person in whatever field.
+# What identifies a person in any field.
 _TELLING = re.compile(r"\d{3}[- .]\d{2}[- .]\d{4}|\d{3}[-. )]{1,2}\d{3}[-. ]\d{4}|\w@\w")
 _CODED = {"coding", "code", "valuecodeableconcept", "valuequantity", "component", "interpretation"}
 _PEOPLE = {
@@ -40,9 +40,9 @@ _PLACES = {"organization", "managingorganization", "serviceprovider", "location"
 class Tables(NamedTuple):
     """What fields hold.
 
-    keys (dict[str, str]): Names of fields, in lower case without separators, and the label of
-        their values; "" for nothing of a person.
-    segments (dict[str, dict[int, str]]): The same by segment of HL7 v2 and number of the field.
+    keys (dict[str, str]): The label of the value for each name of a field, in lower case without
+        separators; "" where the value identifies nobody.
+    segments (dict[str, dict[int, str]]): The same for each segment of HL7 v2 and number of a field.
         A name, a provider and an address have components.
     """
 
@@ -52,7 +52,7 @@ class Tables(NamedTuple):
 
 @cache
 def read_tables() -> Tables:
-    """RETURNS (Tables): The file's tables, read when they are first needed."""
+    """RETURNS (Tables): The tables of `fields.json`, read when they are first needed."""
     data = srsly.read_json(PATH)
     keys = {
         key: label
@@ -68,7 +68,7 @@ def read_tables() -> Tables:
 
 
 class Field(NamedTuple):
-    """What a field holds that is of a person.
+    """The value of a field that identifies a person.
 
     start, end (int): Its characters.
     label (str): Canonical label.
@@ -91,11 +91,11 @@ class Layout:
         self.kinds = np.zeros(len(text), dtype="int8")
 
     def mark(self, start: int, end: int, kind: int) -> None:
-        """Say what characters are: FREE, STRUCTURE or PROTECTED."""
+        """Mark characters as FREE, STRUCTURE or PROTECTED."""
         self.kinds[start:end] = kind
 
     def mark_signs(self, start: int, end: int) -> None:
-        """Say that the signs among some characters are structure; the spaces are not."""
+        """Mark characters as structure, without the spaces among them."""
         for at in range(start, end):
             if not self.text[at].isspace():
                 self.kinds[at] = STRUCTURE
@@ -104,7 +104,7 @@ class Layout:
         """Add the value of a field.
 
         start, end (int): Its characters.
-        label (str | None): What it holds; "" for nothing of a person, None if that is not known.
+        label (str | None): What it holds; "" if it identifies nobody, None if that is not known.
         """
         value = self.text[start:end]
         stripped = value.strip()
@@ -123,7 +123,7 @@ class Layout:
         return not self.kinds[start:end].any()
 
     def split(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Cut what was found where it goes over the structure.
+        """Split what was found at the structure that it crosses.
 
         start, end (int): Its characters.
         YIELDS (tuple[int, int]): Its parts in free text.
@@ -170,7 +170,7 @@ def label_of(key: str, value: str, parents: tuple[str, ...] = ()) -> str | None:
     key (str): Its name.
     value (str): Its value.
     parents (tuple[str, ...]): Names of the fields that it is in, the innermost last.
-    RETURNS (str | None): Canonical label; "" for nothing of a person, None if that is not known.
+    RETURNS (str | None): Canonical label; "" if it identifies nobody, None if that is not known.
     """
     keys = read_tables().keys
     name = to_key(key)
@@ -221,13 +221,9 @@ def _read_json(layout: Layout) -> None:
     first = _KEY.search(text)
     if first is None:
         return
-    start = first.start()
-    while start and text[start - 1] in "[{ \t\r\n":
-        start -= 1
+    position = end = _find_opening(text, first.start(), 0)
     stack: list[str] = []
     key: str | None = None
-    position = start
-    end = start
     while True:
         before = position
         while position < len(text) and text[position] in " \t\r\n,:":
@@ -264,9 +260,14 @@ def _read_json(layout: Layout) -> None:
             more = _KEY.search(text, end)
             if more is None:
                 break
-            position = more.start()
-            while position > end and text[position - 1] in "[{ \t\r\n":
-                position -= 1
+            position = _find_opening(text, more.start(), end)
+
+
+def _find_opening(text: str, position: int, first: int) -> int:
+    """Go back from a key over the brackets that open before it, to `first` at most."""
+    while position > first and text[position - 1] in "[{ \t\r\n":
+        position -= 1
+    return position
 
 
 def _add_json(
@@ -328,7 +329,7 @@ _SEGMENT = re.compile(
 )
 _FREE_FIELDS = {("NTE", 3), ("OBX", 5), ("PV2", 3)}
 _TEXT_TYPES = {"TX", "FT", "ST", ""}
-_VALUES = {  # what an observation's value is by its type, where it is of a person
+_VALUES = {  # the label of an observation's value by its type, where it identifies a person
     **dict.fromkeys(("DT", "DTM", "TS"), "DATE"),
     **dict.fromkeys(("PN", "XPN"), _NAME),
     **dict.fromkeys(("CN", "XCN"), _PROVIDER),

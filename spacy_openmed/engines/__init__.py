@@ -1,17 +1,10 @@
 """Engines run the forward pass. They are given batches and know no texts, tokens or labels."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .._lazy import load
+from .._lazy import lazy
 
 if TYPE_CHECKING:
     from .selection import make_engine as make_engine
 
-EXPORTS = {
-    "make_engine": "selection",
-}
-__all__ = [*EXPORTS]
-
-
-def __getattr__(name: str) -> Any:
-    return load(__name__, name, EXPORTS)
+__all__, __getattr__ = lazy(__name__, selection=["make_engine"])

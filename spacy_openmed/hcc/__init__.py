@@ -1,8 +1,8 @@
 """The component `openmed_hcc`: ICD-10-CM and HCC codes of diagnoses, for a coder to review."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .._lazy import load
+from .._lazy import lazy
 
 if TYPE_CHECKING:
     from .component import OpenMedHCC as OpenMedHCC
@@ -13,17 +13,10 @@ if TYPE_CHECKING:
     from .risk import calculate as calculate
     from .risk import find_hccs as find_hccs
 
-EXPORTS = {
-    "OpenMedHCC": "component",
-    "add_hcc_pipes": "component",
-    "alias_patterns": "patterns",
-    "calculate": "risk",
-    "find_hccs": "risk",
-    "hcc_patterns": "patterns",
-    "patient_report": "report",
-}
-__all__ = [*EXPORTS]
-
-
-def __getattr__(name: str) -> Any:
-    return load(__name__, name, EXPORTS)
+__all__, __getattr__ = lazy(
+    __name__,
+    component=["OpenMedHCC", "add_hcc_pipes"],
+    patterns=["alias_patterns", "hcc_patterns"],
+    report=["patient_report"],
+    risk=["calculate", "find_hccs"],
+)

@@ -1,17 +1,10 @@
 """The page to try checkpoints and de-identification on."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .._lazy import load
+from .._lazy import lazy
 
 if TYPE_CHECKING:
     from .page import make_app as make_app
 
-EXPORTS = {
-    "make_app": "page",
-}
-__all__ = [*EXPORTS]
-
-
-def __getattr__(name: str) -> Any:
-    return load(__name__, name, EXPORTS)
+__all__, __getattr__ = lazy(__name__, page=["make_app"])

@@ -1,6 +1,6 @@
-"""A page to look at texts, of the extra [app]: what is found in them, and them without identifiers.
+"""A page of the extra [app]: it shows what is found in a text, and the text without identifiers.
 
-The texts are patients': nothing of them is logged, stays in a file, or leaves the machine.
+The texts are patients'. None of them is logged, stays in a file, or leaves the machine.
 """
 
 import csv

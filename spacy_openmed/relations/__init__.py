@@ -1,19 +1,11 @@
 """The component `openmed_relation`: relations of chemicals and diseases."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .._lazy import load
+from .._lazy import lazy
 
 if TYPE_CHECKING:
     from .component import OpenMedRelation as OpenMedRelation
     from .component import Relation as Relation
 
-EXPORTS = {
-    "OpenMedRelation": "component",
-    "Relation": "component",
-}
-__all__ = [*EXPORTS]
-
-
-def __getattr__(name: str) -> Any:
-    return load(__name__, name, EXPORTS)
+__all__, __getattr__ = lazy(__name__, component=["OpenMedRelation", "Relation"])

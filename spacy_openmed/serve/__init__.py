@@ -1,21 +1,16 @@
 """Find entities over HTTP."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .._lazy import load
+from .._lazy import lazy
 
 if TYPE_CHECKING:
     from .application import create_app as create_app
     from .application import run as run
     from .guard import Limits as Limits
 
-EXPORTS = {
-    "Limits": "guard",
-    "create_app": "application",
-    "run": "application",
-}
-__all__ = [*EXPORTS]
-
-
-def __getattr__(name: str) -> Any:
-    return load(__name__, name, EXPORTS)
+__all__, __getattr__ = lazy(
+    __name__,
+    application=["create_app", "run"],
+    guard=["Limits"],
+)

@@ -54,9 +54,7 @@ def read_sentences(corpus: str, split: str, *, folder: Path | None = None) -> li
     RETURNS (list[Sentence]): The sentences, in the file's order.
     RAISES (FileNotFoundError): If the file is not there.
     """
-    path = (folder or find_corpora()) / "ner" / corpus / f"{split}.iob"
-    if not path.is_file():
-        raise FileNotFoundError(Errors.OM041.format(corpus=corpus, split=split, path=path))
+    path = _find_split(folder, "ner", corpus, split, ".iob")
     # Document boundaries stand in the file itself or, where the source has none,
     # in a table beside it.
     table = path.with_suffix(".docs.tsv")
@@ -74,6 +72,13 @@ def read_sentences(corpus: str, split: str, *, folder: Path | None = None) -> li
             doc += 1
         sentences.append(Sentence(doc, tuple(tokens), tuple(tags)))
     return sentences
+
+
+def _find_split(folder: Path | None, kind: str, corpus: str, split: str, suffix: str) -> Path:
+    path = (folder or find_corpora()) / kind / corpus / f"{split}{suffix}"
+    if not path.is_file():
+        raise FileNotFoundError(Errors.OM041.format(corpus=corpus, split=split, path=path))
+    return path
 
 
 def _iob_blocks(path: Path) -> Iterator[tuple[list[str], list[str]]]:
@@ -102,9 +107,7 @@ def read_documents(corpus: str, split: str, *, folder: Path | None = None) -> li
     RETURNS (list[Document]): The documents, in the file's order.
     RAISES (FileNotFoundError): If the file is not there.
     """
-    path = (folder or find_corpora()) / "docs" / corpus / f"{split}.jsonl"
-    if not path.is_file():
-        raise FileNotFoundError(Errors.OM041.format(corpus=corpus, split=split, path=path))
+    path = _find_split(folder, "docs", corpus, split, ".jsonl")
     with path.open(encoding="utf8") as file:
         rows = [json.loads(line) for line in file]
     return [
