@@ -5,7 +5,7 @@ stands beside the name: "Atrial fibrillation, permanent". Descriptions come from
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import cache, lru_cache
 
 from spacy.tokens import Span
@@ -153,11 +153,11 @@ class Family:
             words |= segment
         return words
 
-    def choose(self, code: str, words: set[str] | frozenset[str]) -> str | None:
+    def choose(self, code: str, words: Set[str]) -> str | None:
         """Choose the code of which most words are there, and that says no more.
 
         code (str): The code of the name.
-        words (set[str]): The words of the name and beside it.
+        words (Set[str]): The words of the name and beside it.
         RETURNS (str | None): The other code; None if there is no better one.
         """
         own = self.words.get(code)
