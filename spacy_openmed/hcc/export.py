@@ -177,12 +177,14 @@ def _to_html_row(code: Mapping[str, Any]) -> str:
 
 
 def _to_quote(row: Mapping[str, Any]) -> str:
-    sentence, mention = row["sentence"], row["mention"]
+    sentence = row["sentence"]
+    # A mention may go on in the next sentence.
+    mention = row["mention"][: row["sentence_end"] - row["start"]].strip()
     # The sentence is stripped: at its start it lacks at most as many characters as it lacks at all.
     n_lost = row["sentence_end"] - row["sentence_start"] - len(sentence)
     at = sentence.find(mention, max(0, row["start"] - row["sentence_start"] - n_lost))
-    before, found, after = sentence[:at], mention, sentence[at + len(mention) :]
-    quote = f"{escape(before)}<mark>{escape(found)}</mark>{escape(after)}"
+    before, after = sentence[:at], sentence[at + len(mention) :]
+    quote = f"{escape(before)}<mark>{escape(mention)}</mark>{escape(after)}"
     place = ", ".join(filter(None, [str(row["date"] or ""), f"note {_note(row)}"]))
     rule = f" {escape(row['rule'])}." if row["rule"] else ""
     return f"“{quote}” ({escape(place)}; {describe_context(row)}).{rule}"
