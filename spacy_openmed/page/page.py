@@ -215,8 +215,10 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
             with showing_errors():
                 return read_upload(Path(path))
 
-        def on_load(request: gr.Request) -> tuple[list[str], str, float]:
-            return read_choices(str(request.query_params), domains, size, THRESHOLD)
+        def on_load(request: gr.Request) -> Any:
+            query = str(request.query_params)
+            # Without choices in the address, a late answer must not undo what was chosen since.
+            return read_choices(query, domains, size, THRESHOLD) if query else gr.skip()
 
         choices: dict[str, Any] = {DOMAIN: chosen, SIZE: sizes, SCORE: threshold}
         page.load(on_load, None, [*choices.values()], queue=False, api_visibility="private")
