@@ -347,6 +347,7 @@ def find_commit() -> str:
                     "--untracked-files=no",
                     "spacy_openmed",
                     "benchmarks/*.py",
+                    "scripts/*.py",
                 ),
             )
         )

@@ -22,6 +22,8 @@ from sklearn.linear_model import LogisticRegression
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from spacy_openmed.corpora.documents import NO_CONCEPT
+from spacy_openmed.corpora.pubtator import read_pubtator
 from spacy_openmed.labels import canonical_label
 from spacy_openmed.relations.concepts import find_concepts
 from spacy_openmed.relations.features import Pair, make_pairs
@@ -35,7 +37,7 @@ MAX_DISTANCE = 15
 
 @dataclass(frozen=True)
 class Abstract:
-    """An abstract in PubTator's form.
+    """An abstract in PubTator's format.
 
     entities (list[tuple[int, int, str, str]]): Start, end, label and id. A mention of several
         things is there for each.
@@ -49,28 +51,25 @@ class Abstract:
 
 
 def read_abstracts(path: Path) -> list[Abstract]:
-    """Read a file in PubTator's form.
+    """Read a file in PubTator's format.
 
     path (Path): The file.
     RETURNS (list[Abstract]): Its abstracts.
     """
-    abstracts = []
-    for block in path.read_text(encoding="utf8").strip().split("\n\n"):
-        title, body, *rows = block.split("\n")
-        id, _, title = title.split("|", 2)
-        abstract = Abstract(id, f"{title} {body.split('|', 2)[2]}", [], set())
-        for row in (row.split("\t") for row in rows):
-            if row[1] == "CID":
-                abstract.relations.add((row[2], row[3]))
-            else:
-                ids = re.split(r"[|+]", row[5].replace("MESH:", "")) if len(row) > 5 else []
-                abstract.entities.extend(
-                    (int(row[1]), int(row[2]), canonical_label(row[4]), one)
-                    for one in ids
-                    if one not in ("", "-1")
-                )
-        abstracts.append(abstract)
-    return abstracts
+    return [
+        Abstract(
+            document.id,
+            document.text,
+            [
+                (*mention.fragments[0], canonical_label(mention.label), id)
+                for mention in document.mentions
+                for id in re.split(r"[|+]", mention.concept.replace("MESH:", ""))
+                if id not in NO_CONCEPT
+            ],
+            {(str(chemical), str(disease)) for _, chemical, disease in document.relations},
+        )
+        for document in read_pubtator(path)
+    ]
 
 
 def make_doc(nlp: Language, abstract: Abstract) -> Doc:

@@ -1,4 +1,4 @@
-"""All errors and warnings, by code. A code is never given another meaning."""
+"""All errors and warnings, by topic. A code is never given another meaning."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -20,6 +20,7 @@ for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
 from spacy_openmed.batch.hcc import read_notes, report_patients
 from spacy_openmed.cli import openmed_cli
 from spacy_openmed.hcc.component import add_hcc_pipes
+from spacy_openmed.hcc.export import to_html
 from spacy_openmed.hcc.icd10cm import read_vocabulary
 from spacy_openmed.hcc.patterns import alias_patterns
 from spacy_openmed.hcc.report import patient_report
@@ -486,6 +487,15 @@ def test_command_writes_a_page(pipeline: Path, tmp_path: Path, table: list[dict]
     assert "<mark>CHF</mark>, stable on &lt;b&gt;Lasix&lt;/b&gt;." in page
     assert "review" in page
     assert "http" not in page
+
+
+def test_page_quotes_a_mention_that_goes_on_in_the_next_sentence(nlp: Language):
+    doc = nlp.make_doc("She has heart failure.")
+    for token in doc:
+        token.is_sent_start = token.text in ("She", "failure")
+    doc.set_ents([Span(doc, 2, 4, "DISEASE")])
+    report = patient_report([nlp.get_pipe("openmed_hcc")(doc)])
+    assert "She has <mark>heart</mark>” (" in to_html([report], "")
 
 
 def test_command_without_notes(tmp_path: Path):

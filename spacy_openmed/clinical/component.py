@@ -35,10 +35,10 @@ from .termsets import (
     PLAIN,
     QUERY,
     Termset,
-    _check_termsets,
-    _compile_beside,
-    _load_table,
+    check_termsets,
+    compile_beside,
     is_free,
+    load_table,
     load_termsets,
     normalise,
 )
@@ -90,11 +90,11 @@ def make_openmed_context(
 
     nlp (Language): The pipeline.
     name (str): Name of the component.
-    termsets (dict[str, dict[str, list[str]]]): Own lists instead of ours (without effect if
-        `source` is "model"), for "negated",
-        "historical", "hypothetical" or "family": lists of phrases in negspacy's form
+    termsets (dict[str, dict[str, list[str]]]): Own lists instead of ours, for "negated",
+        "historical", "hypothetical" or "family": lists of phrases in negspacy's format
         ("pseudo_negations", "preceding_negations", "following_negations", "termination"), and
-        "headings" of a note's sections. Lists that an axis leaves out are empty.
+        "headings" of a note's sections. Lists that an axis leaves out are empty. If `source` is
+        "model", they have no effect.
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
     source (str): What decides. "auto": the checkpoint of `openmed_ner` where it says what the
         text asserts of an entity, and the rules elsewhere. "rules": only the rules. "model": only
@@ -133,7 +133,7 @@ class OpenMedContext(RuleComponent):
         super().__init__(vocab, name)
         register_extensions("openmed_context")
         check_choice("source", source, SOURCES)
-        _check_termsets(termsets)
+        check_termsets(termsets)
         self.span_keys = tuple(span_keys)
         self.source = source
         nlp = Language(vocab, create_tokenizer=(lambda _: tokenizer) if tokenizer else None)
@@ -141,17 +141,15 @@ class OpenMedContext(RuleComponent):
         chosen = {axis: termsets.get(axis, ours[axis]) for axis in (*AXES, *OF_DRUGS)}
         used = () if source == "model" else chosen
         self.negexes = {axis: _make_negex(nlp, axis, chosen[axis]) for axis in used}
-        self.beside = {axis: _compile_beside(chosen[axis]) for axis in used}
-        self.headings = {
-            normalise_heading(heading): axis
-            for axis in AXES
-            for heading in chosen[axis].get(HEADINGS, ())
-        }
-        self.drug_headings = {
-            normalise_heading(heading): axis
-            for axis in OF_DRUGS
-            for heading in chosen[axis].get(HEADINGS, ())
-        }
+        self.beside = {axis: compile_beside(chosen[axis]) for axis in used}
+        self.headings, self.drug_headings = (
+            {
+                normalise_heading(heading): axis
+                for axis in axes
+                for heading in chosen[axis].get(HEADINGS, ())
+            }
+            for axes in (AXES, OF_DRUGS)
+        )
 
     def predict(self, doc: Doc) -> list[tuple[Span, dict[str, Any]]]:
         """Tell the context of each entity.
@@ -176,23 +174,24 @@ class OpenMedContext(RuleComponent):
         for span, at, own in zip(spans, places, axes, strict=True):
             label, score = asserted.get(at, (None, None))
             if label is not None:
-                own = {BY_MODEL[label]} if label in BY_MODEL else set()
+                own = _to_axes(label)
             elif self.source != "model":
                 names = OF_DRUGS if is_drug(span) else BY_RULES
                 label = next((names[axis] for axis in names if axis in own), PRESENT)
                 if names is OF_DRUGS:
-                    own = {BY_MODEL[label]} if label in BY_MODEL else set()
+                    own = _to_axes(label)
             flags: dict[str, Any] = {name: axis in own for axis, name in AXES.items()}
             found.append((span, {**flags, CONTEXT: label, CONTEXT_SCORE: score}))
         return found
 
     def _apply_rules(self, doc: Doc, spans: Sequence[Span]) -> list[set[str]]:
         """The axes that hold for each entity."""
-        text = doc.text.translate(PLAIN)
+        as_written = doc.text  # spaCy joins it anew each time
+        text = as_written.translate(PLAIN)
         found: list[set[str]] = [set() for _ in spans]
         words, places = make_words(doc, spans)
         starts = [token.i for token in words if token.is_sent_start]
-        sections = find_sections(doc.text, {*self.headings, *self.drug_headings})
+        sections = find_sections(as_written, {*self.headings, *self.drug_headings})
         opens = [section.start for section in sections]
         for axes, drugs in ((AXES, False), (OF_DRUGS, True)):
             chosen = [i for i, span in enumerate(spans) if is_drug(span) is drugs]
@@ -282,6 +281,11 @@ def is_drug(span: Span) -> bool:
     return asserted_as(span.label_, (DRUG,)) is not None
 
 
+def _to_axes(label: str) -> set[str]:
+    """The axes that hold for an entity with this context."""
+    return {BY_MODEL[label]} if label in BY_MODEL else set()
+
+
 def _read_answer(text: str, span: Span, axes: set[str]) -> None:
     """Let a box, a sign or an answer beside an entity decide whether it is absent."""
     answer = load_answers().read(text, span.start_char, span.end_char)
@@ -304,7 +308,7 @@ def _has_ended(text: str, section: Section, at: int) -> bool:
 
 @cache
 def _section_end() -> re.Pattern[str]:
-    words = "|".join(map(re.escape, _load_table()["section_ends"]))
+    words = "|".join(map(re.escape, load_table()["section_ends"]))
     return re.compile(rf"\n[ \t]*(?:\n|(?:{words})\b)", re.IGNORECASE)
 
 

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from negspacy.negation import Negex
 from spacy.language import Language
@@ -97,11 +98,7 @@ class EntityNegex(Negex):
 
 
 def _leave_out(places: Sequence[Place], pseudo: Sequence[Place]) -> list[Place]:
-    """The triggers that are no part of a pseudo-trigger."""
-    if not pseudo:
-        return list(places)
-    return [
-        (start, end)
-        for start, end in places
-        if not any(first <= start and end <= last for first, last in pseudo)
-    ]
+    """The triggers that are no part of a pseudo-trigger. Those are in order."""
+    opens = [first for first, _ in pseudo]
+    reach = [0, *accumulate((last for _, last in pseudo), max)]  # of those that begin so far
+    return [(start, end) for start, end in places if end > reach[bisect_right(opens, start)]]

@@ -25,7 +25,7 @@ TRIGGERS = ("pseudo_negations", "preceding_negations", "following_negations", "t
 BESIDE = ("just_before", "just_after")
 HEADINGS = "headings"
 NEAR = 80  # characters that are looked at for a phrase beside an entity
-# Characters that notes have in many forms, each for its plain form. The text keeps its length.
+# The plain character for each of those that notes write in many ways. The text keeps its length.
 PLAIN = str.maketrans(
     dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07", "'")
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-")
@@ -88,7 +88,7 @@ def normalise(doc: Doc) -> tuple[list[str], list[int]]:
 @cache
 def load_termsets() -> dict[str, Any]:
     """RETURNS (dict[str, Any]): Our own lists, by axis."""
-    table = _load_table()
+    table = load_table()
     kinds = load_headings()
     termsets = {}
     for axis in (*AXES, *OF_DRUGS):
@@ -103,7 +103,8 @@ def load_termsets() -> dict[str, Any]:
 
 
 @cache
-def _load_table() -> dict[str, Any]:
+def load_table() -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): The table `data/context.json`."""
     return srsly.read_json(PATH)
 
 
@@ -119,17 +120,26 @@ def expand(phrase: str) -> Iterator[str]:
         yield " ".join(phrase.split())
         return
     inner, _, after = rest.partition("}")
-    for option in _load_table()["classes"].get(inner) or inner.split("|"):
+    for option in _list_options(inner):
         yield from expand(f"{before} {option} {after}")
 
 
-def _compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
-    """Patterns of the phrases that say something of an entity that they stand beside: before it,
-    or after it with a few words between."""
+def _list_options(inner: str) -> list[str]:
+    """What braces stand for: the phrases of a class, or what is between the bars."""
+    return load_table()["classes"].get(inner) or inner.split("|")
+
+
+def compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
+    """Compile the phrases that say something of an entity beside them.
+
+    termset (Termset): The lists of an axis.
+    RETURNS (tuple[re.Pattern | None, ...]): Patterns for the text before an entity, and for the
+        text after it, which may have a few words in between. None: the list is empty.
+    """
     before, after = (
         "|".join(_to_regex(phrase) for phrase in termset.get(key, ())) for key in BESIDE
     )
-    fillers, blockers = ("|".join(_load_table()[key]) for key in ("fillers", "blockers"))
+    fillers, blockers = ("|".join(load_table()[key]) for key in ("fillers", "blockers"))
     return (
         re.compile(rf"(?<![\w-])(?:{before})[\s-]*$", re.IGNORECASE) if before else None,
         re.compile(
@@ -151,9 +161,7 @@ def _to_regex(phrase: str) -> str:
         if part in SPECIAL:
             parts.append(SPECIAL[part])
             continue
-        options = [part]
-        if part[0] == "{":
-            options = _load_table()["classes"].get(part[1:-1]) or part[1:-1].split("|")
+        options = _list_options(part[1:-1]) if part[0] == "{" else [part]
         one = "|".join(
             SPECIAL.get(option) or r"\s+".join(map(re.escape, option.split()))
             for option in options
@@ -163,7 +171,8 @@ def _to_regex(phrase: str) -> str:
     return r"\s*".join(parts)
 
 
-def _check_termsets(termsets: Mapping[str, Termset]) -> None:
+def check_termsets(termsets: Mapping[str, Termset]) -> None:
+    """RAISES (ValueError): If there is no such axis or list, or if a list is a single string."""
     axes, known = (*AXES, *OF_DRUGS), (*TRIGGERS, *BESIDE, HEADINGS)
     for axis, termset in termsets.items():
         if axis not in axes:

@@ -1,6 +1,5 @@
 """A knowledge graph of what documents mention together, and of the relations they tell of."""
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -62,14 +61,14 @@ class _Edge:
 
 
 class GraphBuilder:
-    """Builds a graph from a stream of documents. What it keeps grows with the different things
-    and pairs, not with the documents.
+    """Build a graph from a stream of documents. Its memory grows with the number of different
+    things and pairs, not with that of documents.
 
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
     labels (Iterable[str] | None): Labels of entities to take; None: all but personal data, doses,
         results and the like.
-    scope (str): What makes two things stand together: "sentence", or "document" (many more edges:
-        every pair of a document).
+    scope (str): What two things share if they stand together: a "sentence", or a "document"
+        (every pair of a document: many more edges).
     max_evidence (int): How many places to keep for an edge, 1 or more; all are counted.
     """
 
@@ -102,7 +101,7 @@ class GraphBuilder:
         """Add a document.
 
         doc (Doc): The document, with entities. It gets sentence starts if it has none. Relations
-            are those of `openmed_relation`, if it was there.
+            are those that `openmed_relation` found, if the pipeline has it.
         id (str): The document's id, by which evidence names it.
         """
         set_sentence_starts(doc)
@@ -173,10 +172,9 @@ class GraphBuilder:
         """Make the graph of what was added so far.
 
         min_documents (int): Leave out edges of fewer documents.
-        min_npmi (float): Leave out pairs that stand together less than so much more often than by
-            chance: normalised pointwise mutual information (Bouma 2009) over sentences, or
-            documents, from -1 to 1; 0 is chance.
-        min_score (float): Leave out relations that are less probable in every document.
+        min_npmi (float): Leave out pairs with a lower normalised pointwise mutual information
+            (Bouma 2009) over sentences, or documents: from -1 to 1, where 0 is chance.
+        min_score (float): Leave out relations whose probability is lower in every document.
         RETURNS (MultiDiGraph): Nodes with name, label, mentions, documents and sentences; edges
             with documents, sentences, score, npmi and evidence, by the relation as key. Pairs that
             only stand together are there once, with no meaning in their direction.
@@ -286,8 +284,3 @@ class GraphBuilder:
 def _clean(name: str) -> str:
     """A name on one line, without characters that XML forbids."""
     return " ".join("".join(c if c.isprintable() else " " for c in name).split())
-
-
-def to_json(value: Any) -> str:
-    """RETURNS (str): A value as JSON, always the same."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ..errors import Errors, missing_extra
 from ..relations.concepts import TEXT_PREFIX
 from ..suggestions import nearest
-from .builder import TOGETHER, to_json
+from .builder import TOGETHER
 from .picture import draw
 
 if TYPE_CHECKING:
@@ -87,11 +87,11 @@ def write_graph(graph: "MultiDiGraph", folder: str | Path, formats: Iterable[str
 
     graph (MultiDiGraph): The graph that `GraphBuilder.build` made.
     folder (str | Path): Where to, made if it is not there.
-    formats (Iterable[str]): Of `FORMATS`: "graphml", "json" (networkx's node-link form), "kgx"
+    formats (Iterable[str]): Of `FORMATS`: "graphml", "json" (networkx's node-link format), "kgx"
         (TSV for KGX, in the Biolink model's terms), "turtle", "neo4j" (CSV for `neo4j-admin
         database import`) and "html" (a picture of the most mentioned, which needs no network).
     RETURNS (list[Path]): The files.
-    RAISES (ValueError): If there is no such form.
+    RAISES (ValueError): If there is no such format.
     """
     wanted = list(formats)
     check_formats(wanted)
@@ -101,10 +101,10 @@ def write_graph(graph: "MultiDiGraph", folder: str | Path, formats: Iterable[str
 
 
 def check_formats(formats: Iterable[str]) -> None:
-    """Raise an error for a form that can't be written.
+    """Raise an error for a format that can't be written.
 
-    formats (Iterable[str]): Names of forms.
-    RAISES (ValueError): If there is no such form.
+    formats (Iterable[str]): Names of formats.
+    RAISES (ValueError): If there is no such format.
     """
     for name in formats:
         if name not in FORMATS:
@@ -132,10 +132,15 @@ def expand(curie: str) -> str:
     return PREFIXES.get(prefix, f"urn:{quote(prefix)}:") + quote(local, safe="/%_.-")
 
 
+def _to_json(value: Any) -> str:
+    """A value as JSON, always the same."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
 def _edges(graph: "MultiDiGraph") -> Iterator[tuple[str, str, str, str, dict[str, Any]]]:
     """Id, head, tail, relation and the rest of each edge; the id is always the same."""
     for head, tail, relation, data in graph.edges(keys=True, data=True):
-        id = uuid.uuid5(uuid.NAMESPACE_URL, to_json([head, relation, tail]))
+        id = uuid.uuid5(uuid.NAMESPACE_URL, _to_json([head, relation, tail]))
         yield f"urn:uuid:{id}", head, tail, relation, data
 
 
@@ -145,9 +150,9 @@ def _publications(data: Mapping[str, Any]) -> list[str]:
     return [id for id in ids if re.fullmatch(r"[A-Za-z][\w.]*:\S+", id)]
 
 
-def _table(path: Path, header: Row, rows: Iterable[Row], **form: Any) -> Path:
+def _table(path: Path, header: Row, rows: Iterable[Row], **dialect: Any) -> Path:
     with path.open("w", encoding="utf8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n", **form)
+        writer = csv.writer(file, lineterminator="\n", **dialect)
         writer.writerow(header)
         writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
     return path
@@ -160,7 +165,7 @@ def _write_graphml(graph: "MultiDiGraph", folder: Path) -> list[Path]:
     flat.add_nodes_from(graph.nodes(data=True))
     for head, tail, relation, data in graph.edges(keys=True, data=True):
         scalars = {k: v for k, v in data.items() if v is not None}
-        flat.add_edge(head, tail, relation, **scalars | {"evidence": to_json(data["evidence"])})
+        flat.add_edge(head, tail, relation, **scalars | {"evidence": _to_json(data["evidence"])})
     path = folder / "graph.graphml"
     nx.write_graphml(flat, path, named_key_ids=True)
     return [path]
@@ -187,7 +192,7 @@ def _write_kgx(graph: "MultiDiGraph", folder: Path) -> list[Path]:
             "text_mining_agent",
             "|".join(_publications(data)),
             *(data[name] for name in ("documents", "sentences", "score", "npmi")),
-            to_json(data["evidence"]),
+            _to_json(data["evidence"]),
         )
         for id, head, tail, relation, data in _edges(graph)
     )
@@ -212,7 +217,7 @@ def _write_neo4j(graph: "MultiDiGraph", folder: Path) -> list[Path]:
         (
             *(head, tail, relation),
             *(data[name] for name in ("documents", "sentences", "score", "npmi")),
-            to_json(data["evidence"]),
+            _to_json(data["evidence"]),
         )
         for _, head, tail, relation, data in _edges(graph)
     )

@@ -1,9 +1,10 @@
 """The component `openmed_hcc`: ICD-10-CM and HCC codes of diagnoses, for a coder to review.
 
-It helps coders and codes nothing by itself: it ranks codes and shows what they rest on. It knows
-no rules of encounters and providers, and does not look for what supports a diagnosis.
+It helps coders, and codes nothing by itself: it ranks codes, and shows what they rest on. It does
+not know the rules for encounters and providers, and does not look for what supports a diagnosis.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
@@ -23,8 +24,11 @@ from ..sentences import set_sentence_starts
 from .icd10cm import Vocabulary, add_aliases, read_vocabulary
 from .linking import Candidate, Linker, make_linker
 from .patterns import AMBIGUOUS_ID, LABELS, SPAN_KEYS, alias_patterns, hcc_patterns
+from .revised import Revised
 from .risk import MODELS, find_hccs
-from .rules import METASTASIS, STATUS, Revised, Rules, is_no_code, stands_alone
+from .rules import Rules
+from .status import METASTASIS, STATUS, find_status
+from .surroundings import is_no_code, stands_alone
 
 SKIPPED = ("is_negated", "is_family", "is_hypothetical")
 HISTORICAL = "is_historical"
@@ -134,11 +138,8 @@ class OpenMedHCC(SerializableComponent):
         self._rules: Rules | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **super().__getstate__(),
-            "_linker": None,
-            "_rules": None,
-        }  # made again from the vocabulary
+        # These two are made again from the vocabulary.
+        return {**super().__getstate__(), "_linker": None, "_rules": None}
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -181,15 +182,15 @@ class OpenMedHCC(SerializableComponent):
         links = [Link(*row, []) for row in zip(diseases, names, linked, strict=True)]
         for status in mentions:
             if status.label_ == STATUS:
-                codes = self.rules.find_status(status)
                 links += [
                     Link(status, status, [self._to_candidate(code, STATUS.lower())], [])
-                    for code in codes
+                    for code in find_status(status, self.vocabulary)
                 ]
         links.sort(key=lambda link: (link.name.start, -link.name.end))
         return self._revise(doc, list(_drop_parts(links)))
 
     def _revise(self, doc: Doc, links: Sequence[Link]) -> list[Link]:
+        """Take the best code of each mention, and let the rules revise them."""
         found = [
             Revised(link.name, self._best(link.candidates), _is(link.mention, HISTORICAL))
             for link in links
@@ -223,7 +224,7 @@ class OpenMedHCC(SerializableComponent):
         return None
 
     def _to_candidate(self, code: str, how: str) -> Candidate:
-        return Candidate(code, self.rules.describe(code), 1.0, how)
+        return Candidate(code, self.vocabulary.describe(code), 1.0, how)
 
     def set_annotations(self, doc: Doc, found: Sequence[Link]) -> None:
         """Set the candidates of each mention, and the codes of the document.
@@ -237,15 +238,15 @@ class OpenMedHCC(SerializableComponent):
         for link in found:
             candidates = [candidate._asdict() for candidate in link.candidates]
             link.mention._.icd10cm = [*link.mention._.icd10cm, *candidates]
-            name = link.name
+            if link.is_dropped:
+                continue
+            name, sentence = link.name, link.name.sent
             place = {
                 "start": name.start_char,
                 "end": name.end_char,
-                "sentence": [name.sent.start_char, name.sent.end_char],
+                "sentence": [sentence.start_char, sentence.end_char],
                 "historical": _is(link.mention, HISTORICAL),
             }
-            if link.is_dropped:
-                continue
             for candidate, rule in link.codes:
                 extra = {"symptom": link.is_symptom, "rule": rule}
                 linked.append({**_describe(candidate), **place, **extra})
@@ -266,29 +267,39 @@ class OpenMedHCC(SerializableComponent):
         skipped = [span for span in spans if _is_skipped(span)]
         blocked = {i for span in skipped for i in range(span.start, span.end)}
         kept = [span for span in spans if blocked.isdisjoint(range(span.start, span.end))]
-        # An abbreviation that may mean something else says nothing against the model's mention.
+        # An ambiguous abbreviation is only left out: it does not block a model's mention there.
         kept = [span for span in kept if not _is_ambiguous(span)]
-        is_none = [is_no_code(span) for span in kept]
-        no_code = [span for span, none in zip(kept, is_none, strict=True) if none]
-        kept = [span for span, none in zip(kept, is_none, strict=True) if not none]
+        no_code: list[Span] = []
+        named: list[Span] = []
+        for span in kept:
+            (no_code if is_no_code(span) else named).append(span)
         # "metastatic to bone" is more than the part of it that is a disease.
-        sites = [span for span in kept if span.id_ == METASTASIS]
+        sites = [span for span in named if span.id_ == METASTASIS]
         kept = [
-            s for s in kept if s.id_ == METASTASIS or not any(_is_in(s, site) for site in sites)
+            s for s in named if s.id_ == METASTASIS or not any(_is_in(s, site) for site in sites)
         ]
-        kept = [span for span in kept if not self._is_made_of(span, kept)]
+        kept = self._drop_compounds(kept)
         sites = util.filter_spans(sites)
         others = util.filter_spans([span for span in kept if span.id_ != METASTASIS])
         return sorted([*sites, *others]), [*skipped, *no_code]
 
-    def _is_made_of(self, span: Span, others: Sequence[Span]) -> bool:
-        """Whether a mention is no name itself, but has a status or several names in it: "diabetes
-        with CKD 3" is for the rules to combine."""
-        if span.label_ == STATUS or span.id_ == METASTASIS or self.linker.is_name(span.text):
-            return False
-        parts = [o for o in others if o is not span and _is_in(o, span)]
-        names = [o for o in parts if self.linker.is_name(o.text)]
-        return any(o.label_ == STATUS for o in parts) or len(util.filter_spans(names)) > 1
+    def _drop_compounds(self, spans: Iterable[Span]) -> list[Span]:
+        """Drop mentions that are no name themselves, but have a status or several names in them:
+        "diabetes with CKD 3" is for the rules to combine."""
+        ordered = sorted(spans, key=lambda span: span.start)
+        starts = [span.start for span in ordered]
+        is_status = [span.label_ == STATUS or span.id_ == METASTASIS for span in ordered]
+        is_name = [self.linker.is_name(span.text) for span in ordered]
+        kept = []
+        for i, span in enumerate(ordered):
+            if not (is_status[i] or is_name[i]):
+                inside = range(bisect_left(starts, span.start), bisect_left(starts, span.end))
+                parts = [j for j in inside if j != i and ordered[j].end <= span.end]
+                names = util.filter_spans([ordered[j] for j in parts if is_name[j]])
+                if len(names) > 1 or any(is_status[j] for j in parts):
+                    continue
+            kept.append(span)
+        return kept
 
     def _is_linked(self, label: str) -> bool:
         return canonical_label(label) in self.ent_labels
@@ -316,7 +327,7 @@ class OpenMedHCC(SerializableComponent):
         )
         for _, start, end in windows:
             window = doc[start:end]
-            if self.linker.is_name(window.text) and blocked.isdisjoint(range(start, end)):
+            if blocked.isdisjoint(range(start, end)) and self.linker.is_name(window.text):
                 return window
         return mention
 
@@ -351,18 +362,14 @@ def add_hcc_pipes(
     return nlp.add_pipe("openmed_hcc", config=dict(settings))  # type: ignore[return-value]
 
 
-def _keys() -> Iterator[str]:
-    return (f"hcc_{model}" for model in MODELS)
-
-
 def _describe(candidate: Candidate) -> dict[str, Any]:
     hccs = {f"hcc_{model}": find_hccs(candidate.code, model) for model in MODELS}
     return {**candidate._asdict(), **hccs}
 
 
 def _drop_parts(links: Iterable[Link]) -> Iterator[Link]:
-    """Drop the names that are a part of the one before; of a status, which may have several codes,
-    none."""
+    """Drop the names that are a part of the one before. A status may have several codes: its names
+    are all kept."""
     end, last = 0, None
     for link in links:
         is_part = link.name.end <= end and link.mention is not last

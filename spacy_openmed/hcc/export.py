@@ -44,15 +44,16 @@ code {{ font-weight: 600 }}
 PATIENT = """<section>
 <h2>Patient {patient}</h2>
 {scores}
-<table>
+{table}
+</section>"""
+TABLE = """<table>
 <thead><tr><th>Code</th><th>HCC</th><th>Evidence</th><th>Hints (MEAT)</th>
 <th>Status</th></tr></thead>
 <tbody>
 {rows}
 </tbody>
 </table>
-{unlinked}
-</section>"""
+{unlinked}"""
 
 
 def to_rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -113,6 +114,17 @@ def to_html(reports: Iterable[Mapping[str, Any]], notice: str) -> str:
     return PAGE.format(notice=escape(notice), patients=patients)
 
 
+def to_table(report: Mapping[str, Any]) -> str:
+    """RETURNS (str): The codes of a report as a table in HTML, those that count for risk first,
+    and below it the mentions without a code."""
+    rows = "\n".join(_to_html_row(code) for code in _by_importance(report["codes"]))
+    unlinked = ", ".join(dict.fromkeys(escape(row["mention"]) for row in report["unlinked"]))
+    return TABLE.format(
+        rows=rows or '<tr><td colspan="5">No codes.</td></tr>',
+        unlinked=f"<p>Mentions without a code: {unlinked}</p>" if unlinked else "",
+    )
+
+
 def describe_context(evidence: Mapping[str, Any]) -> str:
     """RETURNS (str): "present", "historical" or "symptom"."""
     if evidence["historical"]:
@@ -125,14 +137,8 @@ def _to_section(report: Mapping[str, Any]) -> str:
     if "error" in report:
         error = escape(report["error"])
         return f'<section><h2>Patient {patient}</h2><p class="error">{error}</p></section>'
-    rows = "\n".join(_to_html_row(code) for code in _by_importance(report["codes"]))
-    unlinked = ", ".join(dict.fromkeys(escape(row["mention"]) for row in report["unlinked"]))
-    return PATIENT.format(
-        patient=patient,
-        scores=_to_scores(report["models"]),
-        rows=rows or '<tr><td colspan="5">No codes.</td></tr>',
-        unlinked=f"<p>Mentions without a code: {unlinked}</p>" if unlinked else "",
-    )
+    scores = _to_scores(report["models"])
+    return PATIENT.format(patient=patient, scores=scores, table=to_table(report))
 
 
 def _by_importance(codes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -177,12 +183,14 @@ def _to_html_row(code: Mapping[str, Any]) -> str:
 
 
 def _to_quote(row: Mapping[str, Any]) -> str:
-    sentence, mention = row["sentence"], row["mention"]
+    sentence = row["sentence"]
+    # A mention may go on in the next sentence.
+    mention = row["mention"][: row["sentence_end"] - row["start"]].strip()
     # The sentence is stripped: at its start it lacks at most as many characters as it lacks at all.
     n_lost = row["sentence_end"] - row["sentence_start"] - len(sentence)
     at = sentence.find(mention, max(0, row["start"] - row["sentence_start"] - n_lost))
-    before, found, after = sentence[:at], mention, sentence[at + len(mention) :]
-    quote = f"{escape(before)}<mark>{escape(found)}</mark>{escape(after)}"
+    before, after = sentence[:at], sentence[at + len(mention) :]
+    quote = f"{escape(before)}<mark>{escape(mention)}</mark>{escape(after)}"
     place = ", ".join(filter(None, [str(row["date"] or ""), f"note {_note(row)}"]))
     rule = f" {escape(row['rule'])}." if row["rule"] else ""
     return f"“{quote}” ({escape(place)}; {describe_context(row)}).{rule}"

@@ -55,12 +55,21 @@ class Vocabulary:
             children.setdefault(code.parent, []).append(code)
         return children
 
+    @cached_property
+    def _unspecified(self) -> dict[str, str | None]:
+        """What `to_billable` gave for each heading."""
+        return {}
+
     def ancestors(self, code: str) -> Iterator[Code]:
         """YIELDS (Code): What a code belongs to, the nearest first, up to its category."""
         child, parent = code, self.codes[code].parent
         while parent in self.codes and parent != child:  # a block may be called as its category
             yield self.codes[parent]
             child, parent = parent, self.codes[parent].parent
+
+    def describe(self, code: str) -> str:
+        """RETURNS (str): The description of a code; "" if the vocabulary does not have it."""
+        return self.codes[code].description if code in self.codes else ""
 
     def to_billable(self, code: str) -> str | None:
         """Find the code to report where only a heading is known: the one that says no more.
@@ -69,10 +78,12 @@ class Vocabulary:
         RETURNS (str | None): The code itself if it is billable, else the unspecified one, or the
             one without complications, of those that belong to it. None: there is no such code.
         """
-        found: Code | None = self.codes[code]
-        while found is not None and not found.is_billable:
-            found = _least_specific(self.children.get(found.code, []))
-        return found.code if found is not None else None
+        if self.codes[code].is_billable:
+            return code
+        if code not in self._unspecified:  # the codes of a heading take long to compare
+            child = _least_specific(self.children.get(code, ()))
+            self._unspecified[code] = None if child is None else self.to_billable(child.code)
+        return self._unspecified[code]
 
     def to_rows(self) -> dict[str, list]:
         """RETURNS (dict[str, list]): The vocabulary as plain lists, for `from_rows`."""
@@ -89,6 +100,8 @@ class Vocabulary:
 
 
 def _least_specific(codes: Iterable[Code]) -> Code | None:
+    """The code that says no more than the heading of all. None: each says more."""
+
     def rank(code: Code) -> tuple[bool, ...]:
         text = code.description.lower()
         is_unspecified = "unspecified" in text and "unspecified complication" not in text
@@ -101,14 +114,14 @@ def _least_specific(codes: Iterable[Code]) -> Code | None:
             not is_plain,
         )
 
-    ranked = sorted((rank(code), code) for code in codes)
-    return ranked[0][1] if ranked and not all(ranked[0][0]) else None
+    says_more, best = min(((rank(code), code) for code in codes), default=((True,), None))
+    return None if all(says_more) else best
 
 
 @cache
 def read_vocabulary(*, names: bool = True) -> Vocabulary:
-    """Read the vocabulary that simple-icd-10-cm has, but injuries and external causes, of which
-    only the codes of our own aliases are taken.
+    """Read the vocabulary of simple-icd-10-cm. Injuries and external causes are left out, unless
+    an alias of ours names the code.
 
     names (bool): Whether to add the names of `data/icd10cm_names.tsv`.
     RETURNS (Vocabulary): The vocabulary, with the aliases of `data/icd10cm_aliases.json`.

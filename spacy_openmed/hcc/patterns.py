@@ -3,7 +3,7 @@
 from typing import Any
 
 from .icd10cm import read_aliases
-from .rules import STATUS, status_patterns
+from .status import STATUS, status_patterns
 
 LABELS = ("DISEASE", "CANCER", STATUS)
 SPAN_KEYS = ("openmed", "openmed_hcc")

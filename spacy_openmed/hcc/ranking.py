@@ -76,7 +76,7 @@ class Index:
         self.by_characters = characters()
         self.by_words = characters(sublinear_tf=True)
         self.by_profile = characters(sublinear_tf=True)
-        # Turned, so that the product with one mention reads only the rows of its n-grams.
+        # Transposed, so that the product with a mention reads only the rows of its n-grams.
         self.characters = self.by_characters.fit_transform(terms).T.tocsr()
         self.words = self.by_words.fit_transform(normal).T.tocsr()
         self.profiles = self.by_profile.fit_transform(profiles).T.tocsr()
@@ -192,6 +192,8 @@ def load_ranker() -> tuple[np.ndarray, float]:
 
 @cache
 def load_words() -> tuple[dict[str, str], frozenset[str]]:
+    """RETURNS (tuple[dict[str, str], frozenset[str]]): Synonyms, each with the vocabulary's words
+    for it, and the words that say little."""
     words = srsly.read_json(WORDS)
     synonyms = {
         word: " ".join(map(to_singular, others.split()))

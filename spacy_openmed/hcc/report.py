@@ -8,9 +8,9 @@ from spacy.util import SimpleFrozenList
 
 from ..errors import Errors
 from ..extensions import register_extensions
-from .component import _keys
-from .risk import MODELS, calculate
-from .rules import find_meat, find_superseded, is_kept
+from .risk import HCC_KEYS, MODELS, calculate
+from .rules import find_superseded, is_kept
+from .tables import load_patterns
 
 NOTICE = (
     "For a coder to review. These are ranked suggestions from the words of the notes, no coding: "
@@ -34,12 +34,12 @@ def patient_report(
     demographics (Mapping[str, Any] | None): What `hccinfhir.Demographics` takes: "age", "sex" and
         others. None: there is no risk score.
     historical (bool): Whether codes count that are mentioned as history only. They are listed
-        either way; codes that say so themselves count: of status and history (Z), of remission.
+        either way. Codes of status and history (Z) and of remission always count.
     notes (Sequence[Mapping[str, Any]]): What is known of each note, for the evidence: "note",
         its id, and "date", the date of service.
     RETURNS (dict[str, Any]): The report, of plain values.
-    RAISES (ValueError): If a document has not gone through `openmed_hcc`, or for demographics
-        that are none.
+    RAISES (ValueError): If a document has not gone through `openmed_hcc`, or if the demographics
+        are not valid.
     """
     codes: dict[str, dict[str, Any]] = {}
     unlinked = []
@@ -52,7 +52,7 @@ def patient_report(
         for found in doc._.hcc:
             row = codes.setdefault(
                 found["code"],
-                {key: found[key] for key in ("code", "description", *_keys())}
+                {key: found[key] for key in ("code", "description", *HCC_KEYS)}
                 | {"counted": False, "superseded_by": None, "rule": "", "evidence": []},
             )
             keys = ("score", "how", "rule", "symptom")
@@ -75,6 +75,19 @@ def patient_report(
         "models": {name: calculate(counted, name, demographics) for name in MODELS},
         "codes": [codes[code] for code in sorted(codes)],
         "unlinked": unlinked,
+    }
+
+
+def find_meat(text: str) -> dict[str, list[str]]:
+    """Find what a sentence says was done about a diagnosis: monitored, evaluated, assessed,
+    treated.
+
+    text (str): The sentence.
+    RETURNS (dict[str, list[str]]): The words that hint at each, in lower case.
+    """
+    return {
+        kind: list(dict.fromkeys(match[0].lower() for match in pattern.finditer(text)))
+        for kind, pattern in load_patterns("meat").items()
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import Errors, missing_extra
 
 MODELS = {"v24": "CMS-HCC Model V24", "v28": "CMS-HCC Model V28"}
+HCC_KEYS = tuple(f"hcc_{model}" for model in MODELS)  # of their categories, in results
 DEFAULT = {"age": 70, "sex": "F"}  # where only categories are asked for
 OLDEST = 120  # years
 # The values of demographics, by how they may be written.
@@ -38,13 +39,13 @@ def find_hccs(code: str, model: str) -> list[str]:
 
 
 def clean_demographic(field: str, value: Any) -> Any:
-    """Bring a value of `hccinfhir.Demographics` to the way that it is written there: "Female" is
-    "F", the dual code 2 is "02".
+    """Write a value of `hccinfhir.Demographics` as hccinfhir has it: "Female" is "F", the dual code
+    2 is "02".
 
     field (str): "age", "sex", "dual_elgbl_cd", "orec", ...
     value (Any): The value.
-    RETURNS (Any): The value as it is written; None if there is none.
-    RAISES (ValueError): If it is impossible.
+    RETURNS (Any): The value as hccinfhir has it; None if there is none.
+    RAISES (ValueError): If there can be no such value.
     """
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
         return None
@@ -79,7 +80,7 @@ def calculate(
     demographics (Mapping[str, Any] | None): See `patient_report`.
     RETURNS (dict[str, Any]): "raf", the score, "coefficients", what it is the sum of (both None
         without demographics), and "hccs": each with its label, coefficient and codes.
-    RAISES (ValueError): For demographics that are none.
+    RAISES (ValueError): If there is no such model, or if the demographics are not valid.
     """
     codes = sorted({code.upper() for code in codes})
     calculator = _load_calculator(model)
@@ -87,7 +88,7 @@ def calculate(
     from pydantic import ValidationError
 
     is_known = demographics is not None
-    # Categories do not depend on age and sex, but for a few edits.
+    # Categories depend on age and sex by a few edits only.
     given: Mapping[str, Any] = demographics if demographics is not None else DEFAULT
     given = {field: clean_demographic(field, value) for field, value in given.items()}
     try:
@@ -132,7 +133,7 @@ def _load_calculator(model: str) -> Any:
 
 @contextmanager
 def _importing_hccinfhir() -> Iterator[None]:
-    """Without the warnings of how it finds its tables (importlib.resources.path)."""
+    """Ignore the warnings about how it finds its tables (importlib.resources.path)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:

@@ -1,6 +1,6 @@
 """Relations between entities, over the whole document: which chemical caused which disease.
 
-A linear model of what `pairs` tells of two things. The weights are our own
+A linear model scores what `features.make_pairs` tells of two things. The weights are our own
 (`scripts/train_relation.py`).
 """
 
@@ -116,7 +116,7 @@ class OpenMedRelation(SerializableComponent):
 
     # Not "model": spaCy looks whether components have one, which would read the weights too early.
     @property
-    def weights(self) -> "RelationModel":
+    def weights(self) -> RelationModel:
         """RETURNS (RelationModel): The weights."""
         if self._weights is None:
             try:

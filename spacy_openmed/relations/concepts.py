@@ -13,7 +13,7 @@ from ..extensions import register_extensions
 
 # The prefix of ids that are no more than a text: no vocabulary stands behind them.
 TEXT_PREFIX = "OPENMED_TEXT"
-IDENTIFIERS = "identifiers"  # what openmed_phi's group has among its attrs
+IDENTIFIERS = "identifiers"  # an attr that only the span group of openmed_phi has
 NOT_ASSERTED = ("is_negated", "is_hypothetical", "is_family")
 # What looks like a plural. Not "AIDS"; "diabetes" does, but then always.
 PLURAL = re.compile(r"[^\W\d_]{2}(?<![SsUuIi])s$")
@@ -36,11 +36,12 @@ class Concept:
 def find_concepts(
     doc: Doc, *, span_keys: Sequence[str] = ("openmed",), labels: Container[str] | None = None
 ) -> list[Concept]:
-    """Put the mentions of a document together that stand for one thing: those with the same id,
-    or without one, of the same label and text but for case, spaces, punctuation and an s of the
-    plural, or of an abbreviation that the document explains. Mentions that are negated,
-    hypothetical or of the family (see `openmed_context`) are left out, and those that touch what
-    `openmed_phi` has found to identify somebody.
+    """Group the mentions of a document by what they stand for.
+
+    Mentions stand for one thing if they have the same id. Without ids they need the same label and
+    text; case, spaces, punctuation, a plural s, and abbreviations that the document explains make
+    no difference. Left out are mentions that are negated, hypothetical or of the family (see
+    `openmed_context`), and those that touch an identifier that `openmed_phi` has found.
 
     doc (Doc): The document.
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
@@ -77,7 +78,8 @@ def read_mentions(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:
 
     doc (Doc): The document.
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
-    YIELDS (Span): The entities in the order of the text, each with the same label and id once.
+    YIELDS (Span): The entities in the order of the text; of those with the same tokens, label and
+        id, one.
     """
     spans = list(doc.ents)
     for key in span_keys:
@@ -110,7 +112,7 @@ def make_id(span: Span) -> str:
 
 
 def normalise(text: str) -> str:
-    """RETURNS (str): A text in lower case, with one space for whatever is no letter or figure."""
+    """RETURNS (str): A text in lower case, with one space for whatever is no letter or digit."""
     return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 

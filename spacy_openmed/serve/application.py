@@ -32,7 +32,6 @@ except ImportError as error:
 
 WARM_UP = "Aspirin can cause gastric ulcers."
 
-
 Found = tuple[list[dict[str, Any]] | None, str | None]  # entities, or what is wrong
 
 

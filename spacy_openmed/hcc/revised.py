@@ -1,0 +1,27 @@
+"""What the rules change: the code of a mention."""
+
+from dataclasses import dataclass, field
+
+from spacy.tokens import Span
+
+
+@dataclass(eq=False)
+class Revised:
+    """The code of a mention while the rules are applied.
+
+    name (Span): The words that were looked up.
+    code (str | None): Its code; None if it has none.
+    is_historical (bool): Whether it is mentioned as history.
+    rule (str): The source of the rule that gave the code.
+    also (list[tuple[str, str]]): Further codes, each with its rule.
+    is_dropped (bool): Whether another mention's code says it too.
+    is_symptom (bool): Whether it is a symptom that is not to be reported.
+    """
+
+    name: Span
+    code: str | None
+    is_historical: bool = False
+    rule: str = ""
+    also: list[tuple[str, str]] = field(default_factory=list)
+    is_dropped: bool = False
+    is_symptom: bool = False

@@ -1,0 +1,196 @@
+"""Specific codes, by the words beside a name.
+
+They need no table. A code fits if all that its description says beyond that of the name's own code
+stands beside the name: "Atrial fibrillation, permanent". Descriptions come from the vocabulary.
+"""
+
+import re
+from collections.abc import Sequence, Set
+from functools import cache, lru_cache
+
+from spacy.tokens import Span
+
+from .icd10cm import Code, Vocabulary
+from .ranking import load_words, normalise
+from .revised import Revised
+from .tables import load_rules
+
+MAX_WORDS = 8  # beside a name
+STEM = 6  # letters of a word that are compared
+LEFT_OUT = re.compile(
+    r",? ?\bwithout\b.*?(?=,| with |$)|not having achieved remission"
+    r"|\b(?:unspecified|other specified|other)\b(?: \w+$)?|\bstage unspecified\b|\([^()]*\)",
+    re.IGNORECASE,
+)
+DENIED = re.compile(r"\b(?:no|without|w/o|not|denies|neg(?:ative)? for)\b[^,;]*", re.IGNORECASE)
+DENYING = ("no", "not", "without", "w/o", "denies")
+TURNING = ("since", "after", "status", "managed", "followed")  # what follows is no description
+RULE = "ICD-10-CM: all words of the description"
+
+
+class Families:
+    """The categories of a vocabulary, each with what tells its codes apart.
+
+    vocabulary (Vocabulary): The codes.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.groups = {name: group for group in load_rules()["groups"] for name in group}
+        self.ignored = {_stem(word) for word in load_rules()["ignored"]}
+        self.categories: dict[str, list[Code]] = {}
+        for code in vocabulary.codes.values():
+            self.categories.setdefault(code.code[:3], []).append(code)
+        self._families: dict[str, Family] = {}
+
+    def find(self, category: str) -> "Family":
+        """RETURNS (Family): The codes of a category and of those that it is grouped with."""
+        if category not in self._families:
+            group = self._find_group(category)
+            codes = [code for name in group for code in self.categories.get(name, ())]
+            heading = self.vocabulary.describe(category) if len(group) == 1 else ""
+            self._families[category] = Family(codes, {*_stems(heading)} | self.ignored)
+        return self._families[category]
+
+    def specialise(self, one: Revised, after: Revised | None) -> None:
+        """Choose the code that says all that stands beside the name.
+
+        one (Revised): The mention, which has a code.
+        after (Revised | None): The next one, whose words are not this one's. It is dropped if it
+            says no more than the code that was chosen.
+        """
+        code = str(one.code)
+        if code.startswith("Z"):
+            return
+        family = self.find(code[:3])
+        is_other = (
+            after is not None
+            and after.code is not None
+            and after.code[:3] not in self._find_group(code[:3])
+        )
+        words = _stems(DENIED.sub(" ", one.name.text))
+        words |= family.words_beside(one.name, after.name if after and is_other else None)
+        best = family.choose(code, words)
+        if best is None:
+            return
+        one.code, one.rule = best, RULE
+        if after is not None and not is_other and after.name.sent == one.name.sent:
+            after.is_dropped = _stems(after.name.text) <= family.words[best] | family.common
+
+    def _find_group(self, category: str) -> Sequence[str]:
+        return self.groups.get(category, [category])
+
+
+class Family:
+    """The codes of one category, by the words that tell them apart.
+
+    codes (Sequence[Code]): The codes.
+    common (set[str]): Stems that tell none of them apart.
+    """
+
+    def __init__(self, codes: Sequence[Code], common: set[str]) -> None:
+        self.common = common - _stems("left right bilateral")
+        self.words = {
+            code.code: _stems(LEFT_OUT.sub(" ", code.description)) - self.common
+            for code in codes
+            if code.is_billable
+        }
+        self.known = {word for words in self.words.values() for word in words}
+        self.fillers = _load_fillers()
+
+    def words_beside(self, name: Span, after: Span | None) -> set[str]:
+        """Collect the words beside a name that the codes know: before it up to a comma, after it
+        also past one, if they are half of what stands there.
+
+        name (Span): The name.
+        after (Span | None): A name after it, whose words are not its own.
+        RETURNS (set[str]): Their stems.
+        """
+        return self._words_before(name) | self._words_after(name, after)
+
+    def _words_before(self, name: Span) -> set[str]:
+        words: set[str] = set()
+        start = max(name.sent.start, name.start - MAX_WORDS)
+        for token in reversed(name.doc[start : name.start]):
+            stems = _stems(token.text)
+            if token.is_punct and token.text not in "-/":
+                break
+            if stems & self.known:
+                words |= stems
+            elif not (token.lower_ in self.fillers or token.is_punct or stems & self.common):
+                break
+        return words
+
+    def _words_after(self, name: Span, after: Span | None) -> set[str]:
+        end = min(name.sent.end, name.end + 2 * MAX_WORDS)
+        if after is not None and after.start >= name.end:
+            end = min(end, after.start)
+        words: set[str] = set()
+        segment: set[str] = set()
+        n_unknown = 0
+        is_open = True
+        for token in name.doc[name.end : end]:
+            stems = _stems(token.text)
+            if token.text in ",()–:" or token.is_space:
+                if n_unknown == 0:
+                    words |= segment
+                segment, n_unknown, is_open = set(), 0, True
+                if "\n" in token.text:
+                    break
+            elif token.text in ";.":
+                break
+            elif not is_open or token.text in "-/":
+                continue
+            elif stems & self.known:
+                segment |= stems
+            elif token.lower_ in DENYING:
+                is_open = False
+            elif not (token.lower_ in self.fillers or token.is_punct or stems & self.common):
+                is_open = False
+                if not (segment and token.lower_ in TURNING):
+                    n_unknown += 1
+        if n_unknown == 0 or len(segment) > n_unknown:
+            words |= segment
+        return words
+
+    def choose(self, code: str, words: Set[str]) -> str | None:
+        """Choose the code of which most words are there, and that says no more.
+
+        code (str): The code of the name.
+        words (Set[str]): The words of the name and beside it.
+        RETURNS (str | None): The other code; None if there is no better one.
+        """
+        own = self.words.get(code)
+        if own is None:
+            return None
+        found = []
+        for other, stems in self.words.items():
+            more = stems - own
+            if other != code and more and more <= words and own <= stems:
+                found.append((len(more), -len(stems), -len(other), other))
+        if not found:
+            return None
+        best = max(found)
+        # Of several that fit as well, the one without a number of its own: unspecified.
+        same = sorted(row[3] for row in found if row[:3] == best[:3])
+        return next((c for c in same if c.endswith(("0", "9"))), same[0])
+
+
+@cache
+def _load_fillers() -> frozenset[str]:
+    return frozenset(load_rules()["fillers"])
+
+
+def _stem(word: str) -> str:
+    return word if word.isdigit() else word[:STEM]
+
+
+@lru_cache(maxsize=50_000)
+def _stems(text: str) -> frozenset[str]:
+    words = load_rules()["words"]
+    lower = " ".join(words.get(word, word) for word in re.findall(r"\w+", text.lower()))
+    if not lower.strip():
+        return frozenset()
+    normal = normalise(lower)
+    stop = load_words()[1]
+    return frozenset(_stem(word) for word in normal.split() if word not in stop)

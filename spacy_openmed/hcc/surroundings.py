@@ -1,0 +1,66 @@
+"""What the text around a mention says of it: that it is no diagnosis of the patient, or that it is
+an entry of a list."""
+
+import re
+from functools import cache
+
+from spacy.tokens import Span
+
+from .status import BMI, STATUS, WRITTEN
+from .tables import load_rules
+
+BEFORE, AFTER = 80, 60  # characters that are looked at
+ITEM = re.compile(r"[\s#*•·–\-+]*(?:\(?\d{1,2}[.):\]]|[a-zA-Z][.)])?[\s#*•·–\-+]*")
+AS_ITEM = re.compile(r"\s*(?:$|[,.;(\n]|on\b|with\b|since\b|w/|s/p\b|[-–]\s)")
+
+
+def is_no_code(span: Span) -> bool:
+    """Tell what is no diagnosis of the patient: a clinic, a vaccine, a negative test.
+
+    span (Span): The mention.
+    RETURNS (bool): Whether the words beside it say so.
+    """
+    is_status = span.label_ == STATUS
+    if is_status and span.id_ in (BMI, WRITTEN):
+        return False
+    text, offset = span.sent.text, span.sent.start_char
+    start, end = span.start_char - offset, span.end_char - offset
+    before, after = text[max(0, start - BEFORE) : start], text[end : end + AFTER]
+    kinds = ["status_codes"] if is_status else ["not_codes"]
+    if not is_status and span.text.lower() in _load_phrases():  # a model may find a status too
+        kinds.append("status_codes")
+    surroundings = map(_load_surroundings, kinds)
+    return any(first.search(before) or last.match(after) for first, last in surroundings)
+
+
+def stands_alone(span: Span) -> bool:
+    """RETURNS (bool): Whether a mention is an entry of its own: at the start of a line or sentence,
+    with nothing but a comma, an end, or "on" after it."""
+    text, start = span.doc.text, span.start_char
+    opens = max(span.sent.start_char, text.rfind("\n", 0, start) + 1)
+    return bool(ITEM.fullmatch(text, opens, start) and AS_ITEM.match(text, span.end_char))
+
+
+def begins_line(text: str, start: int) -> bool:
+    """RETURNS (bool): Whether nothing but the sign or number of an entry stands before a character
+    on its line."""
+    return ITEM.fullmatch(text, text.rfind("\n", 0, start) + 1, start) is not None
+
+
+@cache
+def _load_phrases() -> frozenset[str]:
+    """The phrases of a status, in lower case."""
+    codes = load_rules()["status"]["codes"]
+    return frozenset(phrase.lower() for phrases in codes.values() for phrase in phrases)
+
+
+@cache
+def _load_surroundings(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What stands before and after a mention, as a table has it."""
+    table = load_rules()[name]
+    # Names of organisations are told by their capitals; the case of other words is free.
+    before, after = (
+        "|".join(f"(?:{row})" if "[A-Z]" in row else f"(?i:{row})" for row in table[side])
+        for side in ("before", "after")
+    )
+    return re.compile(before), re.compile(after)
