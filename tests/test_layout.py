@@ -63,7 +63,9 @@ def test_old_names_of_modules(module: str, name: str):
         assert hasattr(import_module(f"spacy_openmed.{module}"), name)
 
 
-@pytest.mark.parametrize("package", ["batch", "deid", "engines", "graph", "hcc", "ner", "serve"])
+@pytest.mark.parametrize(
+    "package", ["batch", "deid", "engines", "graph", "hcc", "linking", "ner", "serve"]
+)
 def test_public_names_of_packages(package: str):
     module = import_module(f"spacy_openmed.{package}")
     assert all(getattr(module, name) for name in module.__all__)
