@@ -240,8 +240,8 @@ class GraphBuilder:
         for place in relation["evidence"]:
             edge.sentences += 1
             if len(edge.evidence) < self.max_evidence:
-                at = (list(place[k]) for k in ("head", "tail", "sentence"))
-                edge.evidence.append(Place(id, *at, relation["score"]))
+                at_head, at_tail, at = (list(place[k]) for k in ("head", "tail", "sentence"))
+                edge.evidence.append(Place(id, at_head, at_tail, at, relation["score"]))
 
     def to_bytes(self) -> bytes:
         """Save what was added, to go on with other documents later.
