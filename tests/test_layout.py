@@ -43,6 +43,18 @@ def test_no_circles():
     list(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
+def test_modules_share_public_names_only():
+    private = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}: {alias.name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+        if alias.name.startswith("_") and alias.name != "__version__"
+    ]
+    assert private == []
+
+
 @pytest.mark.parametrize(
     ("module", "name"),
     [
