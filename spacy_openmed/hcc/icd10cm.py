@@ -11,11 +11,16 @@ import srsly
 
 from ..errors import Errors, missing_extra
 from ..paths import DATA_PATH
+from .tables import read_rule_codes
 
 ALIASES, WORDS = DATA_PATH / "icd10cm_aliases.json", DATA_PATH / "icd10cm_words.json"
+INJURIES = DATA_PATH / "icd10cm_injuries.json"
 NAMES = DATA_PATH / "icd10cm_names.tsv"
 # Injuries (S, T) and external causes (V to Y): two thirds of all codes, and no diseases.
 OTHER_CHAPTERS = tuple("STVWXY")
+# Characters up to the place of an injury: further ones tell the side and the encounter.
+PLACE = 6
+LATER = re.compile(r"[ST]\d.*[B-S]")  # encounters that are not the first, and open fractures
 PLAIN = ("without complication", "uncomplicated", "without", "not having achieved remission")
 
 
@@ -53,6 +58,12 @@ class Vocabulary:
         return {}
 
     @cached_property
+    def ranked(self) -> list[Code]:
+        """RETURNS (list[Code]): The codes that are ranked: all but later encounters for injuries,
+        which the words of the text tell."""
+        return [code for code in self.codes.values() if not LATER.fullmatch(code.code)]
+
+    @cached_property
     def children(self) -> dict[str, list[Code]]:
         """RETURNS (dict[str, list[Code]]): The codes that belong to each code or block."""
         children: dict[str, list[Code]] = {}
@@ -81,7 +92,8 @@ class Vocabulary:
         if self.codes[code].is_billable:
             return code
         if code not in self._unspecified:  # to compare all its codes takes long
-            child = _least_specific(self.children.get(code, []))
+            # A block may be called as its one category, which is then its own child.
+            child = _least_specific(c for c in self.children.get(code, []) if c.code != code)
             self._unspecified[code] = None if child is None else self.to_billable(child.code)
         return self._unspecified[code]
 
@@ -119,7 +131,7 @@ def _least_specific(codes: Iterable[Code]) -> Code | None:
 @cache
 def read_vocabulary(*, names: bool = True) -> Vocabulary:
     """Read the vocabulary that simple-icd-10-cm has, but injuries and external causes, of which
-    only the codes of our own aliases are taken.
+    only the codes of our own aliases and rules are taken, with their sides and encounters.
 
     names (bool): Whether to add the names of `data/icd10cm_names.tsv`.
     RETURNS (Vocabulary): The vocabulary, with the aliases of `data/icd10cm_aliases.json`.
@@ -134,7 +146,8 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
     aliases = read_aliases()
     if names:
         aliases = {**read_names(), **aliases}
-    named = set(aliases.values())
+    named = {*aliases.values(), *read_rule_codes()}
+    places = {code[:PLACE] for code in named if code.startswith(OTHER_CHAPTERS[:2])}
     codes = {
         code: Code(
             code,
@@ -145,7 +158,7 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
         )
         for code in icd.get_all_codes(True)
         if icd.is_category_or_subcategory(code)  # some blocks are called as their one category
-        and (not code.startswith(OTHER_CHAPTERS) or code in named)
+        and (not code.startswith(OTHER_CHAPTERS) or code in named or code[:PLACE] in places)
     }
     return add_aliases(Vocabulary(codes, {}), aliases)
 
@@ -153,7 +166,10 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
 def read_aliases() -> dict[str, str]:
     """RETURNS (dict[str, str]): The code of each of our own phrases and abbreviations."""
     return {
-        phrase: code for code, phrases in srsly.read_json(ALIASES).items() for phrase in phrases
+        phrase: code
+        for path in (INJURIES, ALIASES)
+        for code, phrases in srsly.read_json(path).items()
+        for phrase in phrases
     }
 
 

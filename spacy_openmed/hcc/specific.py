@@ -4,25 +4,19 @@ They need no table. A code fits if all that its description says beyond that of 
 stands beside the name: "Atrial fibrillation, permanent". Descriptions come from the vocabulary.
 """
 
-import re
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 
 from spacy.tokens import Span
 
 from .icd10cm import Code, Vocabulary
-from .ranking import load_words, normalise
 from .revised import Revised
-from .tables import load_rules
+from .status import DENIED
+from .tables import load_patterns, load_rules
+from .words import LEFT_OUT, find_stems, to_stem
 
 MAX_WORDS = 8  # beside a name
-STEM = 6  # letters of a word that are compared
-LEFT_OUT = re.compile(
-    r",? ?\bwithout\b.*?(?=,| with |$)|not having achieved remission"
-    r"|\b(?:unspecified|other specified|other)\b(?: \w+$)?|\bstage unspecified\b|\([^()]*\)",
-    re.IGNORECASE,
-)
-DENIED = re.compile(r"\b(?:no|without|w/o|not|denies|neg(?:ative)? for)\b[^,;]*", re.IGNORECASE)
+SURE = 0.5  # score of a code
 DENYING = ("no", "not", "without", "w/o", "denies")
 TURNING = ("since", "after", "status", "managed", "followed")  # what follows is no description
 RULE = "ICD-10-CM: all words of the description"
@@ -37,7 +31,7 @@ class Families:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.groups = {name: group for group in load_rules()["groups"] for name in group}
-        self.ignored = {_stem(word) for word in load_rules()["ignored"]}
+        self.ignored = {to_stem(word) for word in load_rules()["ignored"]}
         self.categories: dict[str, list[Code]] = {}
         for code in vocabulary.codes.values():
             self.categories.setdefault(code.code[:3], []).append(code)
@@ -49,7 +43,7 @@ class Families:
             group = self._find_group(category)
             codes = [code for name in group for code in self.categories.get(name, ())]
             heading = self.vocabulary.describe(category) if len(group) == 1 else ""
-            self._families[category] = Family(codes, {*_stems(heading)} | self.ignored)
+            self._families[category] = Family(codes, {*find_stems(heading)} | self.ignored)
         return self._families[category]
 
     def specialise(self, one: Revised, after: Revised | None) -> None:
@@ -67,15 +61,30 @@ class Families:
             after is not None
             and after.code is not None
             and after.code[:3] not in self._find_group(code[:3])
+            and not find_stems(after.name.text) <= family.known  # "dementia with agitation"
         )
-        words = _stems(DENIED.sub(" ", one.name.text))
+        words = find_stems(DENIED.sub(" ", one.name.text))
         words |= family.words_beside(one.name, after.name if after and is_other else None)
         best = family.choose(code, words)
         if best is None:
             return
         one.code, one.rule = best, RULE
         if after is not None and not is_other and after.name.sent == one.name.sent:
-            after.is_dropped = _stems(after.name.text) <= family.words[best] | family.common
+            is_said = find_stems(after.name.text) <= family.words[best] | family.common
+            after.is_dropped = is_said and self._may_drop(code, after)
+
+    def find_specific(self, code: str, name: Span) -> str:
+        """RETURNS (str): The code that says all that stands in and beside a name, of those like a
+        given one; else that one."""
+        family = self.find(code[:3])
+        words = find_stems(DENIED.sub(" ", name.text)) | family.words_beside(name, None)
+        return family.choose(code, words) or code
+
+    def _may_drop(self, code: str, after: Revised) -> bool:
+        """Whether a mention of the same kind, a symptom or a doubtful one goes with the other."""
+        other = after.code
+        is_symptom = other is None or load_patterns("symptoms")["codes"].match(other) is not None
+        return is_symptom or other[:3] in self._find_group(code[:3]) or after.score < SURE
 
     def _find_group(self, category: str) -> Sequence[str]:
         return self.groups.get(category, [category])
@@ -89,14 +98,15 @@ class Family:
     """
 
     def __init__(self, codes: Sequence[Code], common: set[str]) -> None:
-        self.common = common - _stems("left right bilateral")
+        self.common = common - find_stems("left right bilateral")
         self.words = {
-            code.code: _stems(LEFT_OUT.sub(" ", code.description)) - self.common
+            code.code: find_stems(LEFT_OUT.sub(" ", code.description)) - self.common
             for code in codes
             if code.is_billable
         }
         self.known = {word for words in self.words.values() for word in words}
         self.fillers = _load_fillers()
+        self.assumed = find_stems(" ".join(load_rules()["assumed"]))
 
     def words_beside(self, name: Span, after: Span | None) -> set[str]:
         """Collect the words beside a name that the codes know: before it up to a comma, after it
@@ -112,7 +122,7 @@ class Family:
         words: set[str] = set()
         start = max(name.sent.start, name.start - MAX_WORDS)
         for token in reversed(name.doc[start : name.start]):
-            stems = _stems(token.text)
+            stems = find_stems(token.text)
             if token.is_punct and token.text not in "-/":
                 break
             if stems & self.known:
@@ -130,7 +140,7 @@ class Family:
         n_unknown = 0
         is_open = True
         for token in name.doc[name.end : end]:
-            stems = _stems(token.text)
+            stems = find_stems(token.text)
             if token.text in ",()–:" or token.is_space:
                 if n_unknown == 0:
                     words |= segment
@@ -166,7 +176,7 @@ class Family:
         found = []
         for other, stems in self.words.items():
             more = stems - own
-            if other != code and more and more <= words and own <= stems:
+            if other != code and more and more <= words and own - self.assumed <= stems:
                 found.append((len(more), -len(stems), -len(other), other))
         if not found:
             return None
@@ -179,18 +189,3 @@ class Family:
 @cache
 def _load_fillers() -> frozenset[str]:
     return frozenset(load_rules()["fillers"])
-
-
-def _stem(word: str) -> str:
-    return word if word.isdigit() else word[:STEM]
-
-
-@lru_cache(maxsize=50_000)
-def _stems(text: str) -> frozenset[str]:
-    words = load_rules()["words"]
-    lower = " ".join(words.get(word, word) for word in re.findall(r"\w+", text.lower()))
-    if not lower.strip():
-        return frozenset()
-    normal = normalise(lower)
-    stop = load_words()[1]
-    return frozenset(_stem(word) for word in normal.split() if word not in stop)
