@@ -127,10 +127,13 @@ def _is_whole(found: Sequence[Revised]) -> bool:
 
 def _combine_pair(left: Revised, right: Revised, chain: str, vocabulary: Vocabulary) -> None:
     """Apply the first rule that fits two mentions, in either order."""
-    if left.code is None or right.code is None or left.is_dropped or right.is_dropped:
+    if left.code is None or right.code is None:
         return
     for rule in _load_combinations():
         for first, second in ((left, right), (right, left)):
+            # One stroke may have several sequelae.
+            if first.is_dropped or (second.is_dropped and rule["join"] != AFTER):
+                continue
             if _fits(rule, first, second, chain, is_first_left=first is left):
                 _apply(rule, first, second, vocabulary)
                 return
@@ -148,9 +151,16 @@ def _fits(
             return False
     elif is_after or (chain == PRESUMED and rule["join"] != PRESUMED):
         return False
+    if rule["join"] == PRESUMED and (_is_over(first) or _is_over(second)):
+        return False
     if rule["sentence"] and not rule["sentence"].search(first.name.sent.text):
         return False
     return rule["when"] is None or rule["when"].search(second.name.text) is not None
+
+
+def _is_over(one: Revised) -> bool:
+    """Whether a mention is history, and not of a disease that does not end."""
+    return one.is_historical and load_patterns("kept")["code"].match(str(one.code)) is None
 
 
 def _is_residual(one: Revised) -> bool:
@@ -179,12 +189,10 @@ def _apply(
     if code not in vocabulary.codes:
         return
     target, other = (second, first) if rule["drop"] == "second" else (first, second)
-    if code == target.code:
-        return
     # Diabetes with several complications has a code for each.
-    if rule.get("extends") and not str(first.code).endswith(".9"):
+    if rule.get("extends") and not str(first.code).endswith(".9") and code != first.code:
         target.also.append((code, rule["rule"]))
-    else:
+    elif code != target.code:
         target.code, target.rule = code, rule["rule"]
     if rule["drop"] == "both":
         other.is_dropped = True

@@ -6,7 +6,7 @@ those that nobody writes. By guideline I.A.14, "and" in a description means "and
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,7 +14,9 @@ from .icd10cm import Code, Vocabulary
 from .tables import load_rules
 from .words import LEFT_OUT, find_stems
 
-ALLOWED = 0.25  # share of a name's words that a description need not have
+ALLOWED = 0.25  # share of a name's words that a description need not have, but the place
+N_CATEGORIES = 6
+LEAST_SAID = 0.5  # share of a name's words that a description has more than of, itself
 # "bronchus or lung", "head, face, and neck"
 CHOICES = re.compile(r"\b\w+(?:(?:, \w+)+,)? (?:and|or) \w+\b")
 
@@ -38,6 +40,9 @@ class Covering:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
+        self.categories: dict[str, list[str]] = {}
+        for code in vocabulary.ranked:
+            self.categories.setdefault(code.code[:3], []).append(code.code)
         rules = load_rules()["covering"]
         self.ignored = find_stems(" ".join(rules["ignored"]))
         self.implied = {
@@ -45,14 +50,17 @@ class Covering:
             for word, others in rules["implied"].items()
             for stem in find_stems(word)
         }
+        sides = " ".join(("left", "right", "bilateral", *rules["parts"]))
+        self.places = find_stems(sides)
         self.free = find_stems(" ".join(rules["free"])) | self.ignored
         self._covers: dict[str, tuple[list[Cover], frozenset[str]]] = {}
 
-    def choose(self, text: str, codes: Iterable[str]) -> str | None:
+    def choose(self, text: str, codes: Sequence[str]) -> str | None:
         """Choose the code that covers a name.
 
         text (str): The name.
-        codes (Iterable[str]): The codes to choose from.
+        codes (Sequence[str]): The codes to choose from. Those of the first ones' categories are
+            looked at too.
         RETURNS (str | None): The code that says most of the name, and least beyond it; None if
             none covers it.
         """
@@ -65,14 +73,20 @@ class Covering:
         if not asked:
             return None
         found = []
-        for code in codes:
+        near = {code[:3] for code in codes[:N_CATEGORIES]}
+        more = (code for category in sorted(near) for code in self.categories[category])
+        for code in dict.fromkeys((*codes, *more)):
             covers, known = self._cover(code)
-            missing = {word for word in asked if word not in known}
-            missing -= {w for w in missing if w in broader and broader[w] <= known}
-            if len(missing) > ALLOWED * len(asked) or (missing and len(asked) < 4):
+            missing = asked - known - self.places
+            if len(missing) > ALLOWED * len(words) or not asked & known:
+                continue
+            if any(word.isdigit() for word in missing):
                 continue
             has = words.union(*broader.values()) if broader else words
             for cover in covers:
+                said = cover.words.union(*cover.choices)
+                if len(asked & said) <= LEAST_SAID * len(asked - self.places):
+                    continue
                 if cover.words <= has and all(choice & has for choice in cover.choices):
                     n_said = len(cover.words & has) + sum(
                         len(choice & has) for choice in cover.choices
@@ -88,7 +102,7 @@ class Covering:
         """What each name of a code asks for, and all words that it and its headings have."""
         if code not in self._covers:
             row = self.vocabulary.codes[code]
-            covers = [cover for name in _names(row) if (cover := self._read(name)).words]
+            covers = [cover for name in _names(row) if any(cover := self._read(name))]
             ancestors = self.vocabulary.ancestors(code)
             texts = [*_names(row), *(name for one in ancestors for name in _names(one))]
             self._covers[code] = covers, frozenset().union(*map(find_stems, texts))

@@ -20,6 +20,7 @@ NAMES = DATA_PATH / "icd10cm_names.tsv"
 OTHER_CHAPTERS = tuple("STVWXY")
 # Characters up to the place of an injury: further ones tell the side and the encounter.
 PLACE = 6
+SIDED = re.compile(r"\b(?:left|right|bilateral|both|L|R|Lt|Rt|[LR][UML]L|O[DSU]|B/L)\b", re.I)
 LATER = re.compile(r"[ST]\d.*[B-S]")  # encounters that are not the first, and open fractures
 PLAIN = ("without complication", "uncomplicated", "without", "not having achieved remission")
 
@@ -118,6 +119,7 @@ def _least_specific(codes: Iterable[Code]) -> Code | None:
         is_plain = any(phrase in text for phrase in PLAIN)
         is_last = code.code.endswith("9")
         return (
+            "unspecified site" not in text,
             not (is_last and (is_unspecified or is_plain)),
             not is_unspecified,
             not is_last,
@@ -126,6 +128,11 @@ def _least_specific(codes: Iterable[Code]) -> Code | None:
 
     ranked = sorted((rank(code), code) for code in codes)
     return ranked[0][1] if ranked and not all(ranked[0][0]) else None
+
+
+def _says_side(name: str, description: str) -> bool:
+    """Whether a name has the side that a description has. A note names it elsewhere."""
+    return SIDED.search(description) is None or SIDED.search(name) is not None
 
 
 @cache
@@ -159,6 +166,13 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
         for code in icd.get_all_codes(True)
         if icd.is_category_or_subcategory(code)  # some blocks are called as their one category
         and (not code.startswith(OTHER_CHAPTERS) or code in named or code[:PLACE] in places)
+    }
+    described = {code: codes[code].description for code in named if code in codes}
+    own = read_aliases()
+    aliases = {
+        name: code
+        for name, code in aliases.items()
+        if name in own or _says_side(name, described.get(code, ""))
     }
     return add_aliases(Vocabulary(codes, {}), aliases)
 

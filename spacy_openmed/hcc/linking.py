@@ -18,6 +18,7 @@ from spacy.vocab import Vocab
 from .covering import Covering
 from .icd10cm import WORDS, Code, Vocabulary, to_key
 from .ranking import BATCH, GENERAL, Index, load_ranker, load_words, normalise
+from .words import expand
 
 # How a code was found.
 ALIAS, TERM, WORDS_OF, PART, RANKED = "alias", "term", "words", "part", "ranked"
@@ -102,11 +103,13 @@ class Linker:
         names = [" ".join(text.split()) for text in texts]
         known = [self.find_known(name) for name in names]
         unknown = {name for name, found in zip(names, known, strict=True) if not found}
-        ranked = self._rank_all(sorted(unknown))
+        expanded = {name: expand(name) for name in unknown}
+        ranked = self._rank_all(sorted({*unknown, *expanded.values()}))
         linked = []
         for name, found in zip(names, known, strict=True):
             if not found:
-                others = (*self.find_covering(name, ranked[name]), *self.find_part(name))
+                pool = (*ranked[expanded[name]], *ranked[name])
+                others = (*self.find_covering(name, pool), *self.find_part(name))
                 found = sorted((*others, *ranked[name]), key=_by_score)
             linked.append(self._to_billable(found)[:n])
         return linked

@@ -7,7 +7,7 @@ Most rules are tables in `data/icd10cm_rules.json`. `Rules.revise` applies them 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
 from spacy.tokens import Doc
 
@@ -43,10 +43,10 @@ class Rules:
         found (Sequence[Revised]): The mentions in the order of the text. They are changed.
         """
         text = doc.text  # spaCy joins it anew each time
-        for one, after in zip_longest(found, found[1:]):
+        for i, one in enumerate(found):
             is_exact = one.name.id_ in (WRITTEN, METASTASIS)
-            if one.code is not None and not one.rule and not is_exact:
-                self.families.specialise(one, after)
+            if one.code is not None and not (one.rule or is_exact or one.is_dropped):
+                self.families.specialise(one, found[i + 1 :])
         drop_beside_codes(text, found)
         for sentence in _by_sentence(found):
             add_adverse_effects(sentence)
@@ -66,7 +66,7 @@ class Rules:
 
     def to_history(self, one: Revised) -> None:
         """Take the code of history for what is past and leaves no other code."""
-        if not one.is_historical or one.code is None:
+        if one.code is None or not (one.is_historical or _is_over(one)):
             return
         if is_kept(one.code, self.vocabulary.describe(one.code)):
             return
@@ -143,6 +143,14 @@ def find_superseded(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
             better = found[better][0]
         found[code] = better, source
     return found
+
+
+def _is_over(one: Revised) -> bool:
+    """Whether a sentence says that a cancer was treated and has not come back (I.C.2.m)."""
+    patterns = load_patterns("over")
+    text = one.name.sent.text
+    is_cancer = patterns["code"].match(str(one.code)) is not None
+    return is_cancer and bool(patterns["says"].search(text) and not patterns["not"].search(text))
 
 
 def _by_sentence(found: Sequence[Revised]) -> Iterator[list[Revised]]:

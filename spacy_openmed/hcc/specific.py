@@ -17,6 +17,7 @@ from .words import LEFT_OUT, find_stems, to_stem
 
 MAX_WORDS = 8  # beside a name
 SURE = 0.5  # score of a code
+SUBCATEGORY = 5  # characters of a subcategory
 DENYING = ("no", "not", "without", "w/o", "denies")
 TURNING = ("since", "after", "status", "managed", "followed")  # what follows is no description
 RULE = "ICD-10-CM: all words of the description"
@@ -46,13 +47,15 @@ class Families:
             self._families[category] = Family(codes, {*find_stems(heading)} | self.ignored)
         return self._families[category]
 
-    def specialise(self, one: Revised, after: Revised | None) -> None:
+    def specialise(self, one: Revised, rest: Sequence[Revised]) -> None:
         """Choose the code that says all that stands beside the name.
 
         one (Revised): The mention, which has a code.
-        after (Revised | None): The next one, whose words are not this one's. It is dropped if it
-            says no more than the code that was chosen.
+        rest (Sequence[Revised]): Those after it. The words of the next one are not this one's, if
+            it is of another kind. They are dropped if they say no more than the code that was
+            chosen.
         """
+        after = rest[0] if rest else None
         code = str(one.code)
         if code.startswith("Z"):
             return
@@ -61,7 +64,8 @@ class Families:
             after is not None
             and after.code is not None
             and after.code[:3] not in self._find_group(code[:3])
-            and not find_stems(after.name.text) <= family.known  # "dementia with agitation"
+            # "dementia with agitation"
+            and not (_is_symptom(after) or find_stems(after.name.text) <= family.known)
         )
         words = find_stems(DENIED.sub(" ", one.name.text))
         words |= family.words_beside(one.name, after.name if after and is_other else None)
@@ -69,9 +73,11 @@ class Families:
         if best is None:
             return
         one.code, one.rule = best, RULE
-        if after is not None and not is_other and after.name.sent == one.name.sent:
-            is_said = find_stems(after.name.text) <= family.words[best] | family.common
-            after.is_dropped = is_said and self._may_drop(code, after)
+        said = family.words[best] | family.common
+        for other in rest[: 0 if is_other else None]:
+            if other.name.sent != one.name.sent or not find_stems(other.name.text) <= said:
+                break
+            other.is_dropped = self._may_drop(code, other)
 
     def find_specific(self, code: str, name: Span) -> str:
         """RETURNS (str): The code that says all that stands in and beside a name, of those like a
@@ -82,9 +88,8 @@ class Families:
 
     def _may_drop(self, code: str, after: Revised) -> bool:
         """Whether a mention of the same kind, a symptom or a doubtful one goes with the other."""
-        other = after.code
-        is_symptom = other is None or load_patterns("symptoms")["codes"].match(other) is not None
-        return is_symptom or other[:3] in self._find_group(code[:3]) or after.score < SURE
+        is_same = str(after.code)[:3] in self._find_group(code[:3])
+        return is_same or _is_symptom(after) or after.score < SURE
 
     def _find_group(self, category: str) -> Sequence[str]:
         return self.groups.get(category, [category])
@@ -99,14 +104,19 @@ class Family:
 
     def __init__(self, codes: Sequence[Code], common: set[str]) -> None:
         self.common = common - find_stems("left right bilateral")
-        self.words = {
-            code.code: find_stems(LEFT_OUT.sub(" ", code.description)) - self.common
-            for code in codes
-            if code.is_billable
-        }
-        self.known = {word for words in self.words.values() for word in words}
+        self.words = {code.code: self._read(code.description) for code in codes if code.is_billable}
+        # A name in the words of an inclusion term fits as well.
+        terms = ((code.code, self._read(term)) for code in codes for term in code.terms)
+        self.names = [*self.words.items()]
+        self.names += [
+            row for row in terms if row[0] in self.words and 0 < len(row[1]) <= MAX_WORDS
+        ]
+        self.known = {word for _, stems in self.names for word in stems}
         self.fillers = _load_fillers()
         self.assumed = find_stems(" ".join(load_rules()["assumed"]))
+
+    def _read(self, name: str) -> frozenset[str]:
+        return find_stems(LEFT_OUT.sub(" ", name)) - self.common
 
     def words_beside(self, name: Span, after: Span | None) -> set[str]:
         """Collect the words beside a name that the codes know: before it up to a comma, after it
@@ -174,16 +184,24 @@ class Family:
         if own is None:
             return None
         found = []
-        for other, stems in self.words.items():
+        for other, stems in self.names:
             more = stems - own
-            if other != code and more and more <= words and own - self.assumed <= stems:
+            is_said = more <= words and more > more & self.assumed
+            if other != code and is_said and own - self.assumed <= stems:
                 found.append((len(more), -len(stems), -len(other), other))
         if not found:
             return None
         best = max(found)
         # Of several that fit as well, the one without a number of its own: unspecified.
         same = sorted(row[3] for row in found if row[:3] == best[:3])
+        same.sort(key=lambda other: other[:SUBCATEGORY] != code[:SUBCATEGORY])
+        if same[0][:SUBCATEGORY] == code[:SUBCATEGORY]:
+            return same[0]
         return next((c for c in same if c.endswith(("0", "9"))), same[0])
+
+
+def _is_symptom(one: Revised) -> bool:
+    return one.code is None or load_patterns("symptoms")["codes"].match(one.code) is not None
 
 
 @cache

@@ -21,11 +21,16 @@ def to_stem(word: str) -> str:
     return word if word.isdigit() else word[:STEM]
 
 
+def expand(text: str) -> str:
+    """RETURNS (str): A text with the words of the vocabulary for those that have some."""
+    words = load_rules()["words"]
+    return " ".join(words.get(word, word) for word in re.findall(r"\w+", text.lower()))
+
+
 @lru_cache(maxsize=50_000)
 def find_stems(text: str) -> frozenset[str]:
     """RETURNS (frozenset[str]): The stems of the words of a text that say something."""
-    words = load_rules()["words"]
-    lower = " ".join(words.get(word, word) for word in re.findall(r"\w+", text.lower()))
+    lower = expand(text)
     if not lower.strip():
         return frozenset()
     normal = normalise(lower)
