@@ -186,11 +186,12 @@ class OpenMedContext(RuleComponent):
 
     def _apply_rules(self, doc: Doc, spans: Sequence[Span]) -> list[set[str]]:
         """The axes that hold for each entity."""
-        text = doc.text.translate(PLAIN)
+        as_written = doc.text  # spaCy joins it anew each time
+        text = as_written.translate(PLAIN)
         found: list[set[str]] = [set() for _ in spans]
         words, places = make_words(doc, spans)
         starts = [token.i for token in words if token.is_sent_start]
-        sections = find_sections(doc.text, {*self.headings, *self.drug_headings})
+        sections = find_sections(as_written, {*self.headings, *self.drug_headings})
         opens = [section.start for section in sections]
         for axes, drugs in ((AXES, False), (OF_DRUGS, True)):
             chosen = [i for i, span in enumerate(spans) if is_drug(span) is drugs]

@@ -243,15 +243,15 @@ class OpenMedHCC(SerializableComponent):
         for link in found:
             candidates = [candidate._asdict() for candidate in link.candidates]
             link.mention._.icd10cm = [*link.mention._.icd10cm, *candidates]
-            name = link.name
+            if link.is_dropped:
+                continue
+            name, sentence = link.name, link.name.sent
             place = {
                 "start": name.start_char,
                 "end": name.end_char,
-                "sentence": [name.sent.start_char, name.sent.end_char],
+                "sentence": [sentence.start_char, sentence.end_char],
                 "historical": _is(link.mention, HISTORICAL),
             }
-            if link.is_dropped:
-                continue
             for candidate, rule in link.codes:
                 extra = {"symptom": link.is_symptom, "rule": rule}
                 linked.append({**_describe(candidate), **place, **extra})

@@ -54,11 +54,6 @@ class Vocabulary:
     aliases: Mapping[str, str]
 
     @cached_property
-    def _unspecified(self) -> dict[str, str | None]:
-        """What `to_billable` gave for each heading."""
-        return {}
-
-    @cached_property
     def ranked(self) -> list[Code]:
         """RETURNS (list[Code]): The codes that are ranked: all but later encounters for injuries,
         which the words of the text tell."""
@@ -71,6 +66,11 @@ class Vocabulary:
         for code in self.codes.values():
             children.setdefault(code.parent, []).append(code)
         return children
+
+    @cached_property
+    def _unspecified(self) -> dict[str, str | None]:
+        """What `to_billable` gave for each heading."""
+        return {}
 
     def ancestors(self, code: str) -> Iterator[Code]:
         """YIELDS (Code): What a code belongs to, the nearest first, up to its category."""
@@ -92,9 +92,9 @@ class Vocabulary:
         """
         if self.codes[code].is_billable:
             return code
-        if code not in self._unspecified:  # to compare all its codes takes long
+        if code not in self._unspecified:  # the codes of a heading take long to compare
             # A block may be called as its one category, which is then its own child.
-            child = _least_specific(c for c in self.children.get(code, []) if c.code != code)
+            child = _least_specific(c for c in self.children.get(code, ()) if c.code != code)
             self._unspecified[code] = None if child is None else self.to_billable(child.code)
         return self._unspecified[code]
 
@@ -113,6 +113,8 @@ class Vocabulary:
 
 
 def _least_specific(codes: Iterable[Code]) -> Code | None:
+    """The code that says no more than the heading of all. None: each says more."""
+
     def rank(code: Code) -> tuple[bool, ...]:
         text = code.description.lower()
         is_unspecified = "unspecified" in text and "unspecified complication" not in text
@@ -126,8 +128,8 @@ def _least_specific(codes: Iterable[Code]) -> Code | None:
             not is_plain,
         )
 
-    ranked = sorted((rank(code), code) for code in codes)
-    return ranked[0][1] if ranked and not all(ranked[0][0]) else None
+    says_more, best = min(((rank(code), code) for code in codes), default=((True,), None))
+    return None if all(says_more) else best
 
 
 def _says_side(name: str, description: str) -> bool:
@@ -137,8 +139,8 @@ def _says_side(name: str, description: str) -> bool:
 
 @cache
 def read_vocabulary(*, names: bool = True) -> Vocabulary:
-    """Read the vocabulary that simple-icd-10-cm has, but injuries and external causes, of which
-    only the codes of our own aliases and rules are taken, with their sides and encounters.
+    """Read the vocabulary of simple-icd-10-cm. Injuries and external causes are left out, unless
+    an alias or rule of ours names the code, or the same with another side or encounter.
 
     names (bool): Whether to add the names of `data/icd10cm_names.tsv`.
     RETURNS (Vocabulary): The vocabulary, with the aliases of `data/icd10cm_aliases.json`.

@@ -16,7 +16,7 @@ from spacy.kb import InMemoryLookupKB
 from spacy.vocab import Vocab
 
 from .covering import Covering
-from .icd10cm import WORDS, Code, Vocabulary, to_key
+from .icd10cm import WORDS, Vocabulary, to_key
 from .ranking import BATCH, GENERAL, Index, load_ranker, load_words, normalise
 from .words import expand
 
@@ -65,12 +65,15 @@ class Linker:
         self.vocabulary = vocabulary
         self.codes = vocabulary.ranked
         self.aliases = {to_key(alias): code for alias, code in vocabulary.aliases.items()}
-        self.words = _by_words(
-            vocabulary.aliases.items(),
-            ((name, code.code) for code in self.codes for name in (code.description, *code.terms)),
-            _plain_names(self.codes),
-        )
-        self.kb = make_kb(vocabulary)
+        aliases = vocabulary.aliases.items()
+        descriptions = [(code.description, code.code) for code in self.codes]
+        terms = [(term, code.code) for code in self.codes for term in code.terms]
+        names = [
+            (name, code.code) for code in self.codes for name in (code.description, *code.terms)
+        ]
+        plain = list(_plain_names(names))
+        self.words = _by_words(aliases, names, plain)
+        self.kb = make_kb(vocabulary.codes, aliases, descriptions, terms, plain)
         self.covering = Covering(vocabulary)
         self._index: Index | None = None
         self._ranked: dict[str, list[Candidate]] = {}
@@ -133,7 +136,7 @@ class Linker:
         for candidate in candidates:
             code = self.vocabulary.to_billable(candidate.code)
             if code is not None and code not in found:
-                description = self.vocabulary.codes[code].description
+                description = self.vocabulary.describe(code)
                 found[code] = candidate._replace(code=code, description=description)
         return list(found.values())
 
@@ -161,7 +164,7 @@ class Linker:
         key = to_key(text)
         how = ALIAS if key in self.aliases else TERM
         found = [
-            Candidate(c.entity_, self.vocabulary.codes[c.entity_].description, c.prior_prob, how)
+            Candidate(c.entity_, self.vocabulary.describe(c.entity_), c.prior_prob, how)
             for c in self.kb.get_alias_candidates(key)
         ]
         return sorted(found, key=_by_score)
@@ -176,7 +179,7 @@ class Linker:
         code = self.words.get(_sort_words(text))
         if code is None:
             return []
-        return [Candidate(code, self.vocabulary.codes[code].description, WORDS_SCORE, WORDS_OF)]
+        return [Candidate(code, self.vocabulary.describe(code), WORDS_SCORE, WORDS_OF)]
 
     def find_part(self, text: str) -> list[Candidate]:
         """Look up what is left of a name without words before or after: "worsening CHF".
@@ -191,10 +194,9 @@ class Linker:
             for start in range(len(words) - n, -1, -1):  # the head is mostly the last word
                 part = words[start : start + n]
                 share = _count_words(part) / max(total, 1)
-                name = self.aliases.get(" ".join(part), "") or self._find_title(part)
-                if name and name not in GENERAL and share >= LEAST_PART:
-                    code = self.vocabulary.codes[name]
-                    return [Candidate(code.code, code.description, round(share, 4), PART)]
+                code = self.aliases.get(" ".join(part), "") or self._find_title(part)
+                if code and code not in GENERAL and share >= LEAST_PART:
+                    return [Candidate(code, self.vocabulary.describe(code), round(share, 4), PART)]
         return []
 
     def _find_title(self, words: Sequence[str]) -> str:
@@ -248,29 +250,24 @@ def make_linker(vocabulary: Vocabulary) -> Linker:
     return Linker(vocabulary)
 
 
-def make_kb(vocabulary: Vocabulary) -> InMemoryLookupKB:
-    """Make a knowledge base of the exact names of codes. A name that several codes have in the
-    same way is as likely for each; an alias goes before a description, and that before a term.
+def make_kb(codes: Iterable[str], *levels: Iterable[tuple[str, str]]) -> InMemoryLookupKB:
+    """Make a knowledge base of the exact names of codes. A name that several codes of a level share
+    is as likely for each.
 
-    vocabulary (Vocabulary): The codes.
+    codes (Iterable[str]): The codes.
+    *levels (Iterable[tuple[str, str]]): Names, each with its code. Earlier levels take precedence.
     RETURNS (InMemoryLookupKB): The knowledge base. It has a vocab of its own, so that the
         pipeline's does not grow by all these names.
     """
     names: dict[str, dict[str, None]] = {}
-    codes = vocabulary.codes.values()
-    for rows in (
-        ((alias, code) for alias, code in vocabulary.aliases.items()),
-        ((code.description, code.code) for code in codes),
-        ((term, code.code) for code in codes for term in code.terms),
-        _plain_names(codes),
-    ):
+    for rows in levels:
         level: dict[str, dict[str, None]] = {}
         for name, code in rows:
             level.setdefault(to_key(name), {})[code] = None
         names = {**level, **names}
     kb = InMemoryLookupKB(Vocab(), entity_vector_length=1)
-    n_codes = len(vocabulary.codes)
-    kb.set_entities(list(vocabulary.codes), [1] * n_codes, [[0.0]] * n_codes)
+    entities = list(codes)
+    kb.set_entities(entities, [1] * len(entities), [[0.0]] * len(entities))
     for name, found in names.items():
         if name:
             kb.add_alias(name, list(found), [1 / len(found)] * len(found))
@@ -299,17 +296,16 @@ def _by_words(*levels: Iterable[tuple[str, str]]) -> dict[str, str]:
     return words
 
 
-def _plain_names(codes: Iterable[Code]) -> Iterator[tuple[str, str]]:
-    """YIELDS (tuple[str, str]): Descriptions and terms without what nobody writes, such as
-    "unspecified", and their codes."""
+def _plain_names(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """YIELDS (tuple[str, str]): Names without what nobody writes, such as "unspecified", each with
+    its code."""
     patterns = [re.compile(pattern) for pattern in srsly.read_json(WORDS)["unsaid"]]
-    for code in codes:
-        for name in (code.description, *code.terms):
-            plain = name
-            for pattern in patterns:
-                plain = pattern.sub("", plain)
-            if plain != name and plain.strip():
-                yield plain.strip(), code.code
+    for name, code in names:
+        plain = name
+        for pattern in patterns:
+            plain = pattern.sub("", plain)
+        if plain != name and plain.strip():
+            yield plain.strip(), code
 
 
 def _count_words(words: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ They need no table. A code fits if all that its description says beyond that of 
 stands beside the name: "Atrial fibrillation, permanent". Descriptions come from the vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import cache
 
 from spacy.tokens import Span
@@ -173,11 +173,11 @@ class Family:
             words |= segment
         return words
 
-    def choose(self, code: str, words: set[str] | frozenset[str]) -> str | None:
+    def choose(self, code: str, words: Set[str]) -> str | None:
         """Choose the code of which most words are there, and that says no more.
 
         code (str): The code of the name.
-        words (set[str]): The words of the name and beside it.
+        words (Set[str]): The words of the name and beside it.
         RETURNS (str | None): The other code; None if there is no better one.
         """
         own = self.words.get(code)
@@ -194,10 +194,9 @@ class Family:
         best = max(found)
         # Of several that fit as well, the one without a number of its own: unspecified.
         same = sorted(row[3] for row in found if row[:3] == best[:3])
-        same.sort(key=lambda other: other[:SUBCATEGORY] != code[:SUBCATEGORY])
-        if same[0][:SUBCATEGORY] == code[:SUBCATEGORY]:
-            return same[0]
-        return next((c for c in same if c.endswith(("0", "9"))), same[0])
+        # Else a code of the same subcategory, then any other.
+        same.sort(key=lambda c: (c[:SUBCATEGORY] != code[:SUBCATEGORY], not c.endswith(("0", "9"))))
+        return same[0]
 
 
 def _is_symptom(one: Revised) -> bool:

@@ -23,9 +23,8 @@ def is_no_code(span: Span) -> bool:
     is_status = span.label_ == STATUS
     if is_status and span.id_ in (BMI, WRITTEN):
         return False
-    sentence = span.sent
-    text, start, end = sentence.text, span.start_char, span.end_char
-    start, end = start - sentence.start_char, end - sentence.start_char
+    text, offset = span.sent.text, span.sent.start_char
+    start, end = span.start_char - offset, span.end_char - offset
     before, after = text[max(0, start - BEFORE) : start], text[end : end + AFTER]
     if is_status and find_complication(span) is not None:
         return False
