@@ -32,7 +32,7 @@ PROCESSOR_TESTS := $(addprefix tests/test_, checkpoint.py engine.py engines.py p
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-avx2 test-slow test-corpora test-engines test-gpu \
-	test-transformers-4.53 test-oldest coverage audit docs screenshot lint format wheel clean
+	test-transformers-4.53 test-oldest coverage audit docs screenshots lint format wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / {printf "%-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,8 +71,8 @@ coverage: $(VENV)/.installed-dev ## Run the tests and say which lines they miss
 audit: $(VENV_RELEASE)/.installed ## Look for known vulnerabilities in the pinned versions
 	$(VENV_RELEASE)/bin/pip-audit --requirement constraints/dev.txt --no-deps --disable-pip --strict
 
-screenshot: $(VENV)/.installed-dev ## Make docs/app.png anew, with Chromium
-	OPENMED_SCREENSHOT=docs/app.png $(PYTEST) -m slow tests/test_app.py -k entities_of_a_note
+screenshots: $(VENV)/.installed-dev ## Make docs/images anew, with Chromium
+	HF_HUB_OFFLINE=1 $(BIN)/python scripts/screenshots.py
 
 docs: $(VENV_DOCS)/.installed ## Build the manual into site/, fail on broken links
 	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build --strict --clean

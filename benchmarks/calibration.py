@@ -39,7 +39,8 @@ from spacy_openmed.checkpoints.heads import Head
 from spacy_openmed.labels import canonical_label
 from spacy_openmed.ner.component import OpenMedNER
 from spacy_openmed.ner.logits import PieceLogits
-from spacy_openmed.ner.targets import cross_entropy, get_tags
+from spacy_openmed.ner.loss import cross_entropy
+from spacy_openmed.ner.targets import get_tags
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from corpora import find_corpora

@@ -21,7 +21,7 @@ LAYERS = (
     {"batch", "page", "serve"},
     {"apply", "corpora", "graph"},
     {"clinical", "deid", "hcc", "relations"},
-    {"ner"},
+    {"linking", "ner"},
     {"checkpoints"},
     {"engines"},
     {"catalogue", "components", "idle", "settings"},

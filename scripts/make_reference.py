@@ -10,6 +10,7 @@ import re
 import types
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from operator import attrgetter
 from pathlib import Path
 from string import Formatter
 from typing import Any, Literal, Union, get_args, get_origin
@@ -65,6 +66,9 @@ def make_commands() -> str:
     codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in EXIT_CODES.items())
     parts = [COMMANDS + codes.format(rows=ROWS_WITH_ERRORS, interrupted=INTERRUPTED)]
     commands = {info.name: info.callback for info in openmed_cli.registered_commands}
+    for group in map(attrgetter("typer_instance"), openmed_cli.registered_groups):
+        for info in group.registered_commands:
+            commands[f"{group.info.name} {info.name}"] = info.callback
     parts += [describe_command(str(name), commands[name]) for name in sorted(commands, key=str)]
     return "\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""All errors and warnings, by code. A code is never given another meaning."""
+"""All errors and warnings, by topic. A code is never given another meaning."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -551,6 +551,38 @@ class Errors:
     OM752 = "[OM752] --{option} is for one text. A table has its audit beside each text."
     OM753 = "[OM753] --{option} is for a table or a folder. For one text, leave it out."
 
+    # Linking
+    OM360 = (
+        "[OM360] '{path}' is not a vocabulary's folder. Write one with `python -m spacy openmed "
+        "vocabulary build FILE {path}`."
+    )
+    OM361 = (
+        "[OM361] The vocabulary in '{path}' has the format {version}, which this release can't "
+        "read. Build it again: `python -m spacy openmed vocabulary build`."
+    )
+    OM362 = "[OM362] '{path}' is there already. Choose another folder, or delete this one."
+    OM363 = (
+        "[OM363] The id '{id}' has no prefix. Give one, to tell the ids of vocabularies apart: "
+        "`python -m spacy openmed vocabulary build … --prefix MY`."
+    )
+    OM364 = "[OM364] There are no concepts in {source}."
+    OM365 = "[OM365] '{path}' is not a vocabulary in a format that is known: {formats}."
+    OM366 = (
+        "[OM366] '{path}' has no column of that kind: {known}. Its columns: {names}. The first "
+        "line has to name the columns."
+    )
+    OM367 = "[OM367] '{path}', line {number}: not a JSON object."
+    OM368 = (
+        "[OM368] There is no vocabulary '{name}'.{nearest} Give a file, a folder, or one of these "
+        "names: {known}."
+    )
+    OM369 = "[OM369] {setting} has to be {expected}, not {value}."
+    OM370 = (
+        "[OM370] Component '{name}' has no vocabulary: set vocabulary to a file, a folder or a "
+        'name ("icd10cm", "hpo"), or labels to a table of them.'
+    )
+    OM371 = "[OM371] '{path}' can't be read: its content is not valid ({error})."
+
     # Relations and graph
     OM340 = "[OM340] threshold has to be a number from 0 to 1, not {threshold}."
     OM341 = "[OM341] Can't read relation weights from '{path}'."
@@ -581,6 +613,10 @@ class Errors:
     OM357 = (
         "[OM357] '{path}', row {row}: the entities are not in the format that `python -m spacy "
         "openmed process` writes. Run that command on the texts first."
+    )
+    OM358 = (
+        "[OM358] {mentions} of entities were left out, as they are no names: they are single "
+        "letters, units, or cut off."
     )
     OM350 = (
         "[OM350] No component of the pipeline sets the attribute '{name}'.{nearest}{add} The "

@@ -24,6 +24,7 @@ SPAN_ATTRIBUTES: dict[str, dict[str, Any]] = {
         "context_score": None,
     },
     "openmed_hcc": {"icd10cm": None},
+    "openmed_linker": {"kb_ents": []},
 }
 # The types of attributes that are not true or false.
 ATTRIBUTE_TYPES = {"context": str, "context_score": float}

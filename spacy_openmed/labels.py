@@ -1,4 +1,4 @@
-"""One vocabulary for the labels of every checkpoint, and a colour for each.
+"""One vocabulary for the labels of every checkpoint.
 
 Checkpoints name the same type differently: chemicals are `CHEM` or `DRUG`, cell lines `CL`,
 `Cell-line-name` or `cell_line`, diseases `DISEASE`, `Disease` or `PROBLEM`.

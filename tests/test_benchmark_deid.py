@@ -5,6 +5,14 @@ from pathlib import Path
 
 import deid
 import pytest
+import spacy
+
+pytest.importorskip("presidio_anonymizer", reason="needs the extra [deid]")
+pytest.importorskip("pyarrow", reason="needs the extra [batch]")
+
+import deid_batch
+
+from spacy_openmed.deid import deidentify
 
 
 def read(monkeypatch: pytest.MonkeyPatch, folder: Path, title: str, rows: list[dict]) -> list:
@@ -47,3 +55,16 @@ def test_counts():
         ("name", 3, pytest.approx(200 / 3), 2, 50.0),
         ("date", 1, 100.0, 1, 100.0),
     ]
+
+
+def test_an_audit_is_complete_if_it_accounts_for_every_change():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("openmed_phi", config={"spans_key": None})
+    text = "Dr. Lund, MRN: 00482913."
+    done = deidentify(nlp(text), "encrypt", key=deid_batch.KEY)
+    audit = done.to_dict()
+    row = {"text": done.text, "entities": audit.pop("replacements"), **audit}
+    assert len(row["entities"]) == 2
+    assert deid_batch.is_complete(text, row)
+    assert not deid_batch.is_complete(text, row | {"entities": row["entities"][1:]})
+    assert not deid_batch.is_complete(text, row | {"text_check": ""})

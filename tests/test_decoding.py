@@ -17,10 +17,10 @@ from spacy_openmed.ner.decoding import (
     find_scores,
     find_spans,
     greedy,
-    softmax,
     split_states,
     viterbi,
 )
+from spacy_openmed.ner.loss import softmax
 
 
 def states_of(scheme: LabelScheme) -> list[int]:

@@ -9,13 +9,9 @@ from checkpoints import make_multi_head_checkpoint
 from conftest import found, make_nlp
 
 from spacy_openmed.abbreviations import find_definitions
-from spacy_openmed.ner.document import (
-    Mention,
-    Text,
-    spread_abbreviations,
-    spread_strings,
-    trim_mentions,
-)
+from spacy_openmed.ner.document import spread_abbreviations, spread_strings
+from spacy_openmed.ner.mentions import Mention, Text
+from spacy_openmed.ner.trimming import trim_mentions
 
 LABELS = ["DISEASE", "CHEMICAL", "GENE_OR_GENE_PRODUCT", "DOSE", "PERSON", "SPECIES"]
 HEADS = [0, 0, 1, 2, None, 3]  # of each label

@@ -43,6 +43,18 @@ def test_no_circles():
     list(TopologicalSorter(graph).static_order())  # raises CycleError
 
 
+def test_modules_share_public_names_only():
+    private = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}: {alias.name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+        if alias.name.startswith("_") and alias.name != "__version__"
+    ]
+    assert private == []
+
+
 @pytest.mark.parametrize(
     ("module", "name"),
     [
@@ -63,7 +75,9 @@ def test_old_names_of_modules(module: str, name: str):
         assert hasattr(import_module(f"spacy_openmed.{module}"), name)
 
 
-@pytest.mark.parametrize("package", ["batch", "deid", "engines", "graph", "hcc", "ner", "serve"])
+@pytest.mark.parametrize(
+    "package", ["batch", "deid", "engines", "graph", "hcc", "linking", "ner", "serve"]
+)
 def test_public_names_of_packages(package: str):
     module = import_module(f"spacy_openmed.{package}")
     assert all(getattr(module, name) for name in module.__all__)

@@ -19,8 +19,9 @@ from spacy.training import Example
 from thinc.api import SGD, Adam
 from transformers import AutoModel
 
-from spacy_openmed.ner.decoding import LabelScheme, softmax
-from spacy_openmed.ner.targets import MISSING, cross_entropy, read_states
+from spacy_openmed.ner.decoding import LabelScheme
+from spacy_openmed.ner.loss import cross_entropy, softmax
+from spacy_openmed.ner.targets import MISSING, read_states
 
 TEXTS = [
     ("The patient took aspirin for asthma.", {"entities": [(17, 24, "DRUG"), (29, 35, "SIGN")]}),

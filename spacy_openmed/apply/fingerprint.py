@@ -19,7 +19,7 @@ def fingerprint(nlp: Language) -> str:
             block["model"].pop("device", None)
     digest = hashlib.blake2b(config.to_str().encode("utf8"), digest_size=16)
     for _, pipe in nlp.pipeline:
-        checkpoint = _find_checkpoint(pipe)
+        checkpoint = find_checkpoint(pipe)
         if isinstance(checkpoint, Checkpoint) and not checkpoint.has_no_weights:
             digest.update(hash_weights(checkpoint.stored_weights).encode("ascii"))
             facts = [checkpoint.facts, getattr(pipe, "cfg", {})]
@@ -29,5 +29,6 @@ def fingerprint(nlp: Language) -> str:
     return digest.hexdigest()
 
 
-def _find_checkpoint(pipe: Any) -> Any:
+def find_checkpoint(pipe: Any) -> Any:
+    """RETURNS (Any): The checkpoint of a component; None if it has none."""
     return getattr(getattr(pipe, "shim", None), "checkpoint", None)

@@ -126,7 +126,8 @@ def _on_device(model: str, device: str | None) -> dict[str, Any]:
     }
 
 
-def _find_ner(nlp: Language) -> "list[OpenMedNER]":
+def find_ner(nlp: Language) -> "list[OpenMedNER]":
+    """RETURNS (list[OpenMedNER]): A pipeline's `openmed_ner` components."""
     from ..ner.component import OpenMedNER
 
     return [pipe for _, pipe in nlp.pipeline if isinstance(pipe, OpenMedNER)]
@@ -135,13 +136,13 @@ def _find_ner(nlp: Language) -> "list[OpenMedNER]":
 def _find_shims(nlp: Language) -> "list[CheckpointShim]":
     from ..ner.shim import CheckpointShim
 
-    shims = [pipe.model.shims[0] for pipe in _find_ner(nlp)]
+    shims = [pipe.model.shims[0] for pipe in find_ner(nlp)]
     return [shim for shim in shims if isinstance(shim, CheckpointShim)]
 
 
 def find_keys(nlp: Language) -> list[str]:
     """RETURNS (list[str]): The span groups that a pipeline's `openmed_ner` components write."""
-    keys = (pipe.annotate_spans_key for pipe in _find_ner(nlp) if pipe.annotate != "ents")
+    keys = (pipe.annotate_spans_key for pipe in find_ner(nlp) if pipe.annotate != "ents")
     return list(dict.fromkeys(keys))
 
 

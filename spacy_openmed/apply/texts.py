@@ -11,7 +11,7 @@ from ..errors import Errors, describe
 from ..extensions import ATTRIBUTE_TYPES
 from ..spans import read_spans
 from .findings import KB_ID
-from .pipelines import _find_ner, lock_of
+from .pipelines import find_ner, lock_of
 
 ENTITIES, ERROR = "entities", "error"
 Value = TypeVar("Value")
@@ -32,7 +32,7 @@ def process(nlp: Language, values: Iterable[Any]) -> list[Doc | str]:
     results: list[Any] = []
     docs: dict[int, Doc] = {}
     with lock_of(nlp):
-        for pipe in _find_ner(nlp):
+        for pipe in find_ner(nlp):
             pipe._check_settings()
         for i, value in enumerate(values):
             try:

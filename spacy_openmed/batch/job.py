@@ -23,7 +23,7 @@ import spacy
 from spacy.tokens import Doc, DocBin
 
 from .. import __version__
-from ..apply.fingerprint import _find_checkpoint, fingerprint
+from ..apply.fingerprint import find_checkpoint, fingerprint
 from ..apply.pipelines import count_pieces, using
 from ..apply.texts import ENTITIES, ERROR, read_result
 from ..checkpoints.checkpoint import Checkpoint
@@ -100,7 +100,7 @@ def run(job: Job, *, force: bool = False, tick: Tick = lambda rows, pieces: None
     output = Output(job.output, job.format)
     names = output.check(force=force, is_stream=not job.source.files)
     for _, pipe in job.annotator.load().pipeline:
-        if isinstance(checkpoint := _find_checkpoint(pipe), Checkpoint):
+        if isinstance(checkpoint := find_checkpoint(pipe), Checkpoint):
             checkpoint.engine  # noqa: B018  # fail before anything is written
     manifest = to_json(job.manifest())
     output.compare(names, manifest, force)

@@ -13,7 +13,7 @@ from .records import BEST, MINI, SIZES, CheckpointInfo, Choice, Dataset, canonic
 from .store import (
     PRIVACY,
     CatalogueError,
-    _as_tuple,
+    as_tuple,
     bundled,
     checkpoints,
     datasets,
@@ -266,7 +266,7 @@ def _resolve(
     domain: str | Sequence[str] | None, dataset: str | Sequence[str] | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Make tuples of names that are known and, where both are given, go together."""
-    chosen_domains, chosen_datasets = _as_tuple(domain), _as_tuple(dataset)
+    chosen_domains, chosen_datasets = as_tuple(domain), as_tuple(dataset)
     for name in chosen_domains:
         _check("domain", name, domains())
     for name in chosen_datasets:

@@ -165,7 +165,8 @@ def _entity_types(tags: Sequence[str]) -> tuple[str, ...]:
     return unique(kind for prefix, kind in split_tags(tags) if prefix != "O")
 
 
-def _as_tuple(names: str | Sequence[str] | None) -> tuple[str, ...]:
+def as_tuple(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """RETURNS (tuple[str, ...]): Names that were given as one, several or none."""
     if names is None:
         return ()
     return (names,) if isinstance(names, str) else unique(names)

@@ -226,7 +226,7 @@ class Checkpoint:
         """RETURNS (Engine): What runs the module, made once, when it is first asked for."""
         engine = self._engine
         if engine is None:
-            with _LOCK:
+            with LOCK:
                 engine = self._engine  # another thread may have made it meanwhile
                 if engine is None:
                     engine = self._engine = engines.make_engine(self)  # imports torch
@@ -315,4 +315,4 @@ def _position_limit(module: Any, tokenizer: Any) -> int:
     return min(limit, stated) if limit > 0 else stated
 
 
-_LOCK = threading.RLock()
+LOCK = threading.RLock()  # held while a checkpoint is read, or its module made

@@ -89,7 +89,7 @@ def read_labels(config: dict[str, Any], name: str) -> list[str]:
     return [given[i] for i in sorted(given, key=int)]
 
 
-def _check_rows(facts: dict[str, Any], n_rows: int, name: str) -> None:
+def check_rows(facts: dict[str, Any], n_rows: int, name: str) -> None:
     """RAISES (ValueError): If the heads do not match the number of rows of the classifier."""
     n_labels = max((head["start"] + len(head["labels"]) for head in facts["heads"]), default=0)
     if n_labels != n_rows:

@@ -13,8 +13,8 @@ import srsly
 
 from ..engines.base import EngineSettings, quiet_transformers
 from ..errors import Errors, Warnings
-from .checkpoint import _LOCK, TORCH, Checkpoint
-from .heads import _check_rows, describe
+from .checkpoint import LOCK, TORCH, Checkpoint
+from .heads import check_rows, describe
 from .source import (
     NOTICES,
     ONNX_FILES,
@@ -22,8 +22,8 @@ from .source import (
     VOCABULARIES,
     WEIGHTS,
     Source,
-    _has,
     find_folder,
+    has_files,
 )
 
 _LOADED: "WeakValueDictionary[tuple, Checkpoint]" = WeakValueDictionary()
@@ -45,7 +45,7 @@ def load_checkpoint(source: Source, settings: EngineSettings | None = None) -> C
     folder = Path(source.name).resolve() if source.is_folder else None
     stamp = (folder / WEIGHTS).stat().st_mtime_ns if folder and (folder / WEIGHTS).is_file() else 0
     key = (str(folder or source.name), source.revision, stamp, settings)
-    with _LOCK:
+    with LOCK:
         checkpoint = _LOADED.get(key)
         if checkpoint is None:
             checkpoint = _load(source, settings)
@@ -88,8 +88,8 @@ def _load(source: Source, settings: EngineSettings) -> Checkpoint:
     folder = find_folder(source)
     if not (folder / "config.json").is_file():
         raise OSError(Errors.OM010.format(name=folder, file="config.json"))
-    has_weights = _has(folder, "*.safetensors")
-    if not has_weights and not (settings.name == "onnx" and _has(folder, *ONNX_FILES)):
+    has_weights = has_files(folder, "*.safetensors")
+    if not has_weights and not (settings.name == "onnx" and has_files(folder, *ONNX_FILES)):
         raise OSError(Errors.OM005.format(name=name))
     with _reading(name):
         config = srsly.read_json(folder / "config.json")
@@ -100,7 +100,7 @@ def _load(source: Source, settings: EngineSettings) -> Checkpoint:
     with _reading(name):
         n_rows = _count_rows(folder)
     if n_rows is not None:  # Fail here: transformers' errors about labels are hard to understand.
-        _check_rows(describe(config, source), n_rows, name)
+        check_rows(describe(config, source), n_rows, name)
     tokenizer = _load_tokenizer(folder, name)
     load = _load_module if has_weights else _make_module
     module, facts, stored_dtype = load(folder, source, config)
@@ -154,7 +154,7 @@ def _make_module(
 def _load_tokenizer(folder: Path, name: str) -> Any:
     from transformers import AutoTokenizer
 
-    if not _has(folder, *VOCABULARIES):
+    if not has_files(folder, *VOCABULARIES):
         raise OSError(Errors.OM013.format(name=name, error="it has no tokenizer.json"))
     try:
         with _reading(name):
@@ -162,7 +162,7 @@ def _load_tokenizer(folder: Path, name: str) -> Any:
                 folder, use_fast=True, trust_remote_code=False
             )
     except OSError as error:
-        if _has(folder, "tokenizer.json"):
+        if has_files(folder, "tokenizer.json"):
             raise
         raise ValueError(Errors.OM004.format(name=name)) from error
     if not tokenizer.is_fast:

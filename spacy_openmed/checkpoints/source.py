@@ -88,7 +88,7 @@ def find_folder(source: Source) -> Path:
             )
         )
         needed = (["config.json"], ["*.safetensors"], VOCABULARIES)
-        if all(_has(folder, *part) for part in needed) and not find_missing(folder):
+        if all(has_files(folder, *part) for part in needed) and not find_missing(folder):
             return folder
     except (OSError, HFValidationError):
         pass
@@ -107,5 +107,6 @@ def _is_path(name: str) -> bool:
     return name.startswith((".", "~", os.sep)) or "\\" in name or name.count("/") > 1
 
 
-def _has(folder: Path, *patterns: str) -> bool:
+def has_files(folder: Path, *patterns: str) -> bool:
+    """RETURNS (bool): Whether a file of a folder matches one of the patterns."""
     return any(path.is_file() for pattern in patterns for path in folder.glob(pattern))

@@ -15,6 +15,7 @@ from .models import models_cli
 from .ner import ner_cli
 from .process import process_cli
 from .serve import serve_cli
+from .vocabulary import vocabulary_cli
 
 HELP = "Find, inspect, download and try OpenMed's checkpoints for biomedical and clinical text."
 
@@ -31,3 +32,4 @@ openmed_cli.command("graph")(guard(graph_cli, extra="graph"))
 openmed_cli.command("app")(guard(app_cli, extra="app"))
 spacy_app.add_typer(openmed_cli)
 openmed_cli.command("hcc")(guard(hcc_cli, extra="hcc"))
+openmed_cli.add_typer(vocabulary_cli)

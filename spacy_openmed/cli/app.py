@@ -21,8 +21,9 @@ def app_cli(
     # fmt: on
 ) -> None:
     """
-    Open a page to look at texts: their entities, a table of them, and, with the extra [deid],
-    the text without identifiers. It works without a network, and keeps no text.
+    Open a page to look at texts: their entities, a table of them, the context, codes and relations
+    that the pipeline finds, and, with the extra [deid], the text without identifiers. It works
+    without a network, and keeps no text.
 
     EXAMPLE: python -m spacy openmed app --domain disease --domain pharmacology
     """

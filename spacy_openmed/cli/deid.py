@@ -80,6 +80,7 @@ def deid_cli(
     ),
     columns: str = Opt("", "--columns", help="Other columns to keep, as they are: NAME,NAME"),
     to: str = Opt("parquet", "--to", help="Format of many texts: parquet or jsonl"),
+    shard_size: int = Opt(1000, "--shard-size", min=1, help="Rows of a shard, for many texts"),
     n_process: int = Opt(1, "--n-process", "-n", min=1, help="Processes, for many texts"),
     force: bool = Opt(False, "--force", "-F", help="Begin anew, whatever is in the folder"),
     # fmt: on
@@ -115,7 +116,12 @@ def deid_cli(
                 "key": _read_key(key_file),
                 "threads": max(1, (os.cpu_count() or 1) // n_process) if n_process > 1 else 0,
             },
-            {"id_column": id_column, "format": to, "n_process": n_process},
+            {
+                "id_column": id_column,
+                "format": to,
+                "shard_size": shard_size,
+                "n_process": n_process,
+            },
             force=force,
         )
         return

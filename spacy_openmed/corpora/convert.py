@@ -48,7 +48,7 @@ def convert(
     inputs (Iterable[tuple[Path, str]]): The files with their formats, see `detect.find_inputs`.
     nlp (Language): The pipeline whose tokenizer cuts texts that come without tokens.
     labels (Mapping[str, str]): Other names for types.
-    types (Collection[str]): The types to take, by the corpus' names. None: all.
+    types (Collection[str]): The types to take, by the corpus' names. Empty: all.
     canonical (bool): Name types as the components do.
     n_sents (int): Sentences a document, of IOB files without document boundaries.
     encoding (str): Encoding of the files.

@@ -29,7 +29,7 @@ def to_doc(
     source (SourceDocument): What a reader gives.
     nlp (Language): The pipeline whose tokenizer cuts texts that come without tokens.
     labels (Mapping[str, str] | None): Other names for types.
-    types (Collection[str]): The types to take, by the source's names. None: all.
+    types (Collection[str]): The types to take, by the source's names. Empty: all.
     canonical (bool): Name types as the components do ("Disease" becomes "DISEASE").
     RETURNS (tuple[Doc, Counter]): The document, and what was changed. `doc.ents` has the longest
         of mentions that overlap, `doc.spans["gold"]` has all of them; `doc.user_data` has "id"

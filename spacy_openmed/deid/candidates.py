@@ -9,11 +9,13 @@ from spacy.tokens import Doc, Span
 
 from .clinical_words import (
     all_plain,
+    is_in_phrase,
     is_taper,
     may_be_name,
     may_be_number,
     may_be_place,
     read_words,
+    stands_as_term,
     trim_name,
 )
 from .dates import has_british_durations, may_be_date
@@ -37,23 +39,53 @@ _FIELD = re.compile(
 )
 # Rules that take any capitalised word in a place where names stand.
 GUESSED_NAMES = {
-    *("LabelledName", CREDENTIAL, "NameAfterRole", "RelativesName", "Initials"),
+    *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
+    "Signature",
     *("City", "Organisation", "Workplace", "LowercaseName"),
 }
+IN_CAPITALS = "NameInCapitals"
+# Rules that take words where names are rare: none of the words may be of the allow-list.
+RARE_NAMES = {IN_CAPITALS, "LowercaseFullName", "NameByItself", "Closing"}
 # Rules whose finds are looked at once more.
-FILTERED = GUESSED_NAMES | {
-    *("WrittenDate", "DateRecognizer", "ZipCode", "LabelledCode", "NameBeforeRelative")
-}
+FILTERED = (
+    GUESSED_NAMES
+    | RARE_NAMES
+    | {*("WrittenDate", "DateRecognizer", "ZipCode", "LabelledCode", "NameBeforeRelative")}
+)
+# Rules that take times of day in a row ("0700 1000 1300") for a number.
+NUMBERS = {"AccountNumber", "SocialSecurityNumber", "CreditCardRecognizer", "LongNumber"}
+_TIMES = re.compile(r"(?:(?:[01]\d|2[0-3])[0-5]\d(?:[ \t]+|\Z))+|(?:[01]\d|2[0-3])[0-5]\d")
 # What stands beside a name and belongs to it: a first name or an initial after the surname, a
 # nickname in quotes, initials before it, and the rest of what a hyphen joins.
-_FIRST_AFTER = re.compile(r",[ \t]?([^\W\d_](?:\.?[ \t]?[^\W\d_])?)\b\.?(?![\w'’])")
+_FIRST_AFTER = re.compile(
+    r",[ \t]?(?!(?:M\.?D|D\.?O|R\.?N|N\.?P|P\.?A|R\.?M|O\.?T|P\.?T|B\.?S|M\.?S)\b)"
+    r"([^\W\d_](?:\.?[ \t]?[^\W\d_])?)\b\.?(?![\w'’])"
+)
 _NICKNAME = re.compile(
     r"(?:[^\w\n\"“‘']|\b(?:aka|a\.k\.a|called|known as|goes by)\b){0,4}[\"“‘'(]"
     r"([^\W\d_][\w'’-]*)[\"”’')]",
     re.IGNORECASE,
 )
+# The second of two: "Okafor / Lindgren (fellow)", "Thompson (renal) and Jones".
+_NEXT_NAME = re.compile(
+    r"(?:['’]s)?(?:[ \t]*\([^()\n]{1,20}\))?[ \t]*(?:/|&|\band\b)[ \t]*"
+    r"((?:[A-Z]\.[ \t]?)?[A-Z][^\W\d_A-Z]+(?:[-'’][A-Z]?[^\W\d_A-Z]+)*)(?![\w'’-])"
+)
 _INITIAL_BEFORE = re.compile(r"(?<![\w.])(?:[^\W\d_]\.[ \t]?(?:[^\W\d_]{1,2}\.[ \t]?){0,2})\Z")
-_JOINED_BEFORE, _JOINED_BEHIND = re.compile(r"(?:\w+-)+\Z"), re.compile(r"(?:-\w+)+")
+_JOINED_BEFORE, _JOINED_BEHIND = re.compile(r"(?:\w+[-–])+\Z"), re.compile(r"(?:[-–][^\W\d]\w*)+")
+# What stands beside a name in a line of capitals and is no part of it.
+_NO_NAME = re.compile(
+    r"WILL|DENIE[SD]|NOTE[SD]|STATE[SD]|REPORT(?:S|ED)|REVIEWED|AGREE[SD]|SAW|SEES|IS|WAS|HAS|HAD|ADVISE[SD]"
+    r"|RECOMMEND(?:S|ED)|CALLED|PRESENT(?:S|ED)|COMPLAINS|TAKES|TOOK|AND|AT|FOR|WITH|WHO|BY|TO|SEEN|READ"
+)
+# Numbers that belong to an address or a telephone number. They begin the line, or end it.
+_HOUSE_BEFORE = re.compile(
+    r"(?:\A|[\n:,]|\b(?:at|is|to|address))[ \t]*(\d{1,5}[a-z]?[ \t]+)\Z", re.IGNORECASE
+)
+_DIGITS_BEFORE = re.compile(r"(?:\A|\n|:)[ \t]*((?:\+?\(?\d{1,4}\)?[ .-]){1,3})\Z")
+_DIGITS_BEHIND = re.compile(
+    r"((?:[ .-]\d{2,4}){1,3})(?=[ \t]*(?:[\r\n]|\Z|(?:office|fax|mobile|home|cell|work)\b))"
+)
 # Initials that are a word as well ("AS") are somebody's before one of these.
 _VERB = re.compile(
     r"(?:['’]s)?[ \t]+(?:was|is|has|had|denie[sd]|report(?:s|ed)|state[sd]|agree[sd]|will|and)\b"
@@ -107,18 +139,26 @@ def cut_name(text: str, c: Candidate, *, fields: bool = True) -> Candidate:
     field = _FIELD.search(text, c.start, last.end() if last else c.end)
     if field is not None and c.start < field.start() < c.end:
         c = c._replace(end=field.start())
-    before = text[max(c.start - LINE, 0) : c.start].rpartition("\n")[2]
-    after = text[c.end : c.end + LINE].partition("\n")[0]
-    if not c.rule or not (before + text[c.start : c.end] + after).isupper():
+    if not c.rule or not _line_of(text, c).isupper():
         return c
+    before = text[max(c.start - LINE, 0) : c.start].rpartition("\n")[2]
     if fields and ":" in before and _END.match(text, c.end):
         return c
     words = [m for m in _WORD.finditer(text, c.start, c.end) if m.group() not in SMALL]
-    if len(words) <= CAPITALS:
-        return c
     if c.rule == CREDENTIAL:
-        return c._replace(start=words[-CAPITALS].start())
-    return c._replace(end=c.start + len(text[c.start : words[CAPITALS].start()].rstrip()))
+        kept = [m for m in words[-CAPITALS:] if not _NO_NAME.fullmatch(m[0])]
+        return c._replace(start=kept[0].start()) if kept and len(kept) < len(words) else c
+    n_words = next((i for i, m in enumerate(words) if i and _NO_NAME.fullmatch(m[0])), len(words))
+    if (n_words := min(n_words, CAPITALS)) >= len(words):
+        return c
+    return c._replace(end=c.start + len(text[c.start : words[n_words].start()].rstrip()))
+
+
+def _line_of(text: str, c: Candidate) -> str:
+    """The line that a candidate stands in, as far as it is looked at."""
+    before = text[max(c.start - LINE, 0) : c.start].rpartition("\n")[2]
+    after = text[c.end : c.end + LINE].partition("\n")[0]
+    return before + text[c.start : c.end] + after
 
 
 def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -143,10 +183,17 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
             continue
         if c.rule == "LongNumber" and is_taper(text[c.start : c.end]):
             continue
+        if c.rule in NUMBERS and _TIMES.fullmatch(text, c.start, c.end):
+            continue
         if c.rule and c.rule not in FILTERED:
             kept.append(c)
         elif c.rule in GUESSED_NAMES or c.rule == "LabelledCode":
-            if not all_plain(text[c.start : c.end]):
+            if not all_plain(text[c.start : c.end]) and not is_in_phrase(text, c.start, c.end):
+                kept.append(c)
+        elif c.rule in RARE_NAMES:
+            words = {word.lower() for word in _WORD.findall(text, c.start, c.end)}
+            is_in_place = c.rule != IN_CAPITALS or _line_of(text, c).isupper()
+            if is_in_place and not words & plain:
                 kept.append(c)
         elif c.rule == "NameBeforeRelative":
             if text[c.start : c.end].lower() not in plain:
@@ -218,7 +265,10 @@ def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
     """
     found: list[Candidate] = []
     initials: dict[str, float] = {}
+    known = read_words()
     for c in candidates:
+        if longer := _find_rest(text, c):
+            found.append(longer)
         if identifier_of(c.label) != "name":
             continue
         start, end = c.start, c.end
@@ -238,17 +288,38 @@ def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
             match[1].istitle() and '"' in match[0] or not all_plain(match[1])
         ):
             found.append(c._replace(start=match.start(1), end=match.end(1)))
+        while match := _NEXT_NAME.match(text, end):
+            if match[1].lower() in known.plain or stands_as_term(text, *match.span(1)):
+                break
+            end = match.end()
+            found.append(c._replace(start=match.start(1), end=end))
         words = _WORD.findall(text, c.start, c.end)
         if len(words) == 2 and "," not in text[c.start : c.end]:
             letters = words[0][0].upper() + words[1][0].upper()
             initials[letters] = max(c.score, initials.get(letters, 0.0))
     if initials:
-        plain = read_words().plain
         for match in re.finditer(r"(?<![\w/.-])[A-Z]{2}(?![\w/-])", text):
             score = initials.get(match[0])
-            if score and (match[0].lower() not in plain or _VERB.match(text, match.end())):
+            if score and (match[0].lower() not in known.plain or _VERB.match(text, match.end())):
                 found.append(Candidate(match.start(), match.end(), "PERSON", score, REPEATED))
     return found
+
+
+def _find_rest(text: str, c: Candidate) -> Candidate | None:
+    """Find the numbers beside an address or a telephone number that belong to it."""
+    identifier = identifier_of(c.label)
+    inside = text[c.start : c.end]
+    before = text[max(c.start - LINE, 0) : c.start]
+    start, end = c.start, c.end
+    if identifier == "geography" and re.search(r"\d", inside) and re.search(r"[^\W\d]", inside):
+        if match := _HOUSE_BEFORE.search(before):
+            start -= len(match[1])
+    elif identifier in ("phone", "fax", "ssn") and not re.search(r"[^\W\d]", inside):
+        if match := _DIGITS_BEFORE.search(before):
+            start -= len(match[1])
+        if match := _DIGITS_BEHIND.match(text, end):
+            end = match.end(1)
+    return None if (start, end) == (c.start, c.end) else c._replace(start=start, end=end)
 
 
 def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -277,6 +348,9 @@ def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
         if (name := _singular(token.lower_, names)) in names
         and token.idx not in covered
         and not (token.is_lower and token.lower_ in known.names)
+        and not (
+            name in known.eponyms and stands_as_term(doc.text, token.idx, token.idx + len(token))
+        )
     ]
 
 

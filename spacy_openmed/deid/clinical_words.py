@@ -14,6 +14,10 @@ TITLE = re.compile(
     r"|\b(?-i:RN|NP|PA|CNA|LPN|PT|OT)|\b(?:tech|atty|attorney|chaplain))[ \t]+\Z",
     re.IGNORECASE,
 )
+# An initial behind a name or before it. L and R without a full stop are sides of the body.
+_INITIAL = re.compile(r"[ \t]+(?:[^\W\d_]\.|[A-KM-QS-Z](?=[,;.)]))(?![\w'’])")
+_FIRST_INITIAL = re.compile(r"[^\W\d_]\.")
+LINE = 60  # characters before that are looked at
 # What stands before the name of a person, and behind it.
 _BEFORE = re.compile(
     r"\b(?:by|per|with|w/|d/w|from|to|saw|told|called|paged|informed|notified|mother|mom|mum|father"
@@ -26,18 +30,91 @@ _BEHIND = re.compile(
     r"|came|agree[sd]|ask(?:s|ed)|will|who|would|saw|feels?|felt|went|lives|M\.?D|D\.?O|R\.?N|N\.?P|PA-C)\b"
 )
 _PLACE_BEFORE = re.compile(
-    r"(?:\b(?:in|at|from|near|of|to|outside|lives|visiting)|@)\s+\Z", re.IGNORECASE
+    r"(?:\b(?:in|at|from|near|of|to|outside|lives|visiting)|@)\s+(?:(?:our|the|their)\s+)?\Z",
+    re.IGNORECASE,
 )
 # What follows a place that names a scale, a test or a device.
-_BEHIND_TERM = re.compile(
+_BEHIND_PLACE = re.compile(
     r"[ \t]+(?:[IVX]+\b|[A-Z]\d|neg|pos|virus|brace|collar|score|scale|class|grade|criteria|test"
     r"|protocol|tube|agent|fever|disease|stool|rule|coma|cognitive|guidelines)"
 )
-_ORGANISATION = re.compile(
-    r"\b(?:hospital|infirmary|clinic|cent(?:er|re)|associates|group|practice|school|academy|college"
-    r"|university|church|home|house|lodge|manor|court|foundation|trust|institute|pharmacy|works"
-    r"|company|inc|llc|ltd|county|city|street|road|avenue|primary|nursery|daycare|surgery)\b",
+# What follows an eponym or a drug.
+_BEHIND_TERM = re.compile(
+    r"(?:['’]s)?[ \t]*[:/]?[ \t]*(?:(?-i:[IVX]+\b|[A-Z]\d|XR|XL|SR|ER|CR|LA|HCT|PO|IV|IM|SC)"
+    r"|\d+(?:\.\d+)?[ \t]?(?:mg|mcg|µg|g|ml|units?|%|tabs?|puffs?|fr|french|gauge|mm|cm|cc"
+    r"|/\d+(?![/\d]))"
+    r"|(?:neg|pos|virus|brace|collar|score|scale|class|grade|criteria|test|protocol|tube|agent|fever"
+    r"|disease|syndrome|stool|rule|coma|cognitive|guidelines|sign|reflex|palsy|cyst|node|gland|duct"
+    r"|tumou?r|sarcoma|lymphoma|carcinoma|dystrophy|anaemia|anemia|neuroma|tenosynovitis|thyroiditis"
+    r"|encephalopathy|esophagus|oesophagus|diverticul|ulcer|tear|fracture|contracture|deformity|nodule"
+    r"|phenomenon|triad|murmur|pulse|gait|position|manoeuvre|maneuver|procedure|operation|repair"
+    r"|incision|approach|technique|stain|culture|agar|cells?|bod(?:y|ies)|crystals?|forceps|clamp"
+    r"|retractor|scissors|needle|catheter|drain|stent|valve|balloon|pump|monitor|lift|bed|chair|boot"
+    r"|cast|splint|dressing|bandage|pads?|frame|prosthesis|implant|nail|screws?|plate|wire|cannula"
+    r"|line|port|solution|lotion|cream|gel|drops|inhaler|tablets?|capsules?|patch|injection|vaccine"
+    r"|dose|daily|nightly|weekly|prn|bid|tid|qid|qd|qhs|once|twice|absent|present|intact|normal"
+    r"|equivocal|deferred|not[ \t]+(?:done|tested|available)|inventory|index|method"
+    r"|depression|mania|anxiety|balance|suicide|muscular|n(?:a)?evus|hernia|granuloma|membrane))",
     re.IGNORECASE,
+)
+# What follows an eponym alone, and never the name of a person.
+_ONLY_BEHIND_TERM = re.compile(
+    r"[ \t]+(?:disease|syndrome|sign|reflex|palsy|cyst|lymphoma|sarcoma|neuroma|nodes?|contracture"
+    r"|tenosynovitis|thyroiditis|forceps|clamp|retractor|scissors|catheter|drain|stent|cannula|needle"
+    r"|trocar|suture|cells?|bodies|classification)\b"
+)
+_JOINED = re.compile(r"(?:[-–][^\W\d_]+)+")  # the rest of a double name
+# What stands before a drug, a sign or an operation.
+_BEFORE_TERM = re.compile(
+    r"\b(?:takes?|taking|avoid|(?:re)?start(?:ed|ing)?|continue[ds]?|resume[ds]?|prescribed"
+    r"|dose[ \t]+of|trial[ \t]+of|allerg(?:y|ic|ies)[ \t]+to|meds|medications|exam|allergies|rx"
+    r"|imaging|neuro|modified|bilateral|grade|stage|type)[ \t]*:?[ \t]+\Z",
+    re.IGNORECASE,
+)
+_EVERYDAY = re.compile(  # in a list with persons
+    r"(?i)\w+day|january|february|march|april|june|july|august|\w+ember|october|(?:grand)?(?:mother|father"
+    r"|son|daughter)|sister|brother|uncle|cousin|niece|nephew|friend|nurse|doctor|family|there|then"
+)
+_JOINT = re.compile(r"[ \t]*(?:[,/&;→+]|\b(?:and|or)\b)[ \t]*")  # between two of a list
+# What hardly stands outside of clinical notes. Abbreviations of states are not in it.
+_CLINICAL = re.compile(
+    r"\b(?:(?-i:BP|HR|RR|SpO2|MRI|ECG|EKG|CXR|BID|TID|QID|PRN|ICU|NPO|PMH|PSH|HPI|HTN|DM2?|T2DM|CKD|CHF"
+    r"|CAD|COPD|DVT|GERD|UTI|TIA|CVA|AFib|WBC|Hgb|Hb|CBC|BMP|BMI|NAD|ROM|LLE|RLE|LUE|RUE|SOB|DNR|NKDA|GCS"
+    r"|RN|MRN|DOB)"
+    r"|\d+(?:\.\d+)?[ \t]?(?:mg|mcg|µg|ml|mmol|mmhg|bpm|cc|mm)"
+    r"|pts?|y/?o|hx|dx|tx|rx|sx|fx|ppx|s/p|c/o|h/o|f/u|r/o|bilat|prn|bid|tid|qd|qhs"
+    r"|patients?|diagnos\w+|prognosis|symptom\w*|syndrome|diseases?|disorder|allerg(?:y|ies|ic)|afebrile"
+    r"|febrile|fevers?|pain|nausea|vomiting|cough|dyspn\w+|edema|oedema|chronic|acute|bilateral|lesions?"
+    r"|infections?|sepsis|cancer|carcinoma|metasta\w+|benign|malignant|tumou?rs?|diabet\w+|hyperten\w+"
+    r"|asthma|seizures?|strokes?|fractures?|wounds?|ulcers?|abscess|rash|lungs?|cardiac|renal|hepatic"
+    r"|abdom\w+|thora\w+|pelvi\w+|spine|cervical|lumbar|artery|vein|biops\w+|antibiotics?|insulin|chemo\w*"
+    r"|surg(?:ery|eon|ical)|anesth\w+|anaesth\w+|catheter|intubat\w+|ventilat\w+|dialysis|transfus\w+"
+    r"|transplant\w*|vitals|labs|meds|medications?|doses?|tablets?|capsules?|inhaler|prescri\w+|nurse"
+    r"|discharged?|admi(?:tted|ssion)|exam|palpat\w+|auscultat\w+|reflex\w*"
+    r"|\w{3,}(?:itis|osis|[ae]mia|ectomy|otomy|ostomy|opathy|oplasty|oscopy|algia|uria|plegia|paresis"
+    r"|cillin|mycin|statin|sartan|pril|olol|azole|azepam|idone|parin))\b",
+    re.IGNORECASE,
+)
+NEAR = 200  # characters on either side that are looked at
+_OFFICE = re.compile(
+    r"[ \t]+(?:office|branch|clinic|campus|location|area|region|hospital|facility)\b"
+)
+_STATE = re.compile(
+    r"(?:new|north|south|east|west|los|las|san|santa|saint|st|el|mt|fort)\b", re.IGNORECASE
+)
+_ORGANISATION = re.compile(
+    r"\b(?:hosp(?:ital)?|infirmary|clinic|cent(?:er|re)|ctr|associates|group|practice|school|academy|college"
+    r"|university|church|home|house|lodge|manor|court|foundation|trust|institute|pharmacy|works"
+    r"|company|inc|llc|ltd|county|city|street|road|avenue|primary|nursery|daycare|surgery"
+    r"|health\Z|general\Z)\b",
+    re.IGNORECASE,
+)
+# Services that every hospital has.
+_SERVICE = re.compile(
+    r"(?:mental|public|home|behaviou?ral|occupational|women['’]s|community|oral|bone|sexual|child)"
+    r"[ \t]+health|.*(?:ology|iatrics|therapy|surgery|medicine|nursing|rehab\w*|ward|unit|team"
+    r"|department|services?)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -121,8 +198,8 @@ def trim_name(text: str, start: int, end: int) -> tuple[int, int]:
     return new_start, end if is_whole else words[-1].end()
 
 
-def _is_in_phrase(text: str, start: int, end: int) -> bool:
-    """Whether characters are part of a phrase of the allow-list."""
+def is_in_phrase(text: str, start: int, end: int) -> bool:
+    """RETURNS (bool): Whether characters are part of a phrase of the allow-list."""
     shift = max(start - 30, 0)
     near = text[shift : end + 40]
     return any(
@@ -139,7 +216,7 @@ def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) ->
     names (Collection[str]): Words that are surely of a name in this text, in lower case.
     RETURNS (bool): False if it is a term of medicine or a word of everyday language.
     """
-    if _is_in_phrase(text, start, end):
+    if is_in_phrase(text, start, end):
         return False
     plain, eponyms, *_ = read_words()
     found = text[start:end]
@@ -150,9 +227,16 @@ def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) ->
     if not words:  # "S." of "S. creat"
         return found.strip(" .").isalpha() and not re.match(r"[. \t]*[a-z]", text[end : end + 4])
     before = text[max(start - 30, 0) : start].rpartition("\n")[2]
-    if TITLE.search(before):
+    if TITLE.search(before + found[: found.rindex(words[-1])]):
         return True
+    if len(words) == 1 and lower[0] in read_words().places:  # "seen at Stanford"
+        return may_be_place(text, start, end)
     if all(word in plain for word in lower):
+        return False
+    joined = _JOINED.match(text, end)  # "Reed-Sternberg cells", "Parkinson disease"
+    if not re.search(r"\s", found) and _ONLY_BEHIND_TERM.match(
+        text, joined.end() if joined else end
+    ):
         return False
     if len(words) == 1 and lower[0] not in names and not _BEHIND.match(text, end):
         if found.islower() and writes_capitals(text) and not _BEFORE.search(before):
@@ -167,7 +251,45 @@ def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) ->
     is_one = len(words) == 1 or not re.search(r"\s", found.strip())
     if not is_one and not any(word in plain for word in lower):
         return True  # "Frank Miller"
-    return bool(_BEFORE.search(before) or _BEHIND.match(text, end))
+    if _FIRST_INITIAL.match(found) or _INITIAL.search(found) or _INITIAL.match(text, end):
+        return True  # "Thomas R."
+    if _BEFORE.search(before) or _BEHIND.match(text, end):
+        return True
+    return not (stands_as_term(text, start, end) or reads_clinical(text, start, end))
+
+
+def stands_as_term(text: str, start: int, end: int) -> bool:
+    """Say whether a word stands where a term of medicine stands.
+
+    text (str): The text.
+    start, end (int): The characters of the word.
+    RETURNS (bool): Whether what is next to it is of medicine: a dose, a result, the word for a
+        disease or a device, or another term in a list.
+    """
+    if _BEHIND_TERM.match(text, end) or _BEFORE_TERM.search(text[max(start - 30, 0) : start]):
+        return True
+    joint = _JOINT.match(text, end)
+    after = _WORD.match(text, joint.end()) if joint else None
+    if after and _is_known(after[0].lower()) and _BEHIND_TERM.match(text, after.end()):
+        return True  # "Barlow and Ortolani negative"
+    before = re.search(rf"([^\W\d_]+){_JOINT.pattern}\Z", text[max(start - 40, 0) : start])
+    plain = read_words().plain
+    neighbours = [after[0] if after else "", before[1] if before else ""]
+    return any(
+        len(w) > 4 and w.istitle() and w.lower() in plain and not _EVERYDAY.fullmatch(w)
+        for w in neighbours
+    )
+
+
+def reads_clinical(text: str, start: int, end: int) -> bool:
+    """Say whether what stands around is of a clinical note.
+
+    text (str): The text.
+    start, end (int): The characters in the middle.
+    RETURNS (bool): Whether two words or abbreviations near by are of medicine.
+    """
+    near = f"{text[max(start - NEAR, 0) : start]} {text[end : end + NEAR]}"
+    return len({match[0].lower() for match in _CLINICAL.finditer(near)}) > 1
 
 
 def may_be_place(text: str, start: int, end: int) -> bool:
@@ -177,30 +299,58 @@ def may_be_place(text: str, start: int, end: int) -> bool:
     start, end (int): The characters.
     RETURNS (bool): False if it is a term of medicine or a word of everyday language.
     """
-    if _is_in_phrase(text, start, end):
+    found = text[start:end]
+    if is_in_phrase(text, start, end):
         return False
     plain, eponyms, *_ = read_words()
-    found = text[start:end]
     lower = [word.lower() for word in _WORD.findall(found) if len(word) > 1]
     after = text[end : end + 20]
-    if not lower:  # a dose, if it is no number of a house
+    if not lower:  # a dose, if it is no number of a house, and no postal code
         is_number = re.fullmatch(r"\W*\d{1,4}(?:[./-]\d{1,4}){0,2}\W*", found)
-        return not is_number or bool(re.match(r"\s+[^\W_a-z]", after))
+        street = re.match(r"\s+(p\.o\.|[^\W\d_]+)", after)
+        is_house = street and (street[1][0].isupper() or street[1].lower() not in plain)
+        return not is_number or bool(is_house) or _is_postal_code(text, start, end)
     if re.search(r"\d{3}|\A\W*\d+\W+[^\W\d]", found) or re.match(r"\W*\d{5}\b", after):
         return True  # an address, or a state before a ZIP code
     if not all(word in plain or word in eponyms for word in lower):
         return True
     kind = _ORGANISATION.search(found)
     is_plain = all(word in plain for word in lower)
-    if len(lower) > 1 and kind and not (is_plain and kind[0].islower()):  # "HF clinic"
+    is_service = is_plain and (kind is None or kind[0].islower() or _SERVICE.fullmatch(found))
+    if len(lower) > 1 and kind and not is_service:  # "HF clinic"
         return True
-    if is_plain:
+    before = text[max(start - 20, 0) : start]
+    has_form = found[0].isupper() or not writes_capitals(text)
+    is_term = stands_as_term(text, start, end)
+    if is_plain and (len(lower) == 1 or _SERVICE.fullmatch(found)):
         return False
+    if is_plain and _STATE.match(found) and _PLACE_BEFORE.search(before):
+        return found.istitle()  # "Los Angeles"
+    if is_plain:  # "State Farm Insurance"
+        return has_form and not is_term and not reads_clinical(text, start, end)
     if len(lower) > 1 and not any(word in plain for word in lower):
         return True
-    if len(lower) == 1 and lower[0] in read_words().places:
-        return not _BEHIND_TERM.match(after) and not re.search(r"\d", found)
-    return bool(_PLACE_BEFORE.search(text[max(start - 20, 0) : start]))
+    places = read_words().places
+    if all(word in plain or word in places for word in lower):  # "Chicago", "South Korea"
+        return not _BEHIND_PLACE.match(after) and not re.search(r"\d", found)
+    if _PLACE_BEFORE.search(before) or _OFFICE.match(after):
+        return True
+    return has_form and not is_term and not reads_clinical(text, start, end)
+
+
+def _is_postal_code(text: str, start: int, end: int) -> bool:
+    """Whether digits are a postal code: behind the word for it, or behind a town."""
+    before = text[max(start - LINE, 0) : start]
+    if re.search(r"(?i)\b(?:zip|postal|post)[ \t]*(?:code)?(?:[ \t]+is)?[ \t]*:?\s*\Z", before):
+        return True
+    town = re.search(r"([^\W\d_]+)[ \t]+\Z", before)
+    if (
+        town is None
+        or end - start < 4
+        or re.match(r"[ \t]*(?:mg|mcg|ml|units?|%)", text[end : end + 8])
+    ):
+        return False
+    return town[1][0].isupper() and not _is_known(town[1].lower())
 
 
 def may_be_number(text: str, start: int, end: int) -> bool:
@@ -236,4 +386,6 @@ def is_taper(found: str) -> bool:
     if not re.fullmatch(r"\d{1,3}(?:-\d{1,3}){2,}", found):
         return False
     steps = [int(number) for number in found.split("-")]
+    if max(steps) > 20 and any(step % 5 for step in steps):  # a number of somebody
+        return False
     return steps in (sorted(set(steps)), sorted(set(steps), reverse=True))

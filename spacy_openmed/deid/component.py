@@ -5,7 +5,7 @@ from typing import Any
 
 import srsly
 from spacy.language import Language
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc, SpanGroup
 from spacy.vocab import Vocab
 
 from ..components import SerializableComponent
@@ -138,20 +138,14 @@ class OpenMedPHI(SerializableComponent):
         RETURNS (list[Candidate]): The identifiers in order. None overlaps another.
         RAISES (ValueError): If no component has written the spans that are to be read.
         """
-        from .presidio import analyze, rule_of
+        from .presidio import analyze
 
-        spans, scores = self._get_model_spans(doc)
+        found = self._read_model_spans(doc)
         text = doc.text
         candidates = [
-            Candidate(
-                result.start,
-                result.end,
-                result.entity_type,
-                round(float(result.score), 4),
-                rule_of(result),
-            )
-            for result in analyze(self.analyzer, doc, spans, scores)
-            if not may_stay(result.entity_type, text[result.start : result.end])
+            c
+            for c in [*found, *analyze(self.analyzer, doc)]
+            if not may_stay(c.label, text[c.start : c.end])
         ]
         if layout := read_layout(text):
             candidates = [
@@ -176,9 +170,9 @@ class OpenMedPHI(SerializableComponent):
             ]
         return resolve(text, candidates)
 
-    def _get_model_spans(self, doc: Doc) -> tuple[list[Span], list[float]]:
+    def _read_model_spans(self, doc: Doc) -> list[Candidate]:
         if self.spans_key is None:
-            return [], []
+            return []
         if self.spans_key not in doc.spans:
             raise ValueError(Errors.OM303.format(name=self.name, key=self.spans_key))
         warn_if_idle(
@@ -190,9 +184,14 @@ class OpenMedPHI(SerializableComponent):
             ents=False,
             warning=Warnings.OM355,
         )
-        found = read_spans(doc, self.spans_key)
-        spans = [Span(doc, s.start, s.end, canonical_label(s.label_)) for s, *_ in found]
-        return spans, [1.0 if score is None else score for _, score, *_ in found]
+        found = []
+        for span, score, *_ in read_spans(doc, self.spans_key):
+            label, score = canonical_label(span.label_), 1.0 if score is None else score
+            if identifier_of(label) is not None and score >= self.threshold:
+                found.append(
+                    Candidate(span.start_char, span.end_char, label, round(float(score), 4), "")
+                )
+        return found
 
     def set_annotations(self, doc: Doc, found: Sequence[Candidate]) -> None:
         """Write identifiers to the document. A span is of whole tokens; `attrs` has, in step

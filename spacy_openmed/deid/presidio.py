@@ -2,22 +2,22 @@
 
 import logging
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import srsly
 from spacy.lang.en.stop_words import STOP_WORDS
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
 
 from ..errors import Errors
 from ..paths import DATA_PATH
-from .identifiers import IDENTIFIERS
+from .candidates import Candidate
 
 try:
     from presidio_analyzer import AnalyzerEngine, RecognizerResult
     from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
     from presidio_analyzer.nlp_engine import NlpArtifacts, SpacyNlpEngine
-    from presidio_analyzer.predefined_recognizers import PhoneRecognizer, SpacyRecognizer
+    from presidio_analyzer.predefined_recognizers import PhoneRecognizer
     from presidio_analyzer.recognizer_registry import RecognizerRegistryProvider
 except ImportError as error:
     raise ImportError(Errors.OM300.format(package=error.name)) from error
@@ -27,7 +27,6 @@ logging.getLogger("presidio-analyzer").setLevel(logging.WARNING)
 
 RULES = DATA_PATH / "hipaa.yaml"
 LANGUAGE = "en"  # of the rules
-MODEL = "model"  # the recogniser that gives back what a model has found
 
 
 class DocEngine(SpacyNlpEngine):
@@ -54,7 +53,7 @@ class ContextEnhancer(LemmaContextAwareEnhancer):
 
 
 def make_analyzer(recognizers: Iterable[dict[str, Any]], threshold: float) -> AnalyzerEngine:
-    """Make the analyzer: our rules, those of the deployment, and what a model has found.
+    """Make the analyzer: our rules, and those of the deployment.
 
     recognizers (Iterable[dict[str, Any]]): Further recognisers, as Presidio's files have them.
     threshold (float): Lowest score.
@@ -63,10 +62,8 @@ def make_analyzer(recognizers: Iterable[dict[str, Any]], threshold: float) -> An
     rules = srsly.read_yaml(RULES)
     rules["recognizers"] += [{"supported_language": LANGUAGE, **rec} for rec in recognizers]
     registry = RecognizerRegistryProvider(registry_configuration=rules).create_recognizer_registry()
-    labels = [label for group in IDENTIFIERS.values() for label in group]
     # A file can't tell it the regions; more of them take longer than all other rules together.
     registry.add_recognizer(PhoneRecognizer(supported_entity="PHONE", supported_regions=["US"]))
-    registry.add_recognizer(SpacyRecognizer(supported_entities=labels, name=MODEL))
     return AnalyzerEngine(
         registry=registry,
         nlp_engine=DocEngine(),
@@ -75,30 +72,31 @@ def make_analyzer(recognizers: Iterable[dict[str, Any]], threshold: float) -> An
     )
 
 
-def analyze(
-    analyzer: AnalyzerEngine, doc: Doc, spans: Sequence[Span], scores: Sequence[float]
-) -> list[RecognizerResult]:
+def analyze(analyzer: AnalyzerEngine, doc: Doc) -> list[Candidate]:
     """Run the rules over a document.
+
+    What a model has found is not given to Presidio: of two finds of the same characters it keeps
+    the surer, and that a rule has found them, too, says where they stand.
 
     analyzer (AnalyzerEngine): The analyzer.
     doc (Doc): The document.
-    spans (Sequence[Span]): What a model has found in it, with canonical labels.
-    scores (Sequence[float]): The score of each span.
-    RETURNS (list[RecognizerResult]): What was found, by characters, the spans among it.
+    RETURNS (list[Candidate]): What was found.
     """
     artifacts = NlpArtifacts(
-        entities=list(spans),
+        entities=[],
         tokens=doc,
         tokens_indices=[token.idx for token in doc],
         lemmas=[token.lemma_ or token.lower_ for token in doc],
         nlp_engine=analyzer.nlp_engine,
         language=LANGUAGE,
-        scores=list(scores),
     )
-    return analyzer.analyze(doc.text, LANGUAGE, nlp_artifacts=artifacts)
-
-
-def rule_of(result: RecognizerResult) -> str:
-    """RETURNS (str): The name of the recogniser that found it; empty: the model."""
-    name = result.recognition_metadata[RecognizerResult.RECOGNIZER_NAME_KEY]
-    return "" if name == MODEL else name
+    return [
+        Candidate(
+            result.start,
+            result.end,
+            result.entity_type,
+            round(float(result.score), 4),
+            result.recognition_metadata[RecognizerResult.RECOGNIZER_NAME_KEY],
+        )
+        for result in analyzer.analyze(doc.text, LANGUAGE, nlp_artifacts=artifacts)
+    ]

@@ -12,6 +12,7 @@ import numpy as np
 import srsly
 
 from ..paths import DATA_PATH
+from .clinical_words import read_words
 
 FREE, STRUCTURE, PROTECTED = 0, 1, 2
 
@@ -327,6 +328,7 @@ _SEGMENT = re.compile(
     r"(?<![^\r\n])[ \t]*((?:MSH|EVN|PID|PD1|NK1|PV1|PV2|OBR|ORC|OBX|DG1|AL1|GT1|IN1|IN2|NTE|TXA"
     r"|RXA|RXE|RXO|RXD|RXR|PR1|SCH|ROL|SPM|MRG|ACC|IAM|Z[A-Z0-9]{2})\|[^\r\n]*)"
 )
+_PERSON = re.compile(r"\w*\^([^\W\d_][^\W\d_'’-]+)\^([^\W\d_][^\W\d_'’-]+)(?:\^|\Z)")
 _FREE_FIELDS = {("NTE", 3), ("OBX", 5), ("PV2", 3)}
 _TEXT_TYPES = {"TX", "FT", "ST", ""}
 _VALUES = {  # the label of an observation's value by its type, where it identifies a person
@@ -361,6 +363,8 @@ def _read_hl7(layout: Layout) -> None:
             label = labels.get(number)
             if (name, number) == ("OBX", 5):
                 label = _VALUES.get(parts[2])
+            if label is None and _is_person(part):
+                label = _PROVIDER
             if label is not None:
                 _read_field(layout, position, part, label)
             elif (name, number) in _FREE_FIELDS or name[0] == "Z":
@@ -370,6 +374,12 @@ def _read_hl7(layout: Layout) -> None:
                         position + offset, position + offset + len(piece), None if is_text else ""
                     )
             position = end + 1
+
+
+def _is_person(field: str) -> bool:
+    """Whether a field of no known meaning has the format of a person: ID^FAMILY^GIVEN."""
+    match = _PERSON.match(field)
+    return match is not None and read_words().plain.isdisjoint(map(str.lower, match.groups()))
 
 
 def _cut(text: str, signs: str) -> Iterator[tuple[int, str]]:

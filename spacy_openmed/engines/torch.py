@@ -44,7 +44,7 @@ class TorchEngine(Engine):
         lengths = [len(window) for window in windows]
         try:
             with watch_memory(windows), torch.inference_mode():
-                logits = self.run(**_to_tensors(self.module, windows, self.pad)).logits
+                logits = self.run(**to_tensors(self.module, windows, self.pad)).logits
                 finish = _begin_copy(logits.float())
         except MemoryError:
             if self.is_async:
@@ -89,7 +89,7 @@ def pad_windows(
     return ids, mask
 
 
-def _to_tensors(
+def to_tensors(
     module: nn.Module, windows: Sequence[np.ndarray], pad: int
 ) -> dict[str, torch.Tensor | None]:
     """A padded batch: ids and mask, (n_windows, length) each."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import Errors
-from .torch import _to_tensors, resolve_precision
+from .torch import resolve_precision, to_tensors
 
 
 def begin_update(
@@ -41,7 +41,7 @@ def begin_update(
     module.train()
     try:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = module(**_to_tensors(module, windows, pad)).logits
+            logits = module(**to_tensors(module, windows, pad)).logits
     finally:
         module.eval()
     values = logits.detach().float().cpu().numpy()

@@ -44,15 +44,16 @@ code {{ font-weight: 600 }}
 PATIENT = """<section>
 <h2>Patient {patient}</h2>
 {scores}
-<table>
+{table}
+</section>"""
+TABLE = """<table>
 <thead><tr><th>Code</th><th>HCC</th><th>Evidence</th><th>Hints (MEAT)</th>
 <th>Status</th></tr></thead>
 <tbody>
 {rows}
 </tbody>
 </table>
-{unlinked}
-</section>"""
+{unlinked}"""
 
 
 def to_rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -113,6 +114,17 @@ def to_html(reports: Iterable[Mapping[str, Any]], notice: str) -> str:
     return PAGE.format(notice=escape(notice), patients=patients)
 
 
+def to_table(report: Mapping[str, Any]) -> str:
+    """RETURNS (str): The codes of a report as a table in HTML, those that count for risk first,
+    and below it the mentions without a code."""
+    rows = "\n".join(_to_html_row(code) for code in _by_importance(report["codes"]))
+    unlinked = ", ".join(dict.fromkeys(escape(row["mention"]) for row in report["unlinked"]))
+    return TABLE.format(
+        rows=rows or '<tr><td colspan="5">No codes.</td></tr>',
+        unlinked=f"<p>Mentions without a code: {unlinked}</p>" if unlinked else "",
+    )
+
+
 def describe_context(evidence: Mapping[str, Any]) -> str:
     """RETURNS (str): "present", "historical" or "symptom"."""
     if evidence["historical"]:
@@ -125,14 +137,8 @@ def _to_section(report: Mapping[str, Any]) -> str:
     if "error" in report:
         error = escape(report["error"])
         return f'<section><h2>Patient {patient}</h2><p class="error">{error}</p></section>'
-    rows = "\n".join(_to_html_row(code) for code in _by_importance(report["codes"]))
-    unlinked = ", ".join(dict.fromkeys(escape(row["mention"]) for row in report["unlinked"]))
-    return PATIENT.format(
-        patient=patient,
-        scores=_to_scores(report["models"]),
-        rows=rows or '<tr><td colspan="5">No codes.</td></tr>',
-        unlinked=f"<p>Mentions without a code: {unlinked}</p>" if unlinked else "",
-    )
+    scores = _to_scores(report["models"])
+    return PATIENT.format(patient=patient, scores=scores, table=to_table(report))
 
 
 def _by_importance(codes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -1,5 +1,6 @@
 """The component `openmed_ner`: the way of a text is `component`, `model`, `plan`, the engine,
-`alignment`, `decoding`, `extraction`, `document`; that of a training example ends in `targets`."""
+`alignment`, `decoding`, `extraction`, `document`; that of a training example ends in `targets` and
+`loss`."""
 
 from typing import TYPE_CHECKING
 

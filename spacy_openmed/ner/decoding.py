@@ -188,16 +188,6 @@ def split_states(states: np.ndarray, n_types: np.ndarray | int) -> tuple[np.ndar
     return types, begun
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn logits into probabilities, row by row.
-
-    logits (Floats2d): (n, n_labels) Logits.
-    RETURNS (Floats2d): (n, n_labels) Probabilities.
-    """
-    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exp / exp.sum(axis=1, keepdims=True)
-
-
 def continue_inside(probs: np.ndarray, inside: np.ndarray, n_heads: int = 1) -> np.ndarray:
     """Where a piece reaches into a second unit, that unit can only continue its entity.
 

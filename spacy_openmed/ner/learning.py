@@ -15,8 +15,9 @@ from ..errors import Errors, Warnings
 from .alignment import Buffer
 from .heads import HeadPipe
 from .logits import PieceLogits
+from .loss import cross_entropy
 from .shim import CheckpointShim
-from .targets import cross_entropy, get_tags, label_pieces, read_states
+from .targets import get_tags, label_pieces, read_states
 
 
 class LearningPipe(HeadPipe):

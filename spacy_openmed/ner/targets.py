@@ -1,4 +1,4 @@
-"""From gold annotation to gradients: labels of pieces, and how far a head is from them.
+"""From gold annotation to targets: the label that each piece should have.
 
 Over a whole buffer of texts at once; pure numpy but for the tags.
 """
@@ -9,7 +9,7 @@ import numpy as np
 from spacy.training import Example
 
 from .alignment import Buffer
-from .decoding import LabelScheme, softmax
+from .decoding import LabelScheme
 
 MISSING = -1
 
@@ -74,27 +74,3 @@ def label_pieces(buffer: Buffer, states: np.ndarray, scheme: LabelScheme, *, by:
         opens[words.pieces[words.starts]] = True
         targets[~opens] = MISSING
     return targets
-
-
-def cross_entropy(
-    logits: np.ndarray, targets: np.ndarray, scheme: LabelScheme
-) -> tuple[float, np.ndarray, int]:
-    """Score a head's logits. Labels that mean the same state share its probability.
-
-    logits (Floats2d): (n_pieces, n_labels) The head's logits.
-    targets (Ints1d): (n_pieces,) Wanted state of each piece, `MISSING` for those not to count.
-        States that the head has no label for do not count either.
-    scheme (LabelScheme): The head's label scheme.
-    RETURNS (tuple[float, Floats2d, int]): Summed loss, its gradient by the logits, and the
-        number of pieces that count.
-    """
-    d_logits = np.zeros_like(logits)
-    can_say = np.asarray(scheme.fold.any(axis=0))  # a type may have no label to go on with
-    known = np.flatnonzero((targets != MISSING) & can_say[targets])
-    if not len(known):
-        return 0.0, d_logits, 0
-    probs = softmax(logits[known])
-    wanted = probs * scheme.fold[:, targets[known]].T
-    total = np.maximum(wanted.sum(axis=1, keepdims=True), 1e-30)
-    d_logits[known] = probs - wanted / total
-    return float(-np.log(total).sum()), d_logits, len(known)

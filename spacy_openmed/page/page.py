@@ -4,25 +4,24 @@ The texts are patients'. None of them is logged, stays in a file, or leaves the 
 """
 
 import csv
-import html
 import io
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from spacy import displacy
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.util import filter_spans
 
 from .. import catalogue
 from ..apply.blank import blank_pipeline
+from ..apply.findings import find_findings, read_findings
 from ..apply.pipelines import find_keys, load_pipeline, to_model, using
 from ..apply.texts import process, read_entities
 from ..deid.component import OpenMedPHI
@@ -30,6 +29,9 @@ from ..deid.pipes import add_phi_pipes
 from ..encoding import decode
 from ..errors import Errors, describe, missing_extra
 from ..formatting import without_formula
+from .address import DOMAIN, SIZE, read_choices, remember
+from .address import THRESHOLD as SCORE
+from .views import CONTEXT, CONTEXT_SCORE, CSS, to_codes, to_html, to_relations
 
 try:
     import gradio as gr
@@ -42,20 +44,27 @@ PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
 MAX_CHARS = 100_000  # a page with more is no pleasure to look at
 MAX_BYTES = 10_000_000  # of an upload; Gradio's own limit
 COLUMNS = ("text", "label", "score", "dataset", "start", "end")
+SCORES = ("score", CONTEXT_SCORE)
 ACTIONS = ("redact", "mask", "generalise", "shift", "surrogate")
 FONT = "sans-serif"  # the browser's own: nothing to fetch
+THRESHOLD = 0.5  # at first
+CLEARED = "['', null, '', '', '', '']"  # what is found in no text
 
-MARK = (
-    '<mark class="entity" style="background: {bg}" title="{title}">{text}'
-    "<b>{label}</b><small>{score}</small></mark>"
-)
-CSS = """
-.entities {line-height: 2.1 !important; white-space: pre-wrap; overflow-wrap: anywhere}
-.entities mark {padding: 0.3em 0.4em; border-radius: 0.35em; color: black;
-    box-decoration-break: clone; -webkit-box-decoration-break: clone}
-.entities mark b {font-size: 0.7em; margin-left: 0.6em}
-.entities mark small {font-size: 0.7em; margin-left: 0.4em}
-"""
+
+class Found(NamedTuple):
+    """What is found in a text, for the page.
+
+    rows (list[dict[str, Any]]): The entities, see `apply.texts.read_entities`.
+    columns (tuple[str, ...]): What is known of each.
+    marks (str): The text in HTML, with those of them that do not overlap.
+    codes, relations (str): Tables in HTML; empty if the pipeline does not look for them.
+    """
+
+    rows: list[dict[str, Any]]
+    columns: tuple[str, ...]
+    marks: str
+    codes: str
+    relations: str
 
 
 def make_app(
@@ -129,6 +138,7 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
     RETURNS (gr.Blocks): The page.
     """
     queue: dict[str, Any] = {"concurrency_id": "pipeline", "api_visibility": "private"}
+    findings = read_findings(pipeline or _to_settings(domains, size))
     with gr.Blocks(title="OpenMed", analytics_enabled=False) as page:
         gr.Markdown(
             "# OpenMed\nNo text is kept, and none leaves the machine that this page comes from."
@@ -156,13 +166,17 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
                 sizes = gr.Dropdown(
                     list(catalogue.SIZES), value=size, label="Size", visible=pipeline is None
                 )
-                threshold = gr.Slider(0, 1, value=0.5, step=0.05, label="Lowest score")
+                threshold = gr.Slider(0, 1, value=THRESHOLD, step=0.05, label="Lowest score")
             with gr.Column(scale=3):
                 with gr.Tab("Entities"):
                     shown = gr.HTML(elem_id="entities")
                 with gr.Tab("Table"):
                     table = gr.Dataframe(headers=list(COLUMNS), interactive=False, wrap=True)
                     download = gr.HTML()
+                with gr.Tab("Codes", visible="hcc" in findings.columns):
+                    codes = gr.HTML(elem_id="codes")
+                with gr.Tab("Relations", visible="relations" in findings.columns):
+                    relations = gr.HTML(elem_id="relations")
                 with gr.Tab("De-identified", visible=has_deid()):
                     with gr.Row():
                         action = gr.Dropdown(list(ACTIONS), value="redact", label="Identifiers")
@@ -181,11 +195,17 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
 
         def on_find(
             text: str, domains: list[str], size: str, threshold: float
-        ) -> tuple[str, list[list[Any]], str]:
+        ) -> tuple[str, dict[str, Any], str, str, str]:
             with showing_errors():
-                rows, marks = find(text, pipeline or _to_settings(domains, size), threshold)
-                cells = [[*to_cells(row).values()] for row in rows]
-                return marks, cells, to_link(rows)
+                found = find(text, pipeline or _to_settings(domains, size), threshold)
+                cells = [[*to_cells(row, found.columns).values()] for row in found.rows]
+                return (
+                    found.marks,
+                    {"headers": list(found.columns), "data": cells},
+                    to_link(found.rows, found.columns),
+                    found.codes,
+                    found.relations,
+                )
 
         def on_deid(text: str, action: str, key: str) -> str:
             with showing_errors():
@@ -195,7 +215,22 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
             with showing_errors():
                 return read_upload(Path(path))
 
-        outputs = [shown, table, download]
+        def on_load(request: gr.Request) -> Any:
+            query = str(request.query_params)
+            # Without choices in the address, a late answer must not undo what was chosen since.
+            return read_choices(query, domains, size, THRESHOLD) if query else gr.skip()
+
+        choices: dict[str, Any] = {DOMAIN: chosen, SIZE: sizes, SCORE: threshold}
+        page.load(on_load, None, [*choices.values()], queue=False, api_visibility="private")
+        remembered = {SCORE: threshold} if pipeline else choices
+        gr.on(
+            [choice.change for choice in remembered.values()],
+            None,
+            [*remembered.values()],
+            None,
+            js=remember([*remembered]),
+        )
+        outputs = [shown, table, download, codes, relations]
         gr.on(
             [find_button.click, threshold.release],
             on_find,
@@ -207,7 +242,7 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
         upload.upload(on_upload, upload, text, api_visibility="private")
         # What was found in another text must not stand beside this one. In the browser, at once:
         # an answer of the server could come after what is found in this text.
-        text.change(None, None, [*outputs, safe], js="() => ['', null, '', '']")
+        text.change(None, None, [*outputs, safe], js=f"() => {CLEARED}")
     return page
 
 
@@ -217,30 +252,37 @@ def showing_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        message = html.escape(describe(error))
+        message = escape(describe(error))
         raise gr.Error(message, duration=None, print_exception=False) from None
 
 
-def find(text: str, model: str, threshold: float) -> tuple[list[dict[str, Any]], str]:
-    """Find the entities of a text.
+def find(text: str, model: str, threshold: float) -> Found:
+    """Find the entities of a text, and what else the pipeline looks for.
 
     text (str): The text.
     model (str): The pipeline, see `apply.pipelines.load_pipeline`.
     threshold (float): Lowest score of an entity. Those without a score are kept.
-    RETURNS (tuple[list[dict[str, Any]], str]): The entities, see `apply.texts.read_entities`,
-        and the text in HTML with those of them that do not overlap.
+    RETURNS (Found): What is found.
     RAISES (ValueError): If the text is too long, or the pipeline failed.
     """
     check_length(text)
     nlp = load_pipeline(model)
+    findings = find_findings(nlp)
+    context = [name for name in (CONTEXT, CONTEXT_SCORE) if name in findings.context]
     with using(nlp):
         doc = _process(nlp, text)
         rows = [
             row
-            for row in read_entities(doc, find_keys(nlp))
+            for row in read_entities(doc, find_keys(nlp), context)
             if row["score"] is None or row["score"] >= threshold
         ]
-        return rows, to_html(doc, rows)
+        return Found(
+            rows,
+            (*COLUMNS, *context),
+            to_html(doc, rows),
+            to_codes(doc) if "hcc" in findings.columns else "",
+            to_relations(doc) if "relations" in findings.columns else "",
+        )
 
 
 def _to_settings(domains: Sequence[str], size: str) -> str:
@@ -254,59 +296,31 @@ def _process(nlp: Language, text: str) -> Doc:
     return result
 
 
-def to_html(doc: Doc, rows: Sequence[dict[str, Any]]) -> str:
-    """Show entities in their text, in displaCy's colours.
-
-    doc (Doc): The document.
-    rows (Sequence[dict[str, Any]]): Its entities. Of those that overlap, the longest is shown,
-        then the surest.
-    RETURNS (str): HTML.
-    """
-    by_score = sorted(rows, key=lambda row: -_score(row))
-    spans = [doc.char_span(row["start"], row["end"], label=row["label"]) for row in by_score]
-    by_place = {(row["start"], row["end"], row["label"]): row for row in rows}
-    ents = []
-    for span in filter_spans(span for span in spans if span is not None):
-        row = by_place[span.start_char, span.end_char, span.label_]
-        score = "" if row["score"] is None else f"{row['score']:.2f}"
-        title = ", ".join(filter(None, [score and f"score {score}", row["dataset"]]))
-        params = {"label": html.escape(row["label"]), "score": score, "title": html.escape(title)}
-        ents.append({**{key: row[key] for key in ("start", "end", "label")}, "params": params})
-    parsed = {"text": doc.text, "ents": ents}
-    marks = displacy.render(
-        parsed, style="ent", manual=True, jupyter=False, options={"template": MARK}
-    )
-    return marks if ents else f"<p>No entities found.</p>{marks}"
+def to_cells(row: dict[str, Any], columns: Sequence[str] = COLUMNS) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): An entity by its columns, with scores of four digits."""
+    cells = {name: row[name] for name in columns}
+    scores = {name: value and round(value, 4) for name, value in cells.items() if name in SCORES}
+    return cells | scores
 
 
-def _score(row: dict[str, Any]) -> float:
-    return 1.0 if row["score"] is None else row["score"]
-
-
-def to_cells(row: dict[str, Any]) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): An entity by `COLUMNS`, with a score of four digits."""
-    score = row["score"]
-    return {name: row[name] for name in COLUMNS} | {"score": score and round(score, 4)}
-
-
-def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+def to_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
     """RETURNS (str): Entities as a table, comma-separated, with a header. An apostrophe stands
     before what a spreadsheet would take for a formula (OWASP, "CSV Injection")."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS)
+    writer = csv.DictWriter(out, columns)
     writer.writeheader()
     for row in rows:
-        cells = to_cells(row)
+        cells = to_cells(row, columns)
         writer.writerow({name: without_formula(value) for name, value in cells.items()})
     return out.getvalue()
 
 
-def to_link(rows: Sequence[dict[str, Any]]) -> str:
+def to_link(rows: Sequence[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
     """RETURNS (str): HTML to download the table by. It holds the table, so that it is in no file
     of the server's."""
     return (
-        f'<a href="data:text/csv;charset=utf-8,{quote(to_csv(rows))}" download="entities.csv">'
-        "Download as CSV</a>"
+        f'<a href="data:text/csv;charset=utf-8,{quote(to_csv(rows, columns))}" '
+        'download="entities.csv">Download as CSV</a>'
     )
 
 

@@ -1,0 +1,140 @@
+"""What a ranking is told of a mention and of the concepts that it may mean."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from .index import NameIndex
+from .normalise import to_distinctive, to_key, to_words
+
+POOL = 24  # concepts that are ranked, of all
+NAMES = 96  # the nearest names, of which they are taken
+SHORT = 4  # characters of a mention that may be an abbreviation of many things
+FEATURES = (
+    "cosine",  # by groups of three characters, of the mention and the concept's nearest name
+    "nearest",  # the same, as a share of the best concept's
+    "exact",  # the key is the same
+    "same_case",  # the text is the same
+    "words",  # the words are the same, in whatever order
+    "canonical",  # the nearest name is the concept's first
+    "mention_covered",  # share of the mention's words that the name has, weighted by idf
+    "name_covered",  # share of the name's words that the mention has
+    "last_word",  # the last words are the same
+    "differs",  # figures or letters on their own that only one of the two has
+    "short",  # the mention is short
+    "short_exact",  # and it is the name
+    "rivals",  # logarithm of the number of other concepts whose names are as near
+    "fits",  # a type of the concept is one of the entity's label
+    "misfits",  # the concept has types, and none is
+    "elsewhere",  # the score of the concept for another mention in the document
+)
+FITS, MISFITS, ELSEWHERE = (FEATURES.index(name) for name in ("fits", "misfits", "elsewhere"))
+
+
+class Pool(NamedTuple):
+    """The concepts that a mention may mean.
+
+    records (Ints1d): (n,) Their numbers in the vocabulary.
+    names (Ints1d): (n,) The nearest name of each.
+    features (Floats2d): (n, n_features) The `FEATURES` of each. The last three are 0: they depend
+        on the entity and the document.
+    """
+
+    records: np.ndarray
+    names: np.ndarray
+    features: np.ndarray
+
+
+class Name(NamedTuple):
+    """A name, and what it is compared by."""
+
+    text: str
+    key: str
+    words: tuple[str, ...]
+    distinctive: frozenset[str]
+
+
+@lru_cache(maxsize=200_000)
+def read_name(text: str) -> Name:
+    """RETURNS (Name): A name, and what it is compared by."""
+    key = to_key(text)
+    return Name(text, key, to_words(key), to_distinctive(key))
+
+
+def find_pool(index: NameIndex, text: str) -> Pool:
+    """Find the concepts that a mention may mean. If any are called so, there are no others, but for
+    those of the same words in another order.
+
+    index (NameIndex): The names of the vocabulary.
+    text (str): The mention.
+    RETURNS (Pool): The concepts, in no order.
+    """
+    mention = read_name(text)
+    if not mention.key:
+        empty = np.empty(0, np.int64)
+        return Pool(empty, empty, np.empty((0, len(FEATURES)), np.float32))
+    names = index.find_key(mention.key)
+    if not len(names):
+        names = index.search(mention.key, NAMES)
+    names = np.unique(np.concatenate([names, index.find_words(mention.key)]))
+    cosines = index.compare(mention.key, names)
+    order = np.argsort(-cosines, kind="stable")
+    found: dict[int, tuple[int, float, Name]] = {}
+    for number, cosine, record in zip(
+        names[order].tolist(),
+        cosines[order].tolist(),
+        index.get_records(names[order]).tolist(),
+        strict=True,
+    ):
+        name = read_name(index.get_text(number))
+        known = found.get(record)
+        if known is None:
+            if len(found) < POOL:
+                found[record] = (number, cosine, name)
+        elif cosine >= known[1] and name.text == text:
+            found[record] = (number, cosine, name)
+    rows = [*found.values()]
+    numbers = np.array([number for number, _, _ in rows], np.int64)
+    return Pool(
+        np.array([*found], np.int64),
+        numbers,
+        _describe(index, mention, [name for _, _, name in rows], [c for _, c, _ in rows], numbers),
+    )
+
+
+def _describe(
+    index: NameIndex, mention: Name, names: list[Name], cosines: list[float], numbers: np.ndarray
+) -> np.ndarray:
+    words = sorted({*mention.words}.union(*(name.words for name in names)))
+    idf = dict(zip(words, index.get_idf(words).tolist(), strict=True))
+    said = {*mention.words}
+    size = sum(idf[word] for word in said) or 1.0
+    best = max(cosines, default=1.0) or 1.0
+    is_short = len(mention.text) <= SHORT
+    rows = []
+    for name, cosine, is_first in zip(names, cosines, index.is_canonical(numbers), strict=True):
+        own = {*name.words}
+        shared = sum(idf[word] for word in said & own)
+        is_exact = name.key == mention.key
+        rows.append(
+            (
+                cosine,
+                cosine / best,
+                is_exact,
+                name.text == mention.text,
+                own == said,
+                is_first,
+                shared / size,
+                shared / (sum(idf[word] for word in own) or 1.0),
+                name.words[-1:] == mention.words[-1:],
+                len(name.distinctive ^ mention.distinctive),
+                is_short,
+                is_short and is_exact,
+                np.log1p(sum(other >= cosine - 1e-6 for other in cosines) - 1),
+                0,
+                0,
+                0,
+            )
+        )
+    return np.array(rows, np.float32).reshape(-1, len(FEATURES))

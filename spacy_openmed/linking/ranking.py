@@ -1,0 +1,143 @@
+"""Link the mentions of a document to a vocabulary.
+
+A logistic regression over a few features gives each concept that a mention may mean the probability
+that it does (`scripts/train_linker.py` fits it).
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import srsly
+
+from ..labels import canonical_label
+from ..paths import DATA_PATH
+from .features import ELSEWHERE, FEATURES, FITS, MISFITS, Pool, find_pool
+from .vocabulary import Vocabulary
+
+RANKER, TYPES = DATA_PATH / "linking_ranker.json", DATA_PATH / "linking_types.json"
+MAX_POOLS = 20_000  # mentions to remember
+
+
+class Mention(NamedTuple):
+    """What is to be linked.
+
+    text (str): Its text, or the long form of it.
+    label (str): The label of the entity.
+    """
+
+    text: str
+    label: str
+
+
+class Candidate(NamedTuple):
+    """A concept that a mention may mean.
+
+    id (str): Its id.
+    score (float): The probability that the mention means it.
+    """
+
+    id: str
+    score: float
+
+
+class Linker:
+    """Finds the concepts of mentions.
+
+    vocabulary (Vocabulary): The concepts.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._pools: dict[str, Pool] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.vocabulary,)
+
+    def link(self, mentions: Sequence[Mention], n: int) -> list[list[Candidate]]:
+        """Find the concepts that the mentions of a document may mean.
+
+        mentions (Sequence[Mention]): The mentions of one document.
+        n (int): How many concepts to give each at most.
+        RETURNS (list[list[Candidate]]): The concepts of each, the best first.
+        """
+        distinct = [*dict.fromkeys(mentions)]
+        pools = self.describe(distinct)
+        linked = {}
+        for mention, pool in zip(distinct, pools, strict=True):
+            scores = score(pool.features)
+            best = np.argsort(-scores, kind="stable")[:n]
+            linked[mention] = [
+                Candidate(self.vocabulary.get_id(int(pool.records[i])), round(float(scores[i]), 4))
+                for i in best
+            ]
+        return [linked[mention] for mention in mentions]
+
+    def describe(self, mentions: Sequence[Mention]) -> list[Pool]:
+        """Describe the concepts that mentions may mean, with all features.
+
+        mentions (Sequence[Mention]): The mentions of one document, each once.
+        RETURNS (list[Pool]): The concepts of each.
+        """
+        pools = []
+        for mention in mentions:
+            pool = self._find_pool(mention.text)
+            features = pool.features.copy()
+            self._set_fit(features, pool.records, mention.label)
+            pools.append(pool._replace(features=features))
+        # What another mention of the document says, without what this one says to that.
+        best: dict[int, list[tuple[float, str]]] = {}
+        for mention, pool in zip(mentions, pools, strict=True):
+            for record, value in zip(pool.records.tolist(), score(pool.features), strict=True):
+                best.setdefault(record, []).append((float(value), mention.text))
+        for mention, pool in zip(mentions, pools, strict=True):
+            for i, record in enumerate(pool.records.tolist()):
+                others = [value for value, text in best[record] if text != mention.text]
+                pool.features[i, ELSEWHERE] = max(others, default=0.0)
+        return pools
+
+    def _find_pool(self, text: str) -> Pool:
+        pools = self._pools
+        pool = pools.get(text)
+        if pool is None:
+            pool = find_pool(self.vocabulary.names, text)
+            if len(pools) >= MAX_POOLS:
+                pools = self._pools = {}  # another thread may still read the old one
+            pools[text] = pool
+        return pool
+
+    def _set_fit(self, features: np.ndarray, records: np.ndarray, label: str) -> None:
+        wanted = load_types().get(canonical_label(label))
+        if wanted is None:
+            return
+        for i, record in enumerate(records.tolist()):
+            types = self.vocabulary.get_types(record)
+            if types and not load_known_types().isdisjoint(types):
+                fits = not wanted.isdisjoint(types)
+                features[i, FITS if fits else MISFITS] = 1
+
+
+def score(features: np.ndarray) -> np.ndarray:
+    """RETURNS (Floats1d): The probability of each concept that the mention means it."""
+    weights, bias = load_ranker()
+    return 1 / (1 + np.exp(-(features @ weights + bias)))
+
+
+@cache
+def load_ranker() -> tuple[np.ndarray, float]:
+    """RETURNS (tuple[Floats1d, float]): The weights of the features, and the bias."""
+    ranker = srsly.read_json(RANKER)
+    return np.array([ranker["weights"][name] for name in FEATURES], np.float32), ranker["bias"]
+
+
+@cache
+def load_types() -> dict[str, frozenset[str]]:
+    """RETURNS (dict[str, frozenset[str]]): The semantic types that concepts of a label have."""
+    return {label: frozenset(types) for label, types in srsly.read_json(TYPES).items()}
+
+
+@cache
+def load_known_types() -> frozenset[str]:
+    """RETURNS (frozenset[str]): The semantic types that are of any label."""
+    return frozenset().union(*load_types().values())
