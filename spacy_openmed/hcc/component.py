@@ -28,10 +28,10 @@ from .revised import Revised
 from .risk import MODELS, find_hccs
 from .rules import Rules
 from .status import METASTASIS, STATUS, find_status
-from .surroundings import is_no_code, stands_alone
+from .surroundings import is_final, is_leading, is_no_code, stands_alone
 
 SKIPPED = ("is_negated", "is_family", "is_hypothetical")
-HISTORICAL = "is_historical"
+HISTORICAL, UNCERTAIN = "is_historical", "is_hypothetical"
 RULE = "rule"  # how a code was found: by `rules`
 WIDEST = (5, 12)  # tokens before and after a mention
 
@@ -192,7 +192,12 @@ class OpenMedHCC(SerializableComponent):
     def _revise(self, doc: Doc, links: Sequence[Link]) -> list[Link]:
         """Take the best code of each mention, and let the rules revise them."""
         found = [
-            Revised(link.name, self._best(link.candidates), _is(link.mention, HISTORICAL))
+            Revised(
+                link.name,
+                self._best(link.candidates),
+                _is(link.mention, HISTORICAL),
+                score=link.candidates[0].score if link.candidates else 0.0,
+            )
             for link in links
         ]
         # Parts of other names, and mentions without candidates, take no part in the rules.
@@ -280,7 +285,9 @@ class OpenMedHCC(SerializableComponent):
         ]
         kept = self._drop_compounds(kept)
         sites = util.filter_spans(sites)
-        others = util.filter_spans([span for span in kept if span.id_ != METASTASIS])
+        # Of a status and a mention of a model with the same words, the status.
+        others = [span for span in kept if span.id_ != METASTASIS]
+        others = util.filter_spans(sorted(others, key=lambda span: span.label_ != STATUS))
         return sorted([*sites, *others]), [*skipped, *no_code]
 
     def _drop_compounds(self, spans: Iterable[Span]) -> list[Span]:
@@ -311,8 +318,9 @@ class OpenMedHCC(SerializableComponent):
         mention (Span): The mention.
         starts (Set[int]): The first tokens of all mentions of the document.
         blocked (Set[int]): The tokens of what is not to be linked.
-        RETURNS (Span): The longest such name in its sentence, else the mention. It begins before
-            no other mention's start, and takes in nothing that is not to be linked.
+        RETURNS (Span): The longest such name in its sentence, else the mention, with the words of
+            severity and side before it if it is not a name. It begins before no other mention's
+            start, and takes in nothing that is not to be linked.
         """
         doc, sentence = mention.doc, mention.sent
         first = max(sentence.start, mention.start - WIDEST[0])
@@ -329,7 +337,13 @@ class OpenMedHCC(SerializableComponent):
             window = doc[start:end]
             if blocked.isdisjoint(range(start, end)) and self.linker.is_name(window.text):
                 return window
-        return mention
+        if self.linker.find_known(mention.text):
+            return mention
+        start = mention.start
+        taken = starts | blocked
+        while start > first and start - 1 not in taken and is_leading(doc[start - 1].text):
+            start -= 1
+        return doc[start : mention.end]
 
     def _dump(self) -> bytes:
         return srsly.msgpack_dumps(self.vocabulary.to_rows())
@@ -391,7 +405,8 @@ def _is_word(token: Token) -> bool:
 
 
 def _is_skipped(span: Span) -> bool:
-    return any(_is(span, name) for name in SKIPPED)
+    axes = [name for name in SKIPPED if _is(span, name)]
+    return bool(axes) and not (axes == [UNCERTAIN] and is_final(span))
 
 
 def _is(span: Span, name: str) -> bool:

@@ -11,11 +11,17 @@ import srsly
 
 from ..errors import Errors, missing_extra
 from ..paths import DATA_PATH
+from .tables import read_rule_codes
 
 ALIASES, WORDS = DATA_PATH / "icd10cm_aliases.json", DATA_PATH / "icd10cm_words.json"
+INJURIES = DATA_PATH / "icd10cm_injuries.json"
 NAMES = DATA_PATH / "icd10cm_names.tsv"
 # Injuries (S, T) and external causes (V to Y): two thirds of all codes, and no diseases.
 OTHER_CHAPTERS = tuple("STVWXY")
+# Characters up to the place of an injury: further ones tell the side and the encounter.
+PLACE = 6
+SIDED = re.compile(r"\b(?:left|right|bilateral|both|L|R|Lt|Rt|[LR][UML]L|O[DSU]|B/L)\b", re.I)
+LATER = re.compile(r"[ST]\d.*[B-S]")  # encounters that are not the first, and open fractures
 PLAIN = ("without complication", "uncomplicated", "without", "not having achieved remission")
 
 
@@ -46,6 +52,12 @@ class Vocabulary:
 
     codes: Mapping[str, Code]
     aliases: Mapping[str, str]
+
+    @cached_property
+    def ranked(self) -> list[Code]:
+        """RETURNS (list[Code]): The codes that are ranked: all but later encounters for injuries,
+        which the words of the text tell."""
+        return [code for code in self.codes.values() if not LATER.fullmatch(code.code)]
 
     @cached_property
     def children(self) -> dict[str, list[Code]]:
@@ -81,7 +93,8 @@ class Vocabulary:
         if self.codes[code].is_billable:
             return code
         if code not in self._unspecified:  # the codes of a heading take long to compare
-            child = _least_specific(self.children.get(code, ()))
+            # A block may be called as its one category, which is then its own child.
+            child = _least_specific(c for c in self.children.get(code, ()) if c.code != code)
             self._unspecified[code] = None if child is None else self.to_billable(child.code)
         return self._unspecified[code]
 
@@ -108,6 +121,7 @@ def _least_specific(codes: Iterable[Code]) -> Code | None:
         is_plain = any(phrase in text for phrase in PLAIN)
         is_last = code.code.endswith("9")
         return (
+            "unspecified site" not in text,
             not (is_last and (is_unspecified or is_plain)),
             not is_unspecified,
             not is_last,
@@ -118,10 +132,15 @@ def _least_specific(codes: Iterable[Code]) -> Code | None:
     return None if all(says_more) else best
 
 
+def _says_side(name: str, description: str) -> bool:
+    """Whether a name has the side that a description has. A note names it elsewhere."""
+    return SIDED.search(description) is None or SIDED.search(name) is not None
+
+
 @cache
 def read_vocabulary(*, names: bool = True) -> Vocabulary:
     """Read the vocabulary of simple-icd-10-cm. Injuries and external causes are left out, unless
-    an alias of ours names the code.
+    an alias or rule of ours names the code, or the same with another side or encounter.
 
     names (bool): Whether to add the names of `data/icd10cm_names.tsv`.
     RETURNS (Vocabulary): The vocabulary, with the aliases of `data/icd10cm_aliases.json`.
@@ -136,7 +155,8 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
     aliases = read_aliases()
     if names:
         aliases = {**read_names(), **aliases}
-    named = set(aliases.values())
+    named = {*aliases.values(), *read_rule_codes()}
+    places = {code[:PLACE] for code in named if code.startswith(OTHER_CHAPTERS[:2])}
     codes = {
         code: Code(
             code,
@@ -147,7 +167,14 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
         )
         for code in icd.get_all_codes(True)
         if icd.is_category_or_subcategory(code)  # some blocks are called as their one category
-        and (not code.startswith(OTHER_CHAPTERS) or code in named)
+        and (not code.startswith(OTHER_CHAPTERS) or code in named or code[:PLACE] in places)
+    }
+    described = {code: codes[code].description for code in named if code in codes}
+    own = read_aliases()
+    aliases = {
+        name: code
+        for name, code in aliases.items()
+        if name in own or _says_side(name, described.get(code, ""))
     }
     return add_aliases(Vocabulary(codes, {}), aliases)
 
@@ -155,7 +182,10 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
 def read_aliases() -> dict[str, str]:
     """RETURNS (dict[str, str]): The code of each of our own phrases and abbreviations."""
     return {
-        phrase: code for code, phrases in srsly.read_json(ALIASES).items() for phrase in phrases
+        phrase: code
+        for path in (INJURIES, ALIASES)
+        for code, phrases in srsly.read_json(path).items()
+        for phrase in phrases
     }
 
 

@@ -15,14 +15,19 @@ import srsly
 from spacy.kb import InMemoryLookupKB
 from spacy.vocab import Vocab
 
+from .covering import Covering
 from .icd10cm import WORDS, Vocabulary, to_key
 from .ranking import BATCH, GENERAL, Index, load_ranker, load_words, normalise
+from .words import expand
 
 # How a code was found.
 ALIAS, TERM, WORDS_OF, PART, RANKED = "alias", "term", "words", "part", "ranked"
+COVERED = "covered"
 MAX_RANKED = 100_000  # rankings to remember
 WORDS_SCORE = 0.9  # of an alias's words in another order
 LEAST_PART = 0.5  # of a mention, to be its alias
+COVERED_SCORE = 0.8  # of a description that has all words of a mention
+N_RANKED = 60
 
 SIDES = re.compile(
     r"\b(?:of the |of |in the |in |on the )?(?:left|right|bilateral|both)(?:[- ]sided)?\b"
@@ -40,7 +45,8 @@ class Candidate(NamedTuple):
         for others what the ranking makes of it.
     how (str): "alias", "term" (exact words of the vocabulary), "words" (the words of an alias
         in another order, or synonyms of them), "part" (an alias is part of the mention; the score
-        is its share of the words) or "ranked".
+        is its share of the words), "covered" (a description has the words of the mention) or
+        "ranked".
     """
 
     code: str
@@ -57,7 +63,7 @@ class Linker:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self.codes = list(vocabulary.codes.values())
+        self.codes = vocabulary.ranked
         self.aliases = {to_key(alias): code for alias, code in vocabulary.aliases.items()}
         aliases = vocabulary.aliases.items()
         descriptions = [(code.description, code.code) for code in self.codes]
@@ -68,6 +74,7 @@ class Linker:
         plain = list(_plain_names(names))
         self.words = _by_words(aliases, names, plain)
         self.kb = make_kb(vocabulary.codes, aliases, descriptions, terms, plain)
+        self.covering = Covering(vocabulary)
         self._index: Index | None = None
         self._ranked: dict[str, list[Candidate]] = {}
 
@@ -99,11 +106,14 @@ class Linker:
         names = [" ".join(text.split()) for text in texts]
         known = [self.find_known(name) for name in names]
         unknown = {name for name, found in zip(names, known, strict=True) if not found}
-        ranked = self._rank_all(sorted(unknown))
+        expanded = {name: expand(name) for name in unknown}
+        ranked = self._rank_all(sorted({*unknown, *expanded.values()}))
         linked = []
         for name, found in zip(names, known, strict=True):
             if not found:
-                found = sorted((*self.find_part(name), *ranked[name]), key=_by_score)
+                pool = (*ranked[expanded[name]], *ranked[name])
+                others = (*self.find_covering(name, pool), *self.find_part(name))
+                found = sorted((*others, *ranked[name]), key=_by_score)
             linked.append(self._to_billable(found)[:n])
         return linked
 
@@ -138,7 +148,7 @@ class Linker:
         for start in range(0, len(new), BATCH):
             batch = new[start : start + BATCH]
             for name, (rows, features) in zip(batch, self.index.describe(batch), strict=True):
-                ranked[name] = self._rank(rows, features, 20)
+                ranked[name] = self._rank(rows, features, N_RANKED)
         if len(remembered) + len(new) > MAX_RANKED:
             self._ranked = {}  # another thread may still read the old one
         self._ranked.update(ranked)
@@ -175,8 +185,8 @@ class Linker:
         """Look up what is left of a name without words before or after: "worsening CHF".
 
         text (str): The mention.
-        RETURNS (list[Candidate]): The code of the longest alias in it, if that is at least half
-            of it, not counting the words that say little.
+        RETURNS (list[Candidate]): The code of the longest alias in it, or of a description of two
+            words or more, if that is at least half of it, not counting the words that say little.
         """
         words = to_key(text).split()
         total = _count_words(words)
@@ -184,10 +194,27 @@ class Linker:
             for start in range(len(words) - n, -1, -1):  # the head is mostly the last word
                 part = words[start : start + n]
                 share = _count_words(part) / max(total, 1)
-                code = self.aliases.get(" ".join(part), "")
+                code = self.aliases.get(" ".join(part), "") or self._find_title(part)
                 if code and code not in GENERAL and share >= LEAST_PART:
                     return [Candidate(code, self.vocabulary.describe(code), round(share, 4), PART)]
         return []
+
+    def _find_title(self, words: Sequence[str]) -> str:
+        """The code of which words are the description or a term, if there is only one."""
+        found = self.find_exact(" ".join(words)) if len(words) > 1 else []
+        return found[0].code if len(found) == 1 else ""
+
+    def find_covering(self, text: str, ranked: Sequence[Candidate]) -> list[Candidate]:
+        """Look for the description that says what a name says in other words.
+
+        text (str): The mention.
+        ranked (Sequence[Candidate]): The codes to choose from.
+        RETURNS (list[Candidate]): Its code, if there is one.
+        """
+        code = self.covering.choose(text, [candidate.code for candidate in ranked])
+        if code is None:
+            return []
+        return [Candidate(code, self.vocabulary.describe(code), COVERED_SCORE, COVERED)]
 
     def is_name(self, text: str) -> bool:
         """RETURNS (bool): Whether it is an exact name of some code."""

@@ -49,7 +49,7 @@ class Index:
         except ImportError as error:
             raise missing_extra("hcc", error) from error
 
-        codes = list(vocabulary.codes.values())
+        codes = vocabulary.ranked
         aliases: dict[str, list[str]] = {}
         for alias, code in vocabulary.aliases.items():
             aliases.setdefault(code, []).append(alias)

@@ -13,6 +13,7 @@ class Revised:
     code (str | None): Its code; None if it has none.
     is_historical (bool): Whether it is mentioned as history.
     rule (str): The source of the rule that gave the code.
+    score (float): How likely the code is.
     also (list[tuple[str, str]]): Further codes, each with its rule.
     is_dropped (bool): Whether another mention's code says it too.
     is_symptom (bool): Whether it is a symptom that is not to be reported.
@@ -22,6 +23,7 @@ class Revised:
     code: str | None
     is_historical: bool = False
     rule: str = ""
+    score: float = 1.0
     also: list[tuple[str, str]] = field(default_factory=list)
     is_dropped: bool = False
     is_symptom: bool = False

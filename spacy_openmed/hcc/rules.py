@@ -7,15 +7,16 @@ Most rules are tables in `data/icd10cm_rules.json`. `Rules.revise` applies them 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
 from spacy.tokens import Doc
 
 from .combinations import add_codes, combine
+from .details import add_adverse_effects, add_details, add_pregnancy, unify_diabetes
 from .icd10cm import Vocabulary
 from .revised import Revised
 from .specific import Families
-from .status import METASTASIS, WRITTEN
+from .status import METASTASIS, WRITTEN, find_needs
 from .surroundings import begins_line
 from .tables import load_patterns, load_rules
 
@@ -42,14 +43,21 @@ class Rules:
         found (Sequence[Revised]): The mentions in the order of the text. They are changed.
         """
         text = doc.text  # spaCy joins it anew each time
-        for one, after in zip_longest(found, found[1:]):
+        for i, one in enumerate(found):
             is_exact = one.name.id_ in (WRITTEN, METASTASIS)
-            if one.code is not None and not one.rule and not is_exact:
-                self.families.specialise(one, after)
+            if one.code is not None and not (one.rule or is_exact or one.is_dropped):
+                self.families.specialise(one, found[i + 1 :])
         drop_beside_codes(text, found)
         for sentence in _by_sentence(found):
+            add_adverse_effects(sentence)
             combine(text, sentence, self.vocabulary)
-            add_codes(sentence)
+            add_codes(sentence, self.families)
+        for one in found:
+            if one.code is not None and not one.is_dropped:
+                add_details(one, self.vocabulary)
+        unify_diabetes(found)
+        add_pregnancy(text, found, self.vocabulary)
+        drop_without_need(found)
         symptoms = load_patterns("symptoms")["codes"]
         for one in found:
             self.to_history(one)
@@ -58,7 +66,7 @@ class Rules:
 
     def to_history(self, one: Revised) -> None:
         """Take the code of history for what is past and leaves no other code."""
-        if not one.is_historical or one.code is None:
+        if one.code is None or not (one.is_historical or _is_over(one)):
             return
         if is_kept(one.code, self.vocabulary.describe(one.code)):
             return
@@ -88,11 +96,26 @@ def drop_beside_codes(text: str, found: Sequence[Revised]) -> None:
             name.is_dropped = True
 
 
+def drop_without_need(found: Sequence[Revised]) -> None:
+    """Drop what counts only beside a code that is not there: metformin without diabetes.
+
+    found (Sequence[Revised]): The mentions of the document. They are changed.
+    """
+    codes = [one.code for one in found if one.code and not one.is_dropped]
+    codes += [code for one in found for code, _ in one.also]
+    for one in found:
+        needs = find_needs(one.name)
+        if needs is not None and not any(map(needs.match, codes)):
+            one.is_dropped = True
+
+
 def is_kept(code: str, description: str) -> bool:
     """RETURNS (bool): Whether a code stays that is mentioned as history: it is one of status or
-    history itself (Z), or its description says so, as in remission and sequelae."""
-    says_past = load_patterns("kept")["description"]
-    return code.startswith("Z") or says_past.search(description) is not None
+    history itself (Z), of a disease that does not end, or its description says so, as in remission
+    and sequelae."""
+    kept = load_patterns("kept")
+    is_lasting = kept["code"].match(code) is not None
+    return code.startswith("Z") or is_lasting or kept["description"].search(description) is not None
 
 
 def find_superseded(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -120,6 +143,14 @@ def find_superseded(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
             better = found[better][0]
         found[code] = better, source
     return found
+
+
+def _is_over(one: Revised) -> bool:
+    """Whether a sentence says that a cancer was treated and has not come back (I.C.2.m)."""
+    patterns = load_patterns("over")
+    text = one.name.sent.text
+    is_cancer = patterns["code"].match(str(one.code)) is not None
+    return is_cancer and bool(patterns["says"].search(text) and not patterns["not"].search(text))
 
 
 def _by_sentence(found: Sequence[Revised]) -> Iterator[list[Revised]]:

@@ -4,25 +4,20 @@ They need no table. A code fits if all that its description says beyond that of 
 stands beside the name: "Atrial fibrillation, permanent". Descriptions come from the vocabulary.
 """
 
-import re
 from collections.abc import Sequence, Set
-from functools import cache, lru_cache
+from functools import cache
 
 from spacy.tokens import Span
 
 from .icd10cm import Code, Vocabulary
-from .ranking import load_words, normalise
 from .revised import Revised
-from .tables import load_rules
+from .status import DENIED
+from .tables import load_patterns, load_rules
+from .words import LEFT_OUT, find_stems, to_stem
 
 MAX_WORDS = 8  # beside a name
-STEM = 6  # letters of a word that are compared
-LEFT_OUT = re.compile(
-    r",? ?\bwithout\b.*?(?=,| with |$)|not having achieved remission"
-    r"|\b(?:unspecified|other specified|other)\b(?: \w+$)?|\bstage unspecified\b|\([^()]*\)",
-    re.IGNORECASE,
-)
-DENIED = re.compile(r"\b(?:no|without|w/o|not|denies|neg(?:ative)? for)\b[^,;]*", re.IGNORECASE)
+SURE = 0.5  # score of a code
+SUBCATEGORY = 5  # characters of a subcategory
 DENYING = ("no", "not", "without", "w/o", "denies")
 TURNING = ("since", "after", "status", "managed", "followed")  # what follows is no description
 RULE = "ICD-10-CM: all words of the description"
@@ -37,7 +32,7 @@ class Families:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.groups = {name: group for group in load_rules()["groups"] for name in group}
-        self.ignored = {_stem(word) for word in load_rules()["ignored"]}
+        self.ignored = {to_stem(word) for word in load_rules()["ignored"]}
         self.categories: dict[str, list[Code]] = {}
         for code in vocabulary.codes.values():
             self.categories.setdefault(code.code[:3], []).append(code)
@@ -49,16 +44,18 @@ class Families:
             group = self._find_group(category)
             codes = [code for name in group for code in self.categories.get(name, ())]
             heading = self.vocabulary.describe(category) if len(group) == 1 else ""
-            self._families[category] = Family(codes, {*_stems(heading)} | self.ignored)
+            self._families[category] = Family(codes, {*find_stems(heading)} | self.ignored)
         return self._families[category]
 
-    def specialise(self, one: Revised, after: Revised | None) -> None:
+    def specialise(self, one: Revised, rest: Sequence[Revised]) -> None:
         """Choose the code that says all that stands beside the name.
 
         one (Revised): The mention, which has a code.
-        after (Revised | None): The next one, whose words are not this one's. It is dropped if it
-            says no more than the code that was chosen.
+        rest (Sequence[Revised]): Those after it. The words of the next one are not this one's, if
+            it is of another kind. They are dropped if they say no more than the code that was
+            chosen.
         """
+        after = rest[0] if rest else None
         code = str(one.code)
         if code.startswith("Z"):
             return
@@ -67,15 +64,32 @@ class Families:
             after is not None
             and after.code is not None
             and after.code[:3] not in self._find_group(code[:3])
+            # "dementia with agitation"
+            and not (_is_symptom(after) or find_stems(after.name.text) <= family.known)
         )
-        words = _stems(DENIED.sub(" ", one.name.text))
+        words = find_stems(DENIED.sub(" ", one.name.text))
         words |= family.words_beside(one.name, after.name if after and is_other else None)
         best = family.choose(code, words)
         if best is None:
             return
         one.code, one.rule = best, RULE
-        if after is not None and not is_other and after.name.sent == one.name.sent:
-            after.is_dropped = _stems(after.name.text) <= family.words[best] | family.common
+        said = family.words[best] | family.common
+        for other in rest[: 0 if is_other else None]:
+            if other.name.sent != one.name.sent or not find_stems(other.name.text) <= said:
+                break
+            other.is_dropped = self._may_drop(code, other)
+
+    def find_specific(self, code: str, name: Span) -> str:
+        """RETURNS (str): The code that says all that stands in and beside a name, of those like a
+        given one; else that one."""
+        family = self.find(code[:3])
+        words = find_stems(DENIED.sub(" ", name.text)) | family.words_beside(name, None)
+        return family.choose(code, words) or code
+
+    def _may_drop(self, code: str, after: Revised) -> bool:
+        """Whether a mention of the same kind, a symptom or a doubtful one goes with the other."""
+        is_same = str(after.code)[:3] in self._find_group(code[:3])
+        return is_same or _is_symptom(after) or after.score < SURE
 
     def _find_group(self, category: str) -> Sequence[str]:
         return self.groups.get(category, [category])
@@ -89,14 +103,20 @@ class Family:
     """
 
     def __init__(self, codes: Sequence[Code], common: set[str]) -> None:
-        self.common = common - _stems("left right bilateral")
-        self.words = {
-            code.code: _stems(LEFT_OUT.sub(" ", code.description)) - self.common
-            for code in codes
-            if code.is_billable
-        }
-        self.known = {word for words in self.words.values() for word in words}
+        self.common = common - find_stems("left right bilateral")
+        self.words = {code.code: self._read(code.description) for code in codes if code.is_billable}
+        # A name in the words of an inclusion term fits as well.
+        terms = ((code.code, self._read(term)) for code in codes for term in code.terms)
+        self.names = [*self.words.items()]
+        self.names += [
+            row for row in terms if row[0] in self.words and 0 < len(row[1]) <= MAX_WORDS
+        ]
+        self.known = {word for _, stems in self.names for word in stems}
         self.fillers = _load_fillers()
+        self.assumed = find_stems(" ".join(load_rules()["assumed"]))
+
+    def _read(self, name: str) -> frozenset[str]:
+        return find_stems(LEFT_OUT.sub(" ", name)) - self.common
 
     def words_beside(self, name: Span, after: Span | None) -> set[str]:
         """Collect the words beside a name that the codes know: before it up to a comma, after it
@@ -112,7 +132,7 @@ class Family:
         words: set[str] = set()
         start = max(name.sent.start, name.start - MAX_WORDS)
         for token in reversed(name.doc[start : name.start]):
-            stems = _stems(token.text)
+            stems = find_stems(token.text)
             if token.is_punct and token.text not in "-/":
                 break
             if stems & self.known:
@@ -130,7 +150,7 @@ class Family:
         n_unknown = 0
         is_open = True
         for token in name.doc[name.end : end]:
-            stems = _stems(token.text)
+            stems = find_stems(token.text)
             if token.text in ",()–:" or token.is_space:
                 if n_unknown == 0:
                     words |= segment
@@ -164,33 +184,25 @@ class Family:
         if own is None:
             return None
         found = []
-        for other, stems in self.words.items():
+        for other, stems in self.names:
             more = stems - own
-            if other != code and more and more <= words and own <= stems:
+            is_said = more <= words and more > more & self.assumed
+            if other != code and is_said and own - self.assumed <= stems:
                 found.append((len(more), -len(stems), -len(other), other))
         if not found:
             return None
         best = max(found)
         # Of several that fit as well, the one without a number of its own: unspecified.
         same = sorted(row[3] for row in found if row[:3] == best[:3])
-        return next((c for c in same if c.endswith(("0", "9"))), same[0])
+        # Else a code of the same subcategory, then any other.
+        same.sort(key=lambda c: (c[:SUBCATEGORY] != code[:SUBCATEGORY], not c.endswith(("0", "9"))))
+        return same[0]
+
+
+def _is_symptom(one: Revised) -> bool:
+    return one.code is None or load_patterns("symptoms")["codes"].match(one.code) is not None
 
 
 @cache
 def _load_fillers() -> frozenset[str]:
     return frozenset(load_rules()["fillers"])
-
-
-def _stem(word: str) -> str:
-    return word if word.isdigit() else word[:STEM]
-
-
-@lru_cache(maxsize=50_000)
-def _stems(text: str) -> frozenset[str]:
-    words = load_rules()["words"]
-    lower = " ".join(words.get(word, word) for word in re.findall(r"\w+", text.lower()))
-    if not lower.strip():
-        return frozenset()
-    normal = normalise(lower)
-    stop = load_words()[1]
-    return frozenset(_stem(word) for word in normal.split() if word not in stop)

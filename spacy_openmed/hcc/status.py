@@ -16,11 +16,16 @@ from .tables import load_rules
 
 STATUS = "STATUS"  # label of what gives a code, but is no disease
 BMI, WRITTEN, METASTASIS = "BMI", "ICD10CM", "METASTASIS"  # ids of patterns; of others, their code
+# What counts only beside another code, and what was taken out: these stand before the code.
+CONDITIONAL, PROCEDURE = "if ", "done "
 JOINING = ("and", "or", "&", ",", "/")
 DOTTED = re.compile(r"[A-TV-Z]\d[0-9A-Z]\.[0-9A-Z]{1,4}")
 CODE_HEADING = re.compile(
     r"(?:\bicd\S*|\bdx|\bdiagnos\w*|\bcodes?)\W*$|[A-TV-Z]\d[0-9A-Z]\.\w+[)\]]?[,;/\s]+$",
     re.IGNORECASE,
+)
+DENIED = re.compile(
+    r"\b(?:no|without|w/o|not|denies|neg(?:ative)? for|free of)\b[^,;]*", re.IGNORECASE
 )
 NEAR = 40  # characters before a code in which a heading is looked for
 ADULT_BMI = (10, 100)
@@ -38,6 +43,21 @@ def status_patterns() -> list[dict[str, Any]]:
         {"label": STATUS, "pattern": phrase, "id": code}
         for code, phrases in rules["status"]["codes"].items()
         for phrase in phrases
+    ]
+    patterns += [
+        {"label": STATUS, "pattern": phrase, "id": f"{CONDITIONAL}{code}"}
+        for code, row in rules["conditional"]["codes"].items()
+        for phrase in row["phrases"]
+    ]
+    patterns += [
+        {"label": STATUS, "pattern": phrase, "id": f"{PROCEDURE}{code}"}
+        for code, row in rules["procedures"]["codes"].items()
+        for phrase in row["names"]
+    ]
+    patterns += [
+        {"label": STATUS, "id": code, "pattern": pattern}
+        for code, rows in rules["encounters"]["codes"].items()
+        for pattern in rows
     ]
     table = rules["metastases"]
     words = {"LOWER": {"IN": [word for word in table["words"] if word != "met"]}}
@@ -84,21 +104,63 @@ def find_status(span: Span, vocabulary: Vocabulary) -> list[str]:
         return find_metastases(span.doc[span.start - is_sided : span.end].text)
     if span.id_ == WRITTEN:
         return _find_written(span, vocabulary)
-    return [span.id_]
+    if span.id_.startswith(PROCEDURE):
+        sides = load_rules()["procedures"]["codes"][get_code(span)]
+        return [sides.get(_find_side_before(span), get_code(span))]
+    return [find_complication(span) or get_code(span)]
+
+
+def get_code(span: Span) -> str:
+    """RETURNS (str): The code in the id of a pattern; the id itself if it has none."""
+    return span.id_.removeprefix(CONDITIONAL).removeprefix(PROCEDURE)
+
+
+def find_complication(span: Span) -> str | None:
+    """RETURNS (str | None): The code of a transplant that was rejected or has failed; None if the
+    sentence does not say so."""
+    table = load_rules()["transplants"]
+    codes = table["codes"].get(get_code(span), {})
+    sentence = DENIED.sub(" ", span.sent.text)
+    kinds = [kind for kind in codes if re.search(table[kind], sentence)]
+    return codes[kinds[0]] if kinds else None
+
+
+def find_needs(span: Span) -> re.Pattern[str] | None:
+    """RETURNS (re.Pattern | None): The codes of which the document has to have one, so that what
+    was found counts; None if it always does."""
+    return _load_needs().get(span.id_)
+
+
+def _find_side_before(span: Span) -> str:
+    before = span.doc.text[max(span.sent.start_char, span.start_char - NEAR) : span.start_char]
+    words = re.findall(r"\w+", before)[-3:]
+    is_both = {"bilateral", "double", "both"} & {word.lower() for word in words}
+    return "bilateral" if is_both else find_side(" ".join(words))
+
+
+@cache
+def _load_needs() -> dict[str, re.Pattern[str]]:
+    rows = load_rules()["conditional"]["codes"]
+    return {f"{CONDITIONAL}{c}": re.compile(row["with"]) for c, row in rows.items() if row["with"]}
 
 
 def find_metastases(text: str) -> list[str]:
     """RETURNS (list[str]): The codes of the sites of metastases."""
     sides_of = load_rules()["metastases"]["sides"]
+    both = set(load_rules()["metastases"]["both"])
     codes = []
     rest = text.lower()
     for pattern, code in _load_sites():
         match = pattern.search(rest)
         if match:
             rest = rest[: match.start()] + "|" * len(match[0]) + rest[match.end() :]
-            side = find_side(BETWEEN_SITES.split(text[: match.start()])[-1]) or find_side(text)
+            before = BETWEEN_SITES.split(text[: match.start()])[-1].lower()
+            side = find_side(before) or find_side(text)
             sides = sides_of.get(code)
-            codes.append(sides[("right", "left").index(side)] if sides and side else code)
+            if sides and both & {*re.findall(r"\w+", before)}:
+                codes += sides
+            else:
+                codes.append(sides[("right", "left").index(side)] if sides and side else code)
     if any(code.startswith(NODES[:3]) and code != NODES for code in codes):
         codes = [code for code in codes if code != NODES]  # "axillary lymph nodes"
     return codes

@@ -6,8 +6,8 @@ from functools import cache
 
 from spacy.tokens import Span
 
-from .status import BMI, STATUS, WRITTEN
-from .tables import load_rules
+from .status import BMI, CONDITIONAL, PROCEDURE, STATUS, WRITTEN, find_complication
+from .tables import load_patterns, load_rules
 
 BEFORE, AFTER = 80, 60  # characters that are looked at
 ITEM = re.compile(r"[\s#*•·–\-+]*(?:\(?\d{1,2}[.):\]]|[a-zA-Z][.)])?[\s#*•·–\-+]*")
@@ -26,11 +26,23 @@ def is_no_code(span: Span) -> bool:
     text, offset = span.sent.text, span.sent.start_char
     start, end = span.start_char - offset, span.end_char - offset
     before, after = text[max(0, start - BEFORE) : start], text[end : end + AFTER]
+    if is_status and find_complication(span) is not None:
+        return False
+    if is_status and span.id_.startswith(PROCEDURE) and not _is_done(before, after):
+        return True
     kinds = ["status_codes"] if is_status else ["not_codes"]
+    if is_status and span.id_.startswith(CONDITIONAL):
+        kinds = ["conditional"]
     if not is_status and span.text.lower() in _load_phrases():  # a model may find a status too
         kinds.append("status_codes")
     surroundings = map(_load_surroundings, kinds)
     return any(first.search(before) or last.match(after) for first, last in surroundings)
+
+
+def _is_done(before: str, after: str) -> bool:
+    """Whether the words beside a procedure say that it was done."""
+    done = _load_done()
+    return bool(done[0].search(before) or done[1].match(after))
 
 
 def stands_alone(span: Span) -> bool:
@@ -41,10 +53,33 @@ def stands_alone(span: Span) -> bool:
     return bool(ITEM.fullmatch(text, opens, start) and AS_ITEM.match(text, span.end_char))
 
 
+def is_final(span: Span) -> bool:
+    """RETURNS (bool): Whether an uncertain diagnosis counts: it is the diagnosis at discharge."""
+    sentence, patterns = span.sent, load_patterns("uncertain")
+    before = sentence.text[: span.start_char - sentence.start_char]
+    return bool(patterns["diagnosis"].search(sentence.text) and patterns["before"].search(before))
+
+
+def is_leading(word: str) -> bool:
+    """RETURNS (bool): Whether a word before a mention says how severe, how long or where."""
+    return word.lower() in _load_leading()
+
+
 def begins_line(text: str, start: int) -> bool:
     """RETURNS (bool): Whether nothing but the sign or number of an entry stands before a character
     on its line."""
     return ITEM.fullmatch(text, text.rfind("\n", 0, start) + 1, start) is not None
+
+
+@cache
+def _load_done() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    table = load_rules()["procedures"]
+    return re.compile(table["done_before"]), re.compile(table["done_after"])
+
+
+@cache
+def _load_leading() -> frozenset[str]:
+    return frozenset(load_rules()["leading"])
 
 
 @cache

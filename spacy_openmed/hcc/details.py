@@ -1,0 +1,163 @@
+"""What the sentence says of a code beyond its name: the encounter for an injury, how long
+consciousness was lost, the nodes of a lymphoma, the year of a stroke, the week of a pregnancy.
+
+Most are rows of the table "details". Which drug caused a disease is in "adverse", what goes with a
+pregnancy in "pregnancy".
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from .icd10cm import Vocabulary
+from .revised import Revised
+from .status import DENIED
+from .tables import load_rules
+
+WEEKS = re.compile(
+    r"\b(\d{1,2})(?:\s*(?:\+|&|and)?\s*[0-6](?:/7)?|\.\d)?[ -]?(?:w|wk|wks|weeks?)\b"
+    r"(?! (?:ago|post|s/p|out|later|history|of (?:pain|cough|therapy|treatment)))",
+    re.IGNORECASE,
+)
+LAST_WEEK = 42
+TRIMESTERS = ((14, "first"), (28, "second"), (LAST_WEEK + 1, "third"))  # weeks before which
+TRIMESTER = re.compile(r"\b(first|second|third|1st|2nd|3rd) trimester", re.IGNORECASE)
+ORDINALS = {"1st": "first", "2nd": "second", "3rd": "third"}
+DIABETES = re.compile(r"E(08|09|10|11|13)\.")
+TYPED = re.compile(r"\btype\b|\bt[12]|\bi{1,2}\b|\bdm ?[12]|[12]\b", re.IGNORECASE)
+
+
+def add_details(one: Revised, vocabulary: Vocabulary) -> None:
+    """Change a code by what its sentence says.
+
+    one (Revised): The mention. It is changed.
+    vocabulary (Vocabulary): The codes.
+    """
+    sentence = one.name.sent
+    start, end = (i - sentence.start_char for i in (one.name.start_char, one.name.end_char))
+    text = sentence.text
+    for rule in _load_details():
+        match = rule["code"].fullmatch(str(one.code))
+        if match is None or (rule["unless"] and rule["unless"].search(text)):
+            continue
+        if rule["after"].match(text, end) is None or rule["pattern"].search(text) is None:
+            continue
+        if rule["before"].search(text[:start]) is None:
+            continue
+        code = match.expand(rule["to"])
+        if code in vocabulary.codes and vocabulary.codes[code].is_billable:
+            one.code, one.rule = code, rule["rule"]
+
+
+def add_adverse_effects(found: Sequence[Revised]) -> None:
+    """Take the code of a disease that a drug has caused, and add that of the drug.
+
+    found (Sequence[Revised]): The mentions of a sentence. They are changed.
+    """
+    table = load_rules()["adverse"]
+    for one in found:
+        diseases = [row for row in table["diseases"] if re.match(row["code"], str(one.code))]
+        if one.is_dropped or not diseases:
+            continue
+        sentence = one.name.sent
+        after = sentence.text[one.name.end_char - sentence.start_char :]
+        beside = sentence.text[: one.name.end_char - sentence.start_char]
+        for drugs, code in _load_drugs():
+            is_after = re.match(rf"{table['from']}(?:{drugs})", after, re.IGNORECASE)
+            pattern = rf"\b(?:{drugs})[- ](?:induced|related|associated)\b[^,;.]*$"
+            if is_after or re.search(pattern, beside, re.IGNORECASE):
+                row = next((row for row in diseases if row["drug"] in (code, "")), None)
+                if row is not None:
+                    one.code, one.rule = row["to"], table["source"]
+                    one.also.append((code, table["source"]))
+                break
+
+
+def unify_diabetes(found: Sequence[Revised]) -> None:
+    """Give all complications the type of diabetes that the document names, if it names one only.
+
+    found (Sequence[Revised]): The mentions of the document. They are changed.
+    """
+    source = load_rules()["types"]["source"]
+    rows = [one for one in found if one.code and DIABETES.match(one.code) and not one.is_dropped]
+    types = {str(one.code)[:3] for one in rows} - {"E11"}
+    if len(types) != 1 or any("E11" in str(o.code) and TYPED.search(o.name.text) for o in rows):
+        return
+    category = types.pop()
+    for one in rows:
+        if one.code and one.code.startswith("E11"):
+            one.code, one.rule = category + one.code[3:], source
+        one.also = [(re.sub("^E11", category, code), rule) for code, rule in one.also]
+
+
+def add_pregnancy(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -> None:
+    """Add the week and the trimester of a pregnancy, and its codes for other diseases.
+
+    text (str): The text of the document.
+    found (Sequence[Revised]): The mentions of the document. They are changed.
+    vocabulary (Vocabulary): The codes.
+    """
+    table = load_rules()["pregnancy"]
+    rows = [one for one in found if one.code and not one.is_dropped]
+    obstetric = [one for one in rows if str(one.code).startswith("O")]
+    is_pregnant = re.search(table["pattern"], DENIED.sub(" ", text)) is not None
+    if not rows or not (obstetric or is_pregnant):
+        return
+    weeks = next((int(match[1]) for match in WEEKS.finditer(text)), None)
+    weeks = weeks if weeks is not None and weeks <= LAST_WEEK else None
+    trimester = _find_trimester(text, weeks)
+    if is_pregnant:
+        for one in rows:
+            for row in table["codes"]:
+                if re.match(row["code"], str(one.code)) and not obstetric:
+                    code = row["to"].format(trimester=row["trimesters"][trimester])
+                    rest = (str(one.code), one.rule) if row["also"] else None
+                    one.code, one.rule = code, table["source"]
+                    one.also = [*([rest] if rest else []), *one.also]
+                    break
+    for one in rows:
+        if one.code and one.code.startswith("O") and trimester:
+            one.code = _to_trimester(one.code, trimester, vocabulary)
+    chapter = [one for one in rows if str(one.code).startswith("O")]
+    if chapter and weeks is not None and not any("Z3A" in str(one.code) for one in found):
+        # Code Z3A.01 is of less than 8 weeks.
+        week = "01" if weeks < 8 else f"{weeks:02}"
+        chapter[0].also.append((f"Z3A.{week}", table["source"]))
+
+
+def _find_trimester(text: str, weeks: int | None) -> str:
+    named = TRIMESTER.search(text)
+    if named:
+        word = named[1].lower()
+        return ORDINALS.get(word, word)
+    return "" if weeks is None else next(name for end, name in TRIMESTERS if weeks < end)
+
+
+def _to_trimester(code: str, trimester: str, vocabulary: Vocabulary) -> str:
+    """The code of the same disease in a trimester, if there is one."""
+    description = vocabulary.describe(code)
+    wanted = description.replace("unspecified trimester", f"{trimester} trimester")
+    if wanted == description:
+        return code
+    parent = vocabulary.codes[code].parent
+    same = (c.code for c in vocabulary.children.get(parent, []) if c.description == wanted)
+    return next(same, code)
+
+
+@cache
+def _load_details() -> list[dict[str, Any]]:
+    free = re.compile("")
+    rows = []
+    for row in load_rules()["details"]:
+        keys = ("pattern", "after", "before")
+        patterns = {key: re.compile(row[key]) if key in row else free for key in keys}
+        unless = re.compile(row["unless"]) if "unless" in row else None
+        rows.append({**row, **patterns, "unless": unless, "code": re.compile(row["code"])})
+    return rows
+
+
+@cache
+def _load_drugs() -> list[tuple[str, str]]:
+    rows = load_rules()["adverse"]["drugs"]
+    return [("|".join(names), code) for code, names in rows.items()]

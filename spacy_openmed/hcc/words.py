@@ -1,0 +1,38 @@
+"""The words by which codes are told apart: their stems, in the vocabulary's words."""
+
+import re
+from functools import lru_cache
+
+from .ranking import load_words, normalise
+from .tables import load_rules
+
+STEM = 6  # letters of a word that are compared
+# What a description says that a text need not say.
+LEFT_OUT = re.compile(
+    r",? ?\bwithout behavioral disturbance, psychotic disturbance, mood disturbance, and anxiety"
+    r"|,? ?\bwithout\b.*?(?=,| with |$)|not having achieved remission"
+    r"|\b(?:unspecified|other specified|other)\b(?: \w+$)?|\bstage unspecified\b|\([^()]*\)",
+    re.IGNORECASE,
+)
+
+
+def to_stem(word: str) -> str:
+    """RETURNS (str): The letters of a word that are compared."""
+    return word if word.isdigit() else word[:STEM]
+
+
+def expand(text: str) -> str:
+    """RETURNS (str): A text with the words of the vocabulary for those that have some."""
+    words = load_rules()["words"]
+    return " ".join(words.get(word, word) for word in re.findall(r"\w+", text.lower()))
+
+
+@lru_cache(maxsize=50_000)
+def find_stems(text: str) -> frozenset[str]:
+    """RETURNS (frozenset[str]): The stems of the words of a text that say something."""
+    lower = expand(text)
+    if not lower.strip():
+        return frozenset()
+    normal = normalise(lower)
+    stop = load_words()[1]
+    return frozenset(to_stem(word) for word in normal.split() if word not in stop)
