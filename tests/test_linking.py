@@ -203,7 +203,7 @@ def test_own_aliases_go_first():
 
 @pytest.mark.parametrize("code", ["I50", "X99.9", ""])
 def test_alias_of_no_code_to_report_is_an_error(code: str):
-    with pytest.raises(ValueError, match="OM331"):
+    with pytest.raises(ValueError, match="OM551"):
         add_aliases(read_vocabulary(), {"something": code})
 
 
