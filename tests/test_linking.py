@@ -18,7 +18,16 @@ from spacy_openmed.hcc.icd10cm import (
     read_vocabulary,
     to_key,
 )
-from spacy_openmed.hcc.linking import ALIAS, PART, RANKED, TERM, WORDS_OF, Linker, make_linker
+from spacy_openmed.hcc.linking import (
+    ALIAS,
+    COVERED,
+    PART,
+    RANKED,
+    TERM,
+    WORDS_OF,
+    Linker,
+    make_linker,
+)
 from spacy_openmed.hcc.ranking import normalise
 
 
@@ -103,15 +112,16 @@ def test_term_of_several_codes_is_less_likely_to_be_one(linker: Linker):
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    ("text", "code", "how"),
     [
-        ("chronic leukaemia of monocytes and myelocytes", "C93.10"),
-        ("failure of the left cardiac ventricle", "I50.1"),
+        ("chronic leukaemia of monocytes and myelocytes", "C93.10", COVERED),
+        ("failure of the left cardiac ventricle", "I50.1", COVERED),
+        ("stenosis of the renal artery", "I70.1", RANKED),
     ],
 )
-def test_ranked(linker: Linker, text: str, code: str):
+def test_covered_or_ranked(linker: Linker, text: str, code: str, how: str):
     candidates = linker.link(text)
-    assert candidates[0].how == RANKED
+    assert candidates[0].how == how
     assert code in [candidate.code for candidate in candidates]
     assert [c.score for c in candidates] == sorted((c.score for c in candidates), reverse=True)
 
@@ -125,8 +135,8 @@ def test_ranked(linker: Linker, text: str, code: str):
     ],
 )
 def test_alias_in_a_longer_mention(linker: Linker, text: str, code: str, score: float):
-    [candidate] = [c for c in linker.link(text) if c.how == PART]
-    assert (candidate.code, candidate.score) == (code, score)
+    [candidate] = linker.find_part(text)
+    assert (candidate.code, candidate.score, candidate.how) == (code, score, PART)
     assert linker.find_part(f"{text} beside very many others, all longer words") == []
 
 

@@ -16,6 +16,7 @@ from .words import LEFT_OUT, find_stems
 
 ALLOWED = 0.25  # share of a name's words that a description need not have, but the place
 N_CATEGORIES = 6
+LEAST_WORDS = 2  # of a name: the stem of one is too little
 LEAST_SAID = 0.5  # share of a name's words that a description has more than of, itself
 # "bronchus or lung", "head, face, and neck"
 CHOICES = re.compile(r"\b\w+(?:(?:, \w+)+,)? (?:and|or) \w+\b")
@@ -70,7 +71,7 @@ class Covering:
                 words |= implied
         broader = _find_broader(text)
         asked = words - self.free
-        if not asked:
+        if not asked or len(words) < LEAST_WORDS:
             return None
         found = []
         near = {code[:3] for code in codes[:N_CATEGORIES]}
