@@ -82,7 +82,7 @@ def test_code_with_evidence(nlp: Language):
 
 
 def test_candidates_of_a_name_that_is_not_known(nlp: Language):
-    doc = nlp.make_doc("stenosis of the renal artery")
+    doc = nlp.make_doc("failure of the left cardiac ventricle")
     doc.ents = [Span(doc, 0, len(doc), "DISEASE")]
     candidates = nlp.get_pipe("openmed_hcc")(doc).ents[0]._.icd10cm
     assert len({candidate["code"] for candidate in candidates}) == len(candidates) == 5
