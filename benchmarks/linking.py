@@ -88,7 +88,7 @@ class TfIdf:
 def link_with(vocabulary: Vocabulary) -> Method:
     """RETURNS (Method): Our linking."""
     linker = Linker(vocabulary)
-    return lambda mentions: [[*map(tuple, found)] for found in linker.link(mentions, N)]
+    return lambda mentions: [[(c.id, c.score) for c in found] for found in linker.link(mentions, N)]
 
 
 @app.command()
@@ -194,7 +194,10 @@ def names(
                 for id, alias in sorted(out)
                 if not vocabulary.find_name(alias)
             ]
-            methods = {"TF-IDF": TfIdf(vocabulary), "openmed_linker": link_with(vocabulary)}
+            methods: dict[str, Method] = {
+                "TF-IDF": TfIdf(vocabulary),
+                "openmed_linker": link_with(vocabulary),
+            }
             for method, link in methods.items():
                 n, _, first, five, _, linked, precision = measure(link, docs, vocabulary)
                 rows.append((source, method, n, first, five, linked, precision))

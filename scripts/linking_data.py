@@ -104,8 +104,8 @@ def read_records() -> Iterator[Record]:
         yield _make_record(id, name, aliases, trees[id], synonyms)
     for row in _read_rows(folder / "mesh_supp_id_label_mappings.tsv"):
         id, name, aliases, headings = row[:4]
-        numbers = tuple(t for h in headings.split("|") for t in trees.get(h.strip("*"), ()))
-        yield _make_record(id, name, aliases, numbers, synonyms)
+        mapped = tuple(t for h in headings.split("|") for t in trees.get(h.strip("*"), ()))
+        yield _make_record(id, name, aliases, mapped, synonyms)
     yield from omim
 
 

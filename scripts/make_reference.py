@@ -53,7 +53,7 @@ ERRORS = f"""\
 Every error and warning of this package begins with a code. Words in capitals stand for values that
 a message fills in. No message contains text of a document.
 """
-OPTIONAL = ("add", "hint", "nearest", "revision")  # fields that may be empty
+OPTIONAL = ("add", "hint", "nearest", "revision", "where")  # fields that may be empty
 TYPES = {str: "text", int: "integer", float: "number", Path: "path"}
 
 

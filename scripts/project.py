@@ -161,6 +161,7 @@ def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
         "initialize.components.openmed_ner.head": facts.head,
         "training.max_epochs": 0,
         "training.max_steps": steps,
+        "training.patience": 0,  # or training might end before the learning rate has come down
         "training.eval_frequency": frequency,
         "training.optimizer.learn_rate.warmup_steps": steps // 10,
         "training.optimizer.learn_rate.total_steps": steps,

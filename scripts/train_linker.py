@@ -39,7 +39,7 @@ def main(
     for _ in range(ROUNDS):
         features, is_right, _ = describe(linkers, training)
         model = LogisticRegression(C=10, max_iter=1000).fit(features, is_right)
-        weights = dict(zip(FEATURES, np.round(model.coef_[0], 4).tolist(), strict=True))
+        weights = dict(zip(FEATURES, model.coef_[0].astype(float).round(4).tolist(), strict=True))
         srsly.write_json(RANKER, {"weights": weights, "bias": round(float(model.intercept_[0]), 4)})
         load_ranker.cache_clear()
     print(weights, model.intercept_)

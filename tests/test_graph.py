@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import spacy
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from typer.testing import CliRunner
 
 nx = pytest.importorskip("networkx")
@@ -74,7 +74,9 @@ def test_nodes(graph):
     assert graph.graph == {"documents": 3, "sentences": 6}
     assert graph.nodes[LITHIUM] == {
         "name": "Lithium",
+        "synonyms": [],
         "label": "CHEMICAL",
+        "vocabulary": "",
         "mentions": 3,
         "documents": 3,
         "sentences": 3,
@@ -160,6 +162,125 @@ def test_evidence_is_kept_up_to_a_number_and_counted():
     assert edge["npmi"] == 1.0
 
 
+def make_labelled(text: str, *ents: tuple[str, str, str, float]) -> Doc:
+    """A document with entities: text, label, id and score of each."""
+    doc = spacy.blank("en").make_doc(text)
+    spans, scores = [], []
+    for own, label, kb_id, score in ents:
+        start = text.index(own)
+        spans.append(doc.char_span(start, start + len(own), label, kb_id=kb_id))
+        scores.append(score)
+    doc.spans["openmed"] = SpanGroup(doc, spans=spans, attrs={"scores": scores})
+    return doc
+
+
+def build_nodes(*docs: Doc) -> dict[str, dict]:
+    builder = GraphBuilder()
+    for number, doc in enumerate(docs):
+        builder.add(doc, f"PMID:{number}")
+    return dict(builder.build().nodes(data=True))
+
+
+def test_concepts_of_a_vocabulary_are_one_node():
+    nodes = build_nodes(
+        make_labelled("Heart attack.", ("Heart attack", "DISEASE", "MESH:D009203", 0.9)),
+        make_labelled("An MI.", ("MI", "DISEASE", "MESH:D009203", 0.9)),
+    )
+    assert [*nodes] == ["MESH:D009203"]
+    node = nodes["MESH:D009203"]
+    assert (node["name"], node["synonyms"], node["vocabulary"], node["documents"]) == (
+        "Heart attack",
+        ["MI"],
+        "MESH",
+        2,
+    )
+
+
+@pytest.mark.parametrize(("score", "label"), [(0.5, "DISEASE"), (0.99, "CHEMICAL")])
+def test_the_surest_label_of_a_text_counts(score: float, label: str):
+    doc = make_labelled("gout", ("gout", "CHEMICAL", "", score), ("gout", "DISEASE", "", 0.9))
+    [(id, node)] = build_nodes(doc).items()
+    assert (id, node["documents"]) == (f"OPENMED_TEXT:{label}/gout", 1)
+
+
+def test_the_label_with_an_id_counts():
+    doc = make_labelled(
+        "Gout", ("Gout", "CHEMICAL", "", 0.99), ("Gout", "DISEASE", "MESH:D006073", 0.5)
+    )
+    assert [*build_nodes(doc)] == ["MESH:D006073"]
+
+
+def test_documents_decide_on_the_label_of_a_text():
+    docs = [
+        make_labelled("gout", ("gout", label, "", 0.9)) for label in ("X", "DISEASE", "DISEASE")
+    ]
+    [(id, node)] = build_nodes(*docs).items()
+    assert (id, node["documents"]) == ("OPENMED_TEXT:DISEASE/gout", 3)
+
+
+def test_edges_of_one_text_under_two_labels():
+    builder = GraphBuilder()
+    for id, label in (("1", "CHEMICAL"), ("2", "DISEASE"), ("3", "DISEASE")):
+        ents = (("tremor", "DISEASE", "", 0.9), ("gout", label, "", 0.9))
+        builder.add(make_labelled("tremor and gout", *ents), id)
+    [(head, tail, edge)] = builder.build().edges(data=True)
+    assert (head, tail) == ("OPENMED_TEXT:DISEASE/gout", "OPENMED_TEXT:DISEASE/tremor")
+    assert (edge["documents"], len(edge["evidence"])) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "5", "12 %", "mg", "mg/kg", "5 mL", "min-1", "loss of", "and fever", "beats/min"]
+)
+def test_what_is_no_name_is_no_node(text: str):
+    builder = GraphBuilder()
+    builder.add(make_labelled(f"{text} was", (text, "DISEASE", "", 0.9)), "1")
+    graph = builder.build()
+    assert [*graph] == []
+    assert any("OM358" in note and "1 mention" in note for note in builder.explain(graph))
+
+
+@pytest.mark.parametrize(
+    "text", ["MS", "MG", "HER2", "in situ carcinoma", "hepatitis A", "IN", "gold", "UTI", "T4"]
+)
+def test_what_may_be_a_name_is_a_node(text: str):
+    assert len(build_nodes(make_labelled(text, (text, "DISEASE", "", 0.9)))) == 1
+
+
+def test_a_vocabulary_knows_what_is_a_name():
+    assert [*build_nodes(make_labelled("K", ("K", "CHEMICAL", "CHEBI:29103", 0.9)))] == [
+        "CHEBI:29103"
+    ]
+
+
+def test_a_builder_goes_on(tmp_path: Path):
+    """The graph is that of all documents at once."""
+    whole = make_builder()
+    builder = GraphBuilder()
+    for id, doc in zip(TEXTS, map(make_doc, TEXTS.values()), strict=True):
+        builder.add(doc, id)
+        builder.to_disk(tmp_path / "builder")
+        builder = GraphBuilder.from_disk(tmp_path / "builder")
+    at_once = GraphBuilder()
+    for id, text in TEXTS.items():
+        at_once.add(make_doc(text), id)
+    assert builder.to_bytes() == at_once.to_bytes()
+    assert nx.node_link_data(builder.build()) == nx.node_link_data(at_once.build())
+    again = GraphBuilder.from_bytes(whole.to_bytes())
+    assert nx.node_link_data(again.build()) == nx.node_link_data(whole.build())
+    assert again.explain(again.build()) == whole.explain(whole.build())
+
+
+def test_settings_of_a_builder_are_saved():
+    builder = GraphBuilder(span_keys=["a"], labels=["X"], scope="document", max_evidence=2)
+    again = GraphBuilder.from_bytes(builder.to_bytes())
+    assert (again.span_keys, again.labels, again.scope, again.max_evidence) == (
+        ("a",),
+        frozenset(["X"]),
+        "document",
+        2,
+    )
+
+
 def test_the_picture_lists_what_is_mentioned_most(tmp_path: Path):
     builder = GraphBuilder()
     nlp = spacy.blank("en")
@@ -193,7 +314,9 @@ def test_every_form_is_the_same_each_time(tmp_path: Path):
 def test_graphml_is_read_by_networkx(graph, tmp_path: Path):
     [path] = write_graph(graph, tmp_path, ["graphml"])
     read = nx.read_graphml(path, force_multigraph=True)
-    assert dict(read.nodes(data=True)) == dict(graph.nodes(data=True))
+    assert {id: {**node, "synonyms": []} for id, node in read.nodes(data=True)} == dict(
+        graph.nodes(data=True)
+    )
     edge = read.edges[LITHIUM, TREMOR, "CAUSES"]
     assert json.loads(edge["evidence"]) == graph.edges[LITHIUM, TREMOR, "CAUSES"]["evidence"]
 

@@ -24,7 +24,11 @@ def convert_cli(
     types: list[str] = Opt([], "--type", "-t", help="Take this type only, repeatable"),
     canonical: bool = Opt(False, "--canonical", "-c", help="Name types as the components do"),
     n_sents: int = Opt(
-        1, "--n-sents", "-n", min=0, help="Sentences a document, of IOB files without"
+        1,
+        "--n-sents",
+        "-n",
+        min=0,
+        help="Sentences in a document, for IOB files that do not mark documents; 0: all",
     ),
     encoding: str = Opt(UTF8, "--encoding", help="Encoding of the files: cp1252, utf-16, ..."),
     # fmt: on

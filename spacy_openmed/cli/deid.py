@@ -158,6 +158,9 @@ def deid_cli(
         output.write_bytes(result.encode("utf8"))
         print(f"Wrote the text to {output}", file=sys.stderr)
     else:
+        # A text that was encrypted can be restored only if it stays as it is.
+        if content == text and "encrypt" not in {action, *chosen.values()}:
+            result = result.removesuffix("\n") + "\n"
         sys.stdout.buffer.write(result.encode("utf8"))
         sys.stdout.flush()
 
@@ -215,7 +218,7 @@ def _read_key(path: Path | None) -> str | None:
     """A key is never an argument: those can be read by every user of a machine."""
     if path is None:
         return os.environ.get(KEY_VARIABLE) or None
-    return read_file(path).strip()
+    return read_file(path)
 
 
 def _read_actions(actions: list[str]) -> dict[str, Any]:

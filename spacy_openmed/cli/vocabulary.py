@@ -1,5 +1,7 @@
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from spacy.cli._util import Arg, Opt
@@ -7,6 +9,9 @@ from wasabi import msg, table
 
 from ..formatting import count
 from ._options import check_output, guard
+
+if TYPE_CHECKING:
+    from ..linking.records import Record
 
 HELP = "Build and search the vocabularies that openmed_linker links entities to."
 
@@ -36,8 +41,7 @@ def build_cli(
     check_output(output, what="folder", parents=True)
     prefixes: set[str] = set()
     with tqdm(read_records(given, prefix=prefix), unit=" concepts", file=sys.stderr) as records:
-        seen = (prefixes.add(record.concept_id.partition(":")[0]) or record for record in records)
-        vocabulary = build_vocabulary(seen, output, source=given.name)
+        vocabulary = build_vocabulary(_note(records, prefixes), output, source=given.name)
     counts = vocabulary.counts
     msg.good(
         f"{count(counts.records, 'concept')} with {count(counts.names, 'name')} in {output}. "
@@ -45,6 +49,13 @@ def build_cli(
     )
     for found in sorted(prefixes & NOTICES.keys()):
         msg.warn(NOTICES[found])
+
+
+def _note(records: Iterable["Record"], prefixes: set[str]) -> Iterator["Record"]:
+    """YIELDS (Record): The records; the prefixes of their ids are put into the set."""
+    for record in records:
+        prefixes.add(record.concept_id.partition(":")[0])
+        yield record
 
 
 def search_cli(

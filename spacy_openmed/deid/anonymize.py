@@ -71,7 +71,8 @@ def deidentify(
         as 90+; the rest is redacted. "encrypt": `decrypt` gives the text back. "keep": nothing.
     actions (Mapping[str, str] | None): Other actions for some labels, e.g. {"DATE": "shift"}. Any
         spelling of a label will do, as `canonical_label` reads it.
-    key (str | bytes | None): A secret of 16 bytes or more, e.g. of `secrets.token_hex`.
+    key (str | bytes | None): A secret of 16 bytes or more, e.g. of `secrets.token_hex`. White
+        space at the ends of a string does not count, as files end with a line break.
     patient (str): Whose document it is, any id. Patients do not share surrogates or days.
     spans_key (str): Key in doc.spans of the identifiers.
     RETURNS (Deidentified): The new text and the audit.
@@ -203,7 +204,7 @@ class _Operators:
 
 def _derive(key: str | bytes, purpose: str, patient: str = "") -> bytes:
     """A secret for one purpose, and one patient where it is to be another one for each."""
-    secret = key.encode("utf8") if isinstance(key, str) else key
+    secret = key.strip().encode("utf8") if isinstance(key, str) else key
     if len(secret) < MIN_KEY:
         raise ValueError(Errors.OM307.format(n_bytes=len(secret), least=MIN_KEY))
     message = f"{purpose}\0{patient}".encode()

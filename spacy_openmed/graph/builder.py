@@ -1,10 +1,12 @@
 """A knowledge graph of what documents mention together, and of the relations they tell of."""
 
+import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from spacy.tokens import Doc
@@ -13,9 +15,19 @@ from ..errors import Errors, missing_extra
 from ..extensions import RELATIONS, SPAN_ATTRIBUTES, register_extensions
 from ..formatting import count
 from ..labels import DETAILS, PERSONAL
-from ..relations.concepts import Concept, choose_name, find_concepts, read_mentions
+from ..relations.concepts import (
+    TEXT_PREFIX,
+    Concept,
+    choose_name,
+    find_concepts,
+    read_mentions,
+    to_singular,
+    to_text,
+)
 from ..sentences import set_sentence_starts
+from ..spans import read_scores
 from ..suggestions import nearest
+from .junk import is_junk
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph
@@ -26,6 +38,15 @@ Scope = Literal["sentence", "document"]
 MORE = {RELATIONS, *SPAN_ATTRIBUTES["openmed_context"]}
 NO_NODES = {*PERSONAL, *DETAILS}  # labels that make nodes only if they are asked for
 TOGETHER = "TOGETHER"  # the relation of things that are mentioned together
+
+
+_STATE: dict[str, type] = {  # what a builder counts, and of what type it is
+    "n_documents": int,
+    "n_sentences": int,
+    "labels_read": Counter,
+    "junk": Counter,
+    "has_more": bool,
+}
 
 
 class Place(NamedTuple):
@@ -51,6 +72,13 @@ class _Node:
     documents: int = 0
     sentences: int = 0
 
+    def __iadd__(self, other: "_Node") -> "_Node":
+        self.labels += other.labels
+        self.names += other.names
+        self.documents += other.documents
+        self.sentences += other.sentences
+        return self
+
 
 @dataclass
 class _Edge:
@@ -58,6 +86,14 @@ class _Edge:
     sentences: int = 0
     score: float | None = None
     evidence: list[Place] = field(default_factory=list)
+
+    def __iadd__(self, other: "_Edge") -> "_Edge":
+        self.documents += other.documents
+        self.sentences += other.sentences
+        if other.score is not None:
+            self.score = max(self.score or 0.0, other.score)
+        self.evidence += other.evidence
+        return self
 
 
 class GraphBuilder:
@@ -92,6 +128,7 @@ class GraphBuilder:
         self.n_documents = 0
         self.n_sentences = 0
         self.labels_read: Counter[str] = Counter()  # of all mentions, also those left out
+        self.junk: Counter[str] = Counter()  # labels of mentions that are no names, see `is_junk`
         self.has_more = False  # whether any document has relations or clinical context
         self._left_out: list[str] = []  # edges that `build` left out, by limit
         self._nodes: dict[str, _Node] = defaultdict(_Node)
@@ -111,11 +148,12 @@ class GraphBuilder:
         self.n_sentences += len(bounds)
         self.labels_read.update(span.label_ for span in read_mentions(doc, self.span_keys))
         mentions: dict[str, dict[int, list[int]]] = {}
-        for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
-            if self.labels is None and concept.label in NO_NODES:
-                continue
-            places = mentions[concept.id] = {}
-            self._count(concept)
+        concepts = list(self._find_concepts(doc))
+        known_as = self._resolve(doc, concepts)
+        for concept in concepts:
+            node_id = known_as.get(concept.id, concept.id)
+            places = mentions.setdefault(node_id, {})
+            self._count(node_id, concept)
             for span in concept.mentions:
                 places.setdefault(number_of[span.start], [span.start_char, span.end_char])
         for node_id, places in mentions.items():
@@ -128,11 +166,50 @@ class GraphBuilder:
             isinstance(key, tuple) and not MORE.isdisjoint(key) for key in doc.user_data
         )
         for relation in doc._.get(RELATIONS) or ():
-            if relation["head"] in mentions and relation["tail"] in mentions:
-                self._add_relation(id, relation)
+            head, tail = (known_as.get(relation[side], relation[side]) for side in ("head", "tail"))
+            if head in mentions and tail in mentions and head != tail:
+                self._add_relation(id, head, tail, relation)
 
-    def _count(self, concept: Concept) -> None:
-        node = self._nodes[concept.id]
+    def _find_concepts(self, doc: Doc) -> Iterator[Concept]:
+        """YIELDS (Concept): What a document mentions, without mentions that are no names."""
+        for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
+            if self.labels is None and concept.label in NO_NODES:
+                continue
+            if not concept.id.startswith(TEXT_PREFIX):  # a vocabulary has the name
+                yield concept
+                continue
+            names = tuple(span for span in concept.mentions if not is_junk(span.text))
+            self.junk[concept.label] += len(concept.mentions) - len(names)
+            if names:
+                yield replace(concept, mentions=names)
+
+    def _resolve(self, doc: Doc, concepts: Sequence[Concept]) -> dict[str, str]:
+        """Resolve what a document takes for several things, as their labels differ: a text of which
+        one is in a vocabulary means that; else what is surest.
+
+        RETURNS (dict[str, str]): The id of the one thing, by the ids of the others.
+        """
+        scores = read_scores(doc, self.span_keys)
+        by_text: dict[str, list[tuple[float, str]]] = {}
+        for concept in concepts:
+            if concept.id.startswith(TEXT_PREFIX):
+                texts, score = {to_text(concept.id)}, 0.0
+            else:
+                texts, score = {to_singular(span.text) for span in concept.mentions}, math.inf
+            places = ((s.start, s.end, s.label_) for s in concept.mentions)
+            score += sum(scores.get(place, 0.0) for place in places)
+            for text in texts:
+                by_text.setdefault(text, []).append((score, concept.id))
+        known_as = {}
+        for rivals in by_text.values():
+            best = max(rivals, key=lambda rival: rival[0])[1]
+            for _, id in rivals:
+                if id != best and id.startswith(TEXT_PREFIX):
+                    known_as[id] = best
+        return known_as
+
+    def _count(self, node_id: str, concept: Concept) -> None:
+        node = self._nodes[node_id]
         node.labels.update(span.label_ for span in concept.mentions)
         node.names.update(_clean(span.text) for span in concept.mentions)
 
@@ -156,15 +233,73 @@ class GraphBuilder:
             sentence = [bounds[min(first, last)][0], bounds[max(first, last)][1]]
             edge.evidence.append(Place(id, at_head[first], at_tail[last], sentence))
 
-    def _add_relation(self, id: str, relation: dict[str, Any]) -> None:
-        edge = self._edges[relation["label"], relation["head"], relation["tail"]]
+    def _add_relation(self, id: str, head: str, tail: str, relation: dict[str, Any]) -> None:
+        edge = self._edges[relation["label"], head, tail]
         edge.documents += 1
         edge.score = max(edge.score or 0.0, relation["score"])
         for place in relation["evidence"]:
             edge.sentences += 1
             if len(edge.evidence) < self.max_evidence:
-                head, tail, sentence = (list(place[k]) for k in ("head", "tail", "sentence"))
-                edge.evidence.append(Place(id, head, tail, sentence, relation["score"]))
+                at_head, at_tail, at = (list(place[k]) for k in ("head", "tail", "sentence"))
+                edge.evidence.append(Place(id, at_head, at_tail, at, relation["score"]))
+
+    def to_bytes(self) -> bytes:
+        """Save what was added, to go on with other documents later.
+
+        RETURNS (bytes): What `from_bytes` takes.
+        """
+        settings = {
+            "span_keys": self.span_keys,
+            "labels": None if self.labels is None else sorted(self.labels),
+            "scope": self.scope,
+            "max_evidence": self.max_evidence,
+        }
+        state = {
+            "settings": settings,
+            **{name: getattr(self, name) for name in _STATE},
+            "nodes": [[id, vars(node)] for id, node in self._nodes.items()],
+            "edges": [[*at, vars(edge)] for at, edge in self._edges.items()],
+        }
+        return json.dumps(state, sort_keys=True).encode("utf8")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "GraphBuilder":
+        """Go on with what was saved.
+
+        data (bytes): What `to_bytes` returned.
+        RETURNS (GraphBuilder): A builder with the same settings and documents.
+        """
+        state = json.loads(data)
+        builder = cls(**state["settings"])
+        for name, kind in _STATE.items():
+            setattr(builder, name, kind(state[name]))
+        for id, node in state["nodes"]:
+            builder._nodes[id] = _Node(
+                Counter(node["labels"]),
+                Counter(node["names"]),
+                node["documents"],
+                node["sentences"],
+            )
+        for *at, edge in state["edges"]:
+            places = [Place(*place) for place in edge["evidence"]]
+            builder._edges[tuple(at)] = _Edge(**{**edge, "evidence": places})
+        return builder
+
+    def to_disk(self, path: str | Path) -> None:
+        """Save what was added to a file.
+
+        path (str | Path): The file.
+        """
+        Path(path).write_bytes(self.to_bytes())
+
+    @classmethod
+    def from_disk(cls, path: str | Path) -> "GraphBuilder":
+        """Go on with what was saved to a file.
+
+        path (str | Path): The file.
+        RETURNS (GraphBuilder): A builder with the same settings and documents.
+        """
+        return cls.from_bytes(Path(path).read_bytes())
 
     def build(
         self, *, min_documents: int = 1, min_npmi: float = -1.0, min_score: float = 0.0
@@ -175,7 +310,8 @@ class GraphBuilder:
         min_npmi (float): Leave out pairs with a lower normalised pointwise mutual information
             (Bouma 2009) over sentences, or documents: from -1 to 1, where 0 is chance.
         min_score (float): Leave out relations whose probability is lower in every document.
-        RETURNS (MultiDiGraph): Nodes with name, label, mentions, documents and sentences; edges
+        RETURNS (MultiDiGraph): Nodes with name, synonyms, label, vocabulary ("" for those that are
+            texts), mentions, documents and sentences; edges
             with documents, sentences, score, npmi and evidence, by the relation as key. Pairs that
             only stand together are there once, with no meaning in their direction.
         """
@@ -184,12 +320,16 @@ class GraphBuilder:
         except ImportError as error:
             raise missing_extra("graph", error) from error
         graph = MultiDiGraph(documents=self.n_documents, sentences=self.n_sentences)
-        for id in sorted(self._nodes):
-            node = self._nodes[id]
+        nodes, edges = self._join_texts()
+        for id in sorted(nodes):
+            node = nodes[id]
+            name = choose_name(node.names)
             graph.add_node(
                 id,
-                name=choose_name(node.names),
+                name=name,
+                synonyms=_find_synonyms(node.names, name),
                 label=choose_name(node.labels),
+                vocabulary="" if id.startswith(TEXT_PREFIX) else id.partition(":")[0],
                 mentions=node.labels.total(),
                 documents=node.documents,
                 sentences=node.sentences,
@@ -197,9 +337,9 @@ class GraphBuilder:
         few: list[int] = []
         by_chance: list[float] = []
         weak: list[float] = []
-        for relation, head, tail in sorted(self._edges):
-            edge = self._edges[relation, head, tail]
-            npmi = self._npmi(head, tail, edge) if relation == TOGETHER else None
+        for relation, head, tail in sorted(edges):
+            edge = edges[relation, head, tail]
+            npmi = self._npmi(nodes[head], nodes[tail], edge) if relation == TOGETHER else None
             if edge.documents < min_documents:
                 few.append(edge.documents)
                 continue
@@ -217,7 +357,7 @@ class GraphBuilder:
                 sentences=edge.sentences,
                 score=edge.score,
                 npmi=npmi,
-                evidence=[place._asdict() for place in edge.evidence],
+                evidence=[place._asdict() for place in edge.evidence[: self.max_evidence]],
             )
         self._left_out = []
         if few:
@@ -252,6 +392,8 @@ class GraphBuilder:
         ]
         if read and not self.has_more:
             notes.append(Errors.OM703)
+        if self.junk:
+            notes.append(Errors.OM358.format(mentions=count(self.junk.total(), "mention")))
         if graph.number_of_edges():
             return notes
         if not self.n_documents:
@@ -272,13 +414,47 @@ class GraphBuilder:
             why += '. scope = "document" joins all of a document' * (self.scope == "sentence")
         return [*notes, Errors.OM352.format(what="edges" if graph else "things", why=why)]
 
-    def _npmi(self, head: str, tail: str, edge: _Edge) -> float:
+    def _join_texts(self) -> tuple[dict[str, _Node], dict[tuple[str, str, str], _Edge]]:
+        """Join what stands under one text but several labels, as documents differ: it is what most
+        of them say.
+
+        RETURNS (tuple[dict[str, _Node], dict[tuple[str, str, str], _Edge]]): The nodes and edges.
+        """
+        by_text: dict[str, list[str]] = {}
+        for id in self._nodes:
+            by_text.setdefault(to_text(id) if id.startswith(TEXT_PREFIX) else id, []).append(id)
+        known_as = {
+            id: min(ids, key=lambda id: (-self._nodes[id].documents, id))
+            for ids in by_text.values()
+            for id in ids
+        }
+        nodes: dict[str, _Node] = defaultdict(_Node)
+        for id, node in self._nodes.items():
+            nodes[known_as[id]] += node
+        edges: dict[tuple[str, str, str], _Edge] = defaultdict(_Edge)
+        for (relation, head, tail), edge in self._edges.items():
+            ends = [known_as[head], known_as[tail]]
+            if relation == TOGETHER:
+                ends.sort()
+            edges[relation, ends[0], ends[1]] += edge
+        return nodes, edges
+
+    def _npmi(self, head: _Node, tail: _Node, edge: _Edge) -> float:
         unit = f"{self.scope}s"
         n = self.n_sentences if self.scope == "sentence" else self.n_documents
-        together, a, b = (getattr(x, unit) for x in (edge, self._nodes[head], self._nodes[tail]))
+        together, a, b = (getattr(x, unit) for x in (edge, head, tail))
         if together == n:
             return 1.0
         return math.log(together * n / (a * b)) / -math.log(together / n)
+
+
+def _find_synonyms(names: Counter[str], name: str) -> list[str]:
+    """RETURNS (list[str]): The names that are not one of the others but for case and the like."""
+    by_key: dict[str, Counter[str]] = {}
+    for text, n in names.items():
+        by_key.setdefault(to_singular(text), Counter())[text] = n
+    by_key.pop(to_singular(name), None)
+    return sorted(map(choose_name, by_key.values()))
 
 
 def _clean(name: str) -> str:

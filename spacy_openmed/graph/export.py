@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import Errors, missing_extra
+from ..linking import curies
 from ..relations.concepts import TEXT_PREFIX
 from ..suggestions import nearest
 from .builder import TOGETHER
@@ -65,17 +66,7 @@ ANY_CATEGORY = "NamedThing"
 PREDICATES = {TOGETHER: "occurs_together_in_literature_with", "CAUSES": "causes"}
 ANY_PREDICATE = "related_to"
 # What stands for each prefix in RDF. Others become urn:PREFIX:…
-PREFIXES = {
-    "MESH": "http://id.nlm.nih.gov/mesh/",
-    "MONDO": "http://purl.obolibrary.org/obo/MONDO_",
-    "CHEBI": "http://purl.obolibrary.org/obo/CHEBI_",
-    "HP": "http://purl.obolibrary.org/obo/HP_",
-    "NCBIGene": "http://identifiers.org/ncbigene/",
-    "UMLS": "http://linkedlifedata.com/resource/umls/id/",
-    "ICD10CM": "http://purl.bioontology.org/ontology/ICD10CM/",
-    "PMID": "http://www.ncbi.nlm.nih.gov/pubmed/",
-    TEXT_PREFIX: "urn:openmed:text:",
-}
+PREFIXES = {**curies.PREFIXES, TEXT_PREFIX: "urn:openmed:text:"}
 SOURCE = "infores:spacy-openmed"
 TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}  # KGX's
 
@@ -162,7 +153,8 @@ def _write_graphml(graph: "MultiDiGraph", folder: Path) -> list[Path]:
     import networkx as nx
 
     flat = nx.MultiDiGraph(**graph.graph)
-    flat.add_nodes_from(graph.nodes(data=True))
+    for id, node in graph.nodes(data=True):
+        flat.add_node(id, **node | {"synonyms": "|".join(node["synonyms"])})
     for head, tail, relation, data in graph.edges(keys=True, data=True):
         scalars = {k: v for k, v in data.items() if v is not None}
         flat.add_edge(head, tail, relation, **scalars | {"evidence": _to_json(data["evidence"])})
@@ -182,7 +174,10 @@ def _write_json(graph: "MultiDiGraph", folder: Path) -> list[Path]:
 
 def _write_kgx(graph: "MultiDiGraph", folder: Path) -> list[Path]:
     nodes = (
-        (id, category(n["label"]), n["name"], "", SOURCE, n["mentions"], n["documents"])
+        (
+            *(id, category(n["label"]), n["name"], "|".join(n["synonyms"]), "", SOURCE),
+            *(n["mentions"], n["documents"]),
+        )
         for id, n in graph.nodes(data=True)
     )
     edges = (
@@ -196,7 +191,10 @@ def _write_kgx(graph: "MultiDiGraph", folder: Path) -> list[Path]:
         )
         for id, head, tail, relation, data in _edges(graph)
     )
-    node_header = ("id", "category", "name", "xref", "provided_by", "mentions", "documents")
+    node_header = (
+        *("id", "category", "name", "synonym", "xref", "provided_by"),
+        *("mentions", "documents"),
+    )
     edge_header = (
         *("id", "subject", "predicate", "object", "category", "primary_knowledge_source"),
         *("knowledge_level", "agent_type", "publications"),

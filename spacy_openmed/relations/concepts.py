@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from spacy.tokens import Doc, Span
 
@@ -105,10 +105,20 @@ def make_id(span: Span) -> str:
     """RETURNS (str): The id of what an entity stands for: its `kb_id_`, or made of its text."""
     if span.kb_id_:
         return span.kb_id_
-    words = normalise(span.text).split()
-    if words and PLURAL.search(span.text):
+    return f"{TEXT_PREFIX}:{span.label_}/{quote('_'.join(to_singular(span.text).split()))}"
+
+
+def to_text(id: str) -> str:
+    """RETURNS (str): What `to_singular` gave for an id that `make_id` made of a text."""
+    return unquote(id.partition("/")[2]).replace("_", " ")
+
+
+def to_singular(text: str) -> str:
+    """RETURNS (str): A text as `normalise` gives it, without an s of the plural."""
+    words = normalise(text).split()
+    if words and PLURAL.search(text):
         words[-1] = words[-1][:-1]
-    return f"{TEXT_PREFIX}:{span.label_}/{quote('_'.join(words))}"
+    return " ".join(words)
 
 
 def normalise(text: str) -> str:

@@ -1,0 +1,34 @@
+"""Texts that are no names of things: a graph has no nodes for them."""
+
+import re
+
+# What a quantity is measured in, alone or with its number: "mg/kg", "5 mL", "min-1". Its case
+# counts: "MS" and "MG" are diseases.
+_UNIT = (
+    r"(?:[kmµμunpc]?(?:g|L|l|m|M|mol|Gy|Ci|Bq|Hz|Eq|s|V|Da|cal)|mmHg|mm Hg|°C|IU|U|ppm|ppb|bpm|rpm|"
+    r"dl|dL|h|hr|hrs|min|sec|hours?|days?|weeks?|months?|years?|minutes?|seconds?|bw|vol|"
+    r"beats?|doses?|times?)"
+)
+UNIT = re.compile(rf"[\d.,\s%×^+-]*{_UNIT}(?:[\s/·.-]*(?:per )?{_UNIT})*[\d\s^+-]*")
+# Words that no name ends with. "A" and "as" may be more than words.
+ENDS = {
+    *("an", "and", "at", "between", "by", "due", "during", "for", "from", "her", "his", "in"),
+    *("into", "its", "of", "on", "or", "our", "than", "that", "the", "their", "these", "this"),
+    *("those", "through", "to", "which", "who", "whose", "with", "without"),
+}
+STARTS = ENDS - {"her", "his", "in", "at"}  # "HER 2", "in situ carcinoma", "AT 1 receptor"
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+def is_junk(text: str) -> bool:
+    """Tell whether a text can't be the name of anything: it is a single letter or has none, is a
+    unit, or is cut off ("loss of").
+
+    text (str): The text.
+    RETURNS (bool): Whether it can't.
+    """
+    words = re.findall(r"[^\W_]+", text)
+    if len("".join(words)) < 2 or not _LETTER.search(text) or UNIT.fullmatch(text.strip()):
+        return True
+    # Capitals are more than a word: "IN", "OR".
+    return words[0].lower() in STARTS and not words[0].isupper() or words[-1] in ENDS
