@@ -194,7 +194,7 @@ def make_engines(
         try:
             with warnings.catch_warnings():
                 # The processor has no such instructions.
-                warnings.filterwarnings("error", message=r"\[OM901\]")
+                warnings.filterwarnings("error", message=r"\[OM904\]")
                 nlp("Aspirin.")
         except (ImportError, ValueError, UserWarning) as error:
             Printer().warn(f"{name} is left out: {error}")

@@ -41,7 +41,7 @@ def find_corpora() -> Path:
     """
     folder = Path(os.environ.get("OPENMED_CORPORA") or "assets")
     if not (folder / "ner").is_dir():
-        raise FileNotFoundError(Errors.OM040.format(folder=folder))
+        raise FileNotFoundError(Errors.OM250.format(folder=folder))
     return folder
 
 
@@ -77,7 +77,7 @@ def read_sentences(corpus: str, split: str, *, folder: Path | None = None) -> li
 def _find_split(folder: Path | None, kind: str, corpus: str, split: str, suffix: str) -> Path:
     path = (folder or find_corpora()) / kind / corpus / f"{split}{suffix}"
     if not path.is_file():
-        raise FileNotFoundError(Errors.OM041.format(corpus=corpus, split=split, path=path))
+        raise FileNotFoundError(Errors.OM251.format(corpus=corpus, split=split, path=path))
     return path
 
 

@@ -38,7 +38,7 @@ def find_encoding(name: str) -> str:
     except (LookupError, ValueError):
         pass
     near = nearest(name.lower().replace("-", "_"), {*aliases, *aliases.values()})
-    raise ValueError(Errors.OM531.format(name=name, nearest=near))
+    raise ValueError(Errors.OM009.format(name=name, nearest=near))
 
 
 def is_unicode(text: str) -> bool:

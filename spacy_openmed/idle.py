@@ -64,7 +64,7 @@ def warn_if_idle(
     *,
     add: str,
     ents: bool = True,
-    warning: str = Warnings.OM354,
+    warning: str = Warnings.OM902,
 ) -> None:
     """Warn once if no component before this one gives it entities. It is judged by the first
     document: rules may be added, and weights loaded, after the component was made.
@@ -88,7 +88,7 @@ def warn_if_idle(
         if (ents and doc.has_annotation("ENT_IOB")) or any(key in doc.spans for key in keys):
             return
         where = " or ".join(name if name == ENTS else f'doc.spans["{name}"]' for name in places)
-        message = Warnings.OM353.format(name=component.name, places=where, add=add)
+        message = Warnings.OM901.format(name=component.name, places=where, add=add)
     elif given and missing:
         own = {span.label_ for span in _spans(doc, keys, ents)}
         if any(need.has(label) for need in missing for label in own):

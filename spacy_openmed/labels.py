@@ -236,7 +236,7 @@ def _read_style(labels: Sequence[str], name: str) -> tuple[str, dict[str, tuple[
         fits &= all("B" in own or own <= set(alone) for own in owned.values())
         if has_pair and not fits:
             odd = sorted(others - {*parts}) or sorted(others)
-            raise ValueError(Errors.OM034.format(name=name, labels=", ".join(odd)))
+            raise ValueError(Errors.OM003.format(name=name, labels=", ".join(odd)))
         if has_pair or (fits and parts is prefixed and separators == {"-"}):
             tags = {label: (prefix, kind) for label, (prefix, _, kind) in parts.items()}
             return style % separators.pop(), tags

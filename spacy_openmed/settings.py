@@ -39,7 +39,7 @@ def check_choice(setting: str, value: Any, known: Iterable[str]) -> None:
         near = nearest(value, known) if isinstance(value, str) else ""
         expected = ", ".join(f'"{name}"' for name in known)
         raise ValueError(
-            Errors.OM035.format(setting=setting, value=repr(value), nearest=near, known=expected)
+            Errors.OM004.format(setting=setting, value=repr(value), nearest=near, known=expected)
         )
 
 
@@ -51,7 +51,7 @@ def check_threshold(value: Any) -> None:
     """
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value != "recommended" and not (is_number and 0 <= value <= 1):
-        raise ValueError(Errors.OM012.format(threshold=repr(value)))
+        raise ValueError(Errors.OM001.format(threshold=repr(value)))
 
 
 def check_switch(setting: str, value: Any) -> None:
@@ -62,7 +62,7 @@ def check_switch(setting: str, value: Any) -> None:
     RAISES (ValueError): If it is neither true nor false.
     """
     if not isinstance(value, bool):
-        raise ValueError(Errors.OM720.format(setting=setting, value=repr(value)))
+        raise ValueError(Errors.OM005.format(setting=setting, value=repr(value)))
 
 
 def check_bias(value: Any) -> None:
@@ -74,7 +74,7 @@ def check_bias(value: Any) -> None:
     for number in value.values() if isinstance(value, Mapping) else [value]:
         is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
         if not (is_number and abs(number) <= MAX_BIAS):
-            raise ValueError(Errors.OM721.format(most=MAX_BIAS, value=repr(value)))
+            raise ValueError(Errors.OM006.format(most=MAX_BIAS, value=repr(value)))
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def describe_settings(error: Any) -> str:
     """
     config = error.config if isinstance(error.config, Mapping) else {}
     problems = "; ".join(_describe_setting(row, config) for row in error.errors or ())
-    return Errors.OM683.format(problems=problems or error.desc)
+    return Errors.OM010.format(problems=problems or error.desc)
 
 
 def _describe_setting(row: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -137,7 +137,7 @@ def warn_of_labels(
             if near or not guess:
                 told.add(label)
                 warnings.warn(
-                    Warnings.OM904.format(name=name, setting=setting, label=label, nearest=near),
+                    Warnings.OM900.format(name=name, setting=setting, label=label, nearest=near),
                     stacklevel=3,
                 )
     return told

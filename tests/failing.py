@@ -31,10 +31,10 @@ FAILS = {
 }
 GOOD = "Dr. Lund has no asthma."
 TEXTS = [GOOD, *(text for bad, _ in FAILS.values() for text in (bad, GOOD))]
-FAILED = "[OM502] The pipeline failed: {}."
+FAILED = "[OM007] The pipeline failed: {}."
 # What stands in the column "error": the start of it.
 ERRORS = [
-    *(None, "[OM031] The tokenizer of ", None, FAILED.format("ValueError"), None),
+    *(None, "[OM211] The tokenizer of ", None, FAILED.format("ValueError"), None),
     *(FAILED.format("ValueError"), None, FAILED.format("ValueError"), None),
     *(FAILED.format("TypeError"), None),
 ]
@@ -60,7 +60,7 @@ VOCABULARY = Vocabulary(
 def fail(doc: Doc, word: str) -> None:
     """Raise an error whose message looks like one of ours, and holds the text."""
     if word in doc.text:
-        raise ValueError(f"[OM500] {doc.text}")
+        raise ValueError(f"[OM301] {doc.text}")
 
 
 class FailingPHI(OpenMedPHI):

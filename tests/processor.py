@@ -30,6 +30,6 @@ HAS_OPENVINO = bool(find_spec("openvino")) and "ONEDNN_MAX_CPU_ISA" not in os.en
 
 
 def expect_emulation(precision: str) -> AbstractContextManager:
-    """Expect warning OM901 if this processor only emulates a precision, and none if not."""
+    """Expect warning OM904 if this processor only emulates a precision, and none if not."""
     emulated = precision != "fp32" and not (HAS_AVX512 if precision == "fp16" else HAS_BF16)
-    return pytest.warns(UserWarning, match="OM901") if emulated else nullcontext()
+    return pytest.warns(UserWarning, match="OM904") if emulated else nullcontext()

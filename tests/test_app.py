@@ -226,7 +226,7 @@ def test_an_upload_is_read_and_deleted(tmp_path: Path):
 def test_an_upload_that_is_no_text_is_an_error_and_deleted(tmp_path: Path):
     path = tmp_path / "note.txt"
     path.write_bytes("Ménière".encode("latin1"))
-    with pytest.raises(ValueError, match="OM550"):
+    with pytest.raises(ValueError, match="OM800"):
         app.read_upload(path)
     assert not path.exists()
 
@@ -237,7 +237,7 @@ def test_a_text_that_is_too_long_is_an_error():
         lambda: app.find(text, MINI, 0.5),
         lambda: app.deidentify(text, None, "redact", ""),
     ):
-        with pytest.raises(ValueError, match="OM551.*100,001 characters; the page takes 100,000"):
+        with pytest.raises(ValueError, match="OM801.*100,001 characters; the page takes 100,000"):
             use()
 
 
@@ -276,7 +276,7 @@ def test_surrogates_are_the_same_with_the_same_key_only():
 
 @pytest.mark.usefixtures("deid")
 def test_a_short_key_is_an_error():
-    with pytest.raises(ValueError, match="OM307"):
+    with pytest.raises(ValueError, match="OM507"):
         app.deidentify(NOTE, None, "surrogate", "short")
 
 
@@ -389,17 +389,17 @@ def test_missing_extra(run_python: Callable[..., str]):
     )
     printed = " ".join(run_python(code).split())
     assert printed.startswith("1 ")
-    assert "[OM027] This needs the package 'gradio'" in printed
+    assert "[OM002] This needs the package 'gradio'" in printed
     assert 'pip install "spacy-openmed[app]"' in printed
 
 
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        (["-d", "genomix"], "OM100"),
-        (["-s", "best"], "OM104"),
-        (["pipeline", "-d", "disease"], "OM518"),
-        (["no_such_pipeline"], "OM680"),
+        (["-d", "genomix"], "OM050"),
+        (["-s", "best"], "OM055"),
+        (["pipeline", "-d", "disease"], "OM701"),
+        (["no_such_pipeline"], "OM600"),
     ],
 )
 def test_a_bad_option_is_an_error(options: list[str], code: str):
@@ -591,7 +591,7 @@ def test_page_tells_what_is_wrong_with_a_file(
     path = tmp_path / "note.txt"
     path.write_bytes("Ménière".encode("latin1"))
     page.set_input_files("input[type=file]", path)
-    page.get_by_text("[OM550] The file is not encoded in UTF-8").wait_for()
+    page.get_by_text("[OM800] The file is not encoded in UTF-8").wait_for()
     assert left_over(served[2]) == []
 
 
@@ -601,7 +601,7 @@ def test_page_tells_what_is_wrong_with_a_choice(page: "Page"):
     page.get_by_label("Size").click()
     page.get_by_role("option", name="best").click()
     press(page, "Find entities")
-    page.get_by_text("[OM104]").wait_for()
+    page.get_by_text("[OM055]").wait_for()
 
 
 @pytest.mark.slow

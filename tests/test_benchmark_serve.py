@@ -28,9 +28,9 @@ def answer(*entities: dict) -> dict:
         (answer({**ENTITY, "end": 7}), False),
         (answer(ENTITY, ENTITY), False),
         (answer(), False),
-        ({"results": [{"id": 0, "entities": None, "error": "[OM502]"}]}, False),
+        ({"results": [{"id": 0, "entities": None, "error": "[OM007]"}]}, False),
         ({"results": []}, False),
-        ({"detail": "[OM545]"}, False),
+        ({"detail": "[OM755]"}, False),
     ],
 )
 def test_what_is_the_same(given: dict, expected: bool):

@@ -157,7 +157,7 @@ def test_gets_a_checkpoint():
 
 def test_an_unknown_checkpoint_is_an_error_with_the_nearest():
     assert catalogue.lookup("OpenMed/other") is None
-    with pytest.raises(CatalogueError, match=r"OM101.*Did you mean .*PharmaDetect-TinyMed-65M'"):
+    with pytest.raises(CatalogueError, match=r"OM051.*Did you mean .*PharmaDetect-TinyMed-65M'"):
         catalogue.get("openmed/openmed-ner-pharmadetect-tinymed-65")
 
 
@@ -231,7 +231,7 @@ def test_an_unknown_name_is_an_error_with_what_there_is(condition: dict, near: s
         catalogue.find(**condition)
     message = str(error.value)
     ((what, name),) = condition.items()
-    assert message.startswith(f"[OM100] Unknown {what} '{name}'.")
+    assert message.startswith(f"[OM050] Unknown {what} '{name}'.")
     assert f"There are: {known}" in message
     assert (f"Did you mean {near}" in message) if near else ("Did you mean" not in message)
 
@@ -256,7 +256,7 @@ def test_by_default_every_head_of_mini():
 
 def test_mini_finds_personal_data_if_asked_to():
     assert catalogue.choose(domain="privacy").datasets == ("privacy",)
-    expected = r"OM660.*English only.*'de'.*best.*OpenMed-PII-German"
+    expected = r"OM061.*English only.*'de'.*best.*OpenMed-PII-German"
     with pytest.raises(catalogue.CatalogueError, match=expected):
         catalogue.choose(domain="privacy", language="de")
 
@@ -349,9 +349,9 @@ def test_clinical_of_a_mini_that_reads_no_notes(set_mini: Callable[[list[dict]],
 @pytest.mark.usefixtures("other_mini")
 @pytest.mark.parametrize("dataset", ["notes", "biored"])
 def test_datasets_that_are_not_on_the_hub(dataset: str):
-    with pytest.raises(CatalogueError, match=f"OM711.*'{dataset}'.*domains disease, genomics"):
+    with pytest.raises(CatalogueError, match=f"OM054.*'{dataset}'.*domains disease, genomics"):
         catalogue.choose(dataset=dataset)
-    with pytest.raises(CatalogueError, match=f"OM710.*'{dataset}'.*mini"):
+    with pytest.raises(CatalogueError, match=f"OM058.*'{dataset}'.*mini"):
         catalogue.choose(dataset=dataset, size="best")
 
 
@@ -394,7 +394,7 @@ def test_what_is_not_bundled_says_what_is_and_what_to_do(names: dict, best: str)
     with pytest.raises(CatalogueError) as error:
         catalogue.choose(**names)
     message = str(error.value)
-    assert message.startswith("[OM103]")
+    assert message.startswith("[OM053]")
     assert "domains disease, genomics (datasets gellus, ncbi_disease)" in message
     assert f'size = "best" to load {best} from' in message
 
@@ -404,13 +404,13 @@ def test_what_is_not_bundled_says_what_is_and_what_to_do(names: dict, best: str)
     [("size", "small", "compact"), ("domain", "PII", "privacy"), ("domain", "diseases", "disease")],
 )
 def test_other_names_say_what_they_are_called_here(what: str, name: str, meant: str):
-    with pytest.raises(CatalogueError, match=f"OM100.*'{name}'. Did you mean '{meant}'"):
+    with pytest.raises(CatalogueError, match=f"OM050.*'{name}'. Did you mean '{meant}'"):
         catalogue.choose(**{what: name})
 
 
 def test_no_bundled_model_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(paths, "MINI_PATH", tmp_path)
-    with pytest.raises(CatalogueError, match="OM107.*config.json"):
+    with pytest.raises(CatalogueError, match="OM059.*config.json"):
         catalogue.choose()
     assert catalogue.choose(domain="disease", size="best").checkpoint.size == "compact"
 
@@ -509,25 +509,25 @@ def test_privacy_says_when_the_encoder_knows_english_only():
 
 
 def test_privacy_without_the_size_says_which_sizes_there_are():
-    with pytest.raises(CatalogueError, match=r"OM106.*'compact'.*'ja'.*: large, giant, best\.$"):
+    with pytest.raises(CatalogueError, match=r"OM057.*'compact'.*'ja'.*: large, giant, best\.$"):
         catalogue.choose(domain="privacy", size="compact", language="ja")
 
 
 @pytest.mark.parametrize("size", ["mini", "best"])
 def test_privacy_without_the_language_says_which_languages_there_are(size: str):
-    with pytest.raises(CatalogueError, match=r"OM108.*'cs'.*: ar, bn, de, en,"):
+    with pytest.raises(CatalogueError, match=r"OM060.*'cs'.*: ar, bn, de, en,"):
         catalogue.choose(domain="privacy", size=size, language="cs")
 
 
 def test_a_hub_size_needs_a_name():
-    with pytest.raises(CatalogueError, match="OM104.*'giant'.*Domains: pharmacology, disease"):
+    with pytest.raises(CatalogueError, match="OM055.*'giant'.*Domains: pharmacology, disease"):
         catalogue.choose(size="giant")
 
 
 @pytest.mark.parametrize("key", ["domain", "dataset"])
 def test_a_hub_size_of_several_shows_the_components_to_write(key: str):
     names = ["disease", "anatomy"] if key == "domain" else ["bc2gm", "anatomy"]
-    with pytest.raises(CatalogueError, match=f"OM105.*'best' is for one {key}, not for 2") as error:
+    with pytest.raises(CatalogueError, match=f"OM056.*'best' is for one {key}, not for 2") as error:
         catalogue.choose(**{key: names}, size="best")
     calls = str(error.value).splitlines()[1:]
     added = [eval(call, {"nlp": _Recorder()}) for call in calls]
@@ -552,12 +552,12 @@ class _Recorder:
 )
 @pytest.mark.parametrize("ask", [catalogue.choose, catalogue.expand])
 def test_datasets_have_to_fit_the_domains(ask: Callable, domain: str, dataset: str):
-    with pytest.raises(CatalogueError, match=r"OM102.*bc2gm"):
+    with pytest.raises(CatalogueError, match=r"OM052.*bc2gm"):
         ask(domain=domain, dataset=dataset)
 
 
 def test_find_rejects_a_dataset_of_another_domain():
-    with pytest.raises(CatalogueError, match=r"OM102.*: bc5cdr_disease, ncbi_disease\.$"):
+    with pytest.raises(CatalogueError, match=r"OM052.*: bc5cdr_disease, ncbi_disease\.$"):
         catalogue.find(domain="disease", dataset="bc2gm")
 
 
@@ -579,5 +579,5 @@ def test_expands_names_to_datasets(names: dict, datasets: tuple[str, ...]):
 
 @pytest.mark.parametrize("key", ["domain", "dataset", "size"])
 def test_choosing_by_an_unknown_name_is_an_error(key: str):
-    with pytest.raises(CatalogueError, match=f"OM100. Unknown {key} 'genomix'"):
+    with pytest.raises(CatalogueError, match=f"OM050. Unknown {key} 'genomix'"):
         catalogue.choose(**{key: "genomix"})

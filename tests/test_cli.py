@@ -122,9 +122,9 @@ def test_models_says_when_there_are_none():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("-d", "genomix"), "[OM100] Unknown domain 'genomix'. Did you mean 'genomics'?"),
+        (("-d", "genomix"), "[OM050] Unknown domain 'genomix'. Did you mean 'genomics'?"),
         (("-s", "tiny"), "There are: mini, compact, medium, large, xlarge, giant, best."),
-        (("-d", "disease", "-D", "cll"), "[OM102] The datasets (cll) do not fit the domains"),
+        (("-d", "disease", "-D", "cll"), "[OM052] The datasets (cll) do not fit the domains"),
     ],
 )
 def test_models_with_a_bad_filter_is_an_error(args: tuple[str, ...], message: str):
@@ -158,7 +158,7 @@ def test_info_of_a_domain_that_is_not_bundled(tmp_path: Path, monkeypatch: pytes
 def test_info_of_privacy_goes_by_language():
     output = run("info", "privacy", "--language", "de")
     assert "OpenMed/OpenMed-PII-German-ClinicalBGE-Large-568M-v1" in output
-    assert "[OM108]" in fail("info", "privacy", "--language", "cs")
+    assert "[OM060]" in fail("info", "privacy", "--language", "cs")
 
 
 def test_info_of_a_dataset():
@@ -220,7 +220,7 @@ def test_info_of_mini_shows_its_heads(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_info_of_an_unknown_name_is_an_error_with_what_there_is():
     message = fail("info", "oncolgy")
-    assert "[OM203] 'oncolgy' is no domain, dataset or checkpoint. Did you mean 'oncology'" in (
+    assert "[OM706] 'oncolgy' is no domain, dataset or checkpoint. Did you mean 'oncology'" in (
         message
     )
     assert "Datasets: bc5cdr_chem, bc4chemd" in message
@@ -270,32 +270,32 @@ def test_download(hub: str, run_python: Callable[..., str], tmp_path: Path):
     nlp.add_pipe("openmed_ner", config={"model": {"name": str(tmp_path / "to" / "0")}})
     assert [ent.text for ent in nlp("Take aspirin.").ents] == ["aspirin"]
 
-    assert output[1].startswith("[OM201] No safetensors weights came with 'someone/pickled'")
-    assert output[2].startswith(f"[OM200] '{PHARMA[:-1]}' could not be downloaded: 404")
+    assert output[1].startswith("[OM120] No safetensors weights came with 'someone/pickled'")
+    assert output[2].startswith(f"[OM119] '{PHARMA[:-1]}' could not be downloaded: 404")
     assert f"Did you mean '{PHARMA}'" in output[2]
 
 
 def test_download_offline_says_why(tmp_path: Path):
     message = fail("download", PHARMA, tmp_path / "to")
-    assert f"[OM200] '{PHARMA}' could not be downloaded" in message
+    assert f"[OM119] '{PHARMA}' could not be downloaded" in message
     assert "HF_HUB_OFFLINE is not set" in message
     assert "Did you mean" not in message
 
 
 def test_download_of_what_is_no_id_says_which_are_near(tmp_path: Path):
     message = fail("download", "OpenMed-NER-PharmaDetect-TinyMed-65M", tmp_path / "to")
-    assert "[OM101] No checkpoint 'OpenMed-NER-PharmaDetect-TinyMed-65M'" in message
+    assert "[OM051] No checkpoint 'OpenMed-NER-PharmaDetect-TinyMed-65M'" in message
     assert "Did you mean 'OpenMed/OpenMed-NER-PharmaDetect-TinyMed-65M'" in message
 
 
 def test_download_does_not_mix_checkpoints(multi_head_checkpoint: Path):
     before = (multi_head_checkpoint / "config.json").read_bytes()
-    assert "[OM206]" in fail("download", PHARMA, multi_head_checkpoint)
+    assert "[OM122]" in fail("download", PHARMA, multi_head_checkpoint)
     assert (multi_head_checkpoint / "config.json").read_bytes() == before
 
 
 def test_mini_needs_no_download(tmp_path: Path):
-    assert "[OM202]" in fail("download", "mini", tmp_path / "to")
+    assert "[OM121]" in fail("download", "mini", tmp_path / "to")
     assert not (tmp_path / "to").exists()
 
 
@@ -357,21 +357,21 @@ def test_ner_drops_entities_below_the_threshold(multi_head_checkpoint: Path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--domain genomix", "[OM100] Unknown domain 'genomix'. Did you mean 'genomics'?"),
-        ("--dataset bc3", "[OM100] Unknown dataset 'bc3'"),
-        ("--size huge", "[OM100] Unknown size 'huge'"),
-        ("--size best", "[OM104]"),
-        ("--size best -d disease -d anatomy", "[OM105]"),
-        ("-d disease -D bc2gm", "[OM102]"),
+        ("--domain genomix", "[OM050] Unknown domain 'genomix'. Did you mean 'genomics'?"),
+        ("--dataset bc3", "[OM050] Unknown dataset 'bc3'"),
+        ("--size huge", "[OM050] Unknown size 'huge'"),
+        ("--size best", "[OM055]"),
+        ("--size best -d disease -d anatomy", "[OM056]"),
+        ("-d disease -D bc2gm", "[OM052]"),
         (
             "-d privacy --language de",
-            "[OM660] The bundled model finds personal data in English only",
+            "[OM061] The bundled model finds personal data in English only",
         ),
-        ("-d disease --size best", "[OM001] Can't find the checkpoint"),
-        ("--threshold high", "[OM012] threshold has to be a number"),
-        ("--threshold 2", "[OM012]"),
+        ("-d disease --size best", "[OM100] Can't find the checkpoint"),
+        ("--threshold high", "[OM001] threshold has to be a number"),
+        ("--threshold 2", "[OM001]"),
         ("--language klingon", "klingon"),
-        ("--model no/such/folder", "[OM706]"),
+        ("--model no/such/folder", "[OM112]"),
     ],
 )
 def test_ner_with_a_bad_option_is_an_error(options: str, message: str):
@@ -379,15 +379,15 @@ def test_ner_with_a_bad_option_is_an_error(options: str, message: str):
 
 
 def test_ner_without_the_file_is_an_error(tmp_path: Path):
-    assert "[OM205] There is no text file" in fail("ner", tmp_path / "missing.txt")
-    assert "[OM700]" in fail("ner", tmp_path)
+    assert "[OM708] There is no text file" in fail("ner", tmp_path / "missing.txt")
+    assert "[OM709]" in fail("ner", tmp_path)
 
 
 def test_ner_of_what_is_no_text_is_an_error(tmp_path: Path):
     path = tmp_path / "note.txt"
     path.write_bytes(b"\xff\xfe\x00")
-    assert "[OM204]" in fail("ner", path)
-    assert "[OM204] '-'" in fail("ner", "-", input=b"\xe9")
+    assert "[OM707]" in fail("ner", path)
+    assert "[OM707] '-'" in fail("ner", "-", input=b"\xe9")
 
 
 def test_ner_says_what_of_the_domain_is_not_bundled():
@@ -410,35 +410,35 @@ def test_spacy_runs_the_command_on_a_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("models -d genomix", "[OM100] Unknown domain 'genomix'. Did you mean 'genomics'?"),
-        ("ner TEXT --language frr", "[OM675] spaCy has no language 'frr'. Did you mean 'fr'"),
-        ("convert IN out.spacy --format jsnol", "[OM060]"),
+        ("models -d genomix", "[OM050] Unknown domain 'genomix'. Did you mean 'genomics'?"),
+        ("ner TEXT --language frr", "[OM300] spaCy has no language 'frr'. Did you mean 'fr'"),
+        ("convert IN out.spacy --format jsnol", "[OM252]"),
         ("convert IN out.spacy --format bratt", "Did you mean 'brat'?"),
-        ("process IN OUT -d diseas", "[OM100] Unknown domain 'diseas'. Did you mean 'disease'?"),
+        ("process IN OUT -d diseas", "[OM050] Unknown domain 'diseas'. Did you mean 'disease'?"),
         ("process IN OUT -d disease --precision bfloat16", "Did you mean 'bf16'?"),
-        ("process IN OUT -s mni", "[OM100] Unknown size 'mni'. Did you mean 'mini'?"),
-        ("process IN OUT -D bc5cdr", "[OM100] Unknown dataset 'bc5cdr'. Did you mean 'bc5cdr_"),
+        ("process IN OUT -s mni", "[OM050] Unknown size 'mni'. Did you mean 'mini'?"),
+        ("process IN OUT -D bc5cdr", "[OM050] Unknown dataset 'bc5cdr'. Did you mean 'bc5cdr_"),
         (
             "process PIPLINE IN OUT",
-            "[OM680] There is no pipeline 'PIPLINE'. Did you mean 'PIPELINE'",
+            "[OM600] There is no pipeline 'PIPLINE'. Did you mean 'PIPELINE'",
         ),
         ("serve -d diseas", "Did you mean 'disease'?"),
         ("serve PIPLINE", "Did you mean 'PIPELINE'?"),
         (
             "serve -d disease --token-file tokn",
-            "[OM680] There is no file 'tokn'. Did you mean 'token'",
+            "[OM600] There is no file 'tokn'. Did you mean 'token'",
         ),
-        ("graph IN OUT --to htm", "[OM344] 'htm' is not a graph format. Did you mean 'html'?"),
-        ("graph IN OUT --scope sentense", "[OM343] There is no scope 'sentense'. Did you mean 'se"),
+        ("graph IN OUT --to htm", "[OM676] 'htm' is not a graph format. Did you mean 'html'?"),
+        ("graph IN OUT --scope sentense", "[OM675] There is no scope 'sentense'. Did you mean 'se"),
         (
             "hcc notes.jsnol",
-            "[OM680] There is no file or folder 'notes.jsnol'. Did you mean 'notes.js",
+            "[OM600] There is no file or folder 'notes.jsnol'. Did you mean 'notes.js",
         ),
         ("hcc notes.jsonl -P PIPLINE", "Did you mean 'PIPELINE'?"),
         ("hcc notes.jsonl --size compct", "Did you mean 'compact'?"),
         (
             "ner note.jsonl",
-            "[OM205] There is no text file 'note.jsonl'. Did you",
+            "[OM708] There is no text file 'note.jsonl'. Did you",
         ),
     ],
 )
@@ -463,15 +463,15 @@ def folder_of_mistakes(
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("ner TEXT --html none/page.html", "[OM680] There is no folder"),
-        ("ner TEXT --html file/page.html", "[OM681]"),
-        ("hcc notes.jsonl --output none/report.jsonl", "[OM680] There is no folder"),
-        ("hcc notes.jsonl --output IN", "[OM681] 'IN' is a folder. Expected a file."),
-        ("convert none out.spacy", "[OM680] There is no file or folder 'none'."),
-        ("convert IN file/out.spacy", "[OM681]"),
-        ("download OpenMed/X file/folder", "[OM681]"),
-        ("process file IN OUT", "[OM681] 'file' is a file. Expected a pipeline's folder."),
-        ("process IN IN OUT", "[OM685] 'IN' is not a pipeline: it has no config.cfg."),
+        ("ner TEXT --html none/page.html", "[OM600] There is no folder"),
+        ("ner TEXT --html file/page.html", "[OM710]"),
+        ("hcc notes.jsonl --output none/report.jsonl", "[OM600] There is no folder"),
+        ("hcc notes.jsonl --output IN", "[OM710] 'IN' is a folder. Expected a file."),
+        ("convert none out.spacy", "[OM600] There is no file or folder 'none'."),
+        ("convert IN file/out.spacy", "[OM710]"),
+        ("download OpenMed/X file/folder", "[OM710]"),
+        ("process file IN OUT", "[OM710] 'file' is a file. Expected a pipeline's folder."),
+        ("process IN IN OUT", "[OM713] 'IN' is not a pipeline: it has no config.cfg."),
         ("process CHECKPOINT IN OUT", "It holds a checkpoint: set model.name to it"),
     ],
 )
@@ -482,7 +482,7 @@ def test_paths_are_checked_before_any_work(command: str, message: str, folder_of
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is full")
 def test_a_full_disk_is_named(multi_head_checkpoint: Path):
     output = fail("ner", TEXT, "-m", multi_head_checkpoint, "--html", "/dev/full")
-    assert "[OM682] Can't read or write a file: no space left" in output
+    assert "[OM711] Can't read or write a file: no space left" in output
 
 
 def test_a_pipeline_with_a_wrong_setting_prints_the_setting(
@@ -496,7 +496,7 @@ def test_a_pipeline_with_a_wrong_setting_prints_the_setting(
     (tmp_path / "note.jsonl").write_text('{"text": "x"}', encoding="utf8")
     output = fail("hcc", tmp_path / "note.jsonl", "-P", tmp_path)
     assert (
-        "[OM035] model.precision = 'float16' is not a valid setting. Did you mean 'fp16'?" in output
+        "[OM004] model.precision = 'float16' is not a valid setting. Did you mean 'fp16'?" in output
     )
     assert len(output) < 400
 
@@ -510,7 +510,7 @@ def test_a_pipeline_with_an_unknown_setting_prints_no_config(
     path.write_text(config.replace("threshold =", "threshhold ="), encoding="utf8")
     (tmp_path / "note.jsonl").write_text('{"text": "x"}', encoding="utf8")
     output = fail("hcc", tmp_path / "note.jsonl", "-P", tmp_path)
-    assert "[OM683] Invalid settings: " in output
+    assert "[OM010] Invalid settings: " in output
     assert "threshhold: there is no such setting. Did you mean 'threshold'?" in output
     assert len(output) < 400
 
@@ -560,7 +560,7 @@ def test_interrupted():
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ValueError("[OM518] Name a pipeline."), "[OM518] Name a pipeline."),
+        (ValueError("[OM701] Name a pipeline."), "[OM701] Name a pipeline."),
         (ValueError("[E088] Text of length 9."), "[E088] Text of length 9."),
         (ImportError("Install s3fs."), "Install s3fs."),
         (PermissionError(13, "Permission denied", "a.txt"), "'a.txt': permission denied."),
@@ -577,7 +577,7 @@ def test_mistakes_have_no_traceback(error: Exception, message: str):
 def test_bugs_have_a_traceback_without_the_text(error: Exception):
     result = run_guarded(error)
     assert result.exit_code == 1
-    assert f"[OM684] {type(error).__name__}" in result.output
+    assert f"[OM712] {type(error).__name__}" in result.output
     assert "test_cli.py" in result.output
     assert "Amy Lund" not in result.output
 

@@ -120,7 +120,7 @@ def test_ray_attribute_that_nothing_sets(pipeline: Path):
     pytest.importorskip("ray")
     from spacy_openmed.batch.ray import annotate
 
-    with pytest.raises(ValueError, match="OM350.*openmed_context"):
+    with pytest.raises(ValueError, match="OM309.*openmed_context"):
         annotate(None, pipeline, attributes=("is_negated",))  # before anything runs
 
 

@@ -131,7 +131,7 @@ def test_deid_shows_nothing_of_a_text_that_failed(saved: Path):
     text = FAILS["openmed_phi"][0]
     result = CliRunner().invoke(openmed_cli, ["deid", text, "--pipeline", str(saved)])
     assert result.exit_code == 1
-    assert "[OM502] The pipeline failed: ValueError." in result.output
+    assert "[OM007] The pipeline failed: ValueError." in result.output
     assert "Lund" not in result.output
 
 

@@ -191,8 +191,8 @@ def test_lists_of_negspacy():
 @pytest.mark.parametrize(
     ("termsets", "code"),
     [
-        ({"negation": {}}, "OM321.*negated"),
-        ({"negated": {"preceding": ["no"]}}, "OM322.*preceding_negations"),
+        ({"negation": {}}, "OM450.*negated"),
+        ({"negated": {"preceding": ["no"]}}, "OM451.*preceding_negations"),
     ],
 )
 def test_lists_that_are_none(termsets: dict, code: str):
@@ -298,13 +298,13 @@ def test_source(source: str, expected: list[tuple]):
 
 
 def test_source_that_there_is_not():
-    with pytest.raises(ValueError, match="OM035.*source = 'modell'.*Did you mean 'model'"):
+    with pytest.raises(ValueError, match="OM004.*source = 'modell'.*Did you mean 'model'"):
         make_nlp(source="modell")
 
 
 def test_a_checkpoint_that_asserts_nothing_is_warned_of_once():
     nlp = make_nlp(source="model")
-    with pytest.warns(UserWarning, match="OM715.*'openmed_context'.*auto"):
+    with pytest.warns(UserWarning, match="OM910.*'openmed_context'.*auto"):
         doc = nlp("No asthma.")
     assert doc.ents[0]._.context is None
     nlp("No lupus.")
@@ -445,5 +445,5 @@ def test_extra_that_is_not_installed(run_python: Callable[..., str]):
         "except ImportError as error: print(error)"
     )
     printed = run_python(code)
-    assert "OM027" in printed
+    assert "OM002" in printed
     assert "spacy-openmed[clinical]" in printed

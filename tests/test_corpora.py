@@ -78,13 +78,13 @@ def test_no_folder_is_an_error_that_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("OPENMED_CORPORA", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="OM040.*set the environment variable"):
+    with pytest.raises(FileNotFoundError, match="OM250.*set the environment variable"):
         read_sentences("NCBI-disease", "test")
 
 
 @pytest.mark.parametrize("read", [read_sentences, read_documents])
 def test_no_file_is_an_error_that_names_it(read, tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"OM041.*'made-up'.*'test'.*made-up.test\."):
+    with pytest.raises(FileNotFoundError, match=r"OM251.*'made-up'.*'test'.*made-up.test\."):
         read("made-up", "test", folder=tmp_path)
 
 

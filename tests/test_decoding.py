@@ -63,7 +63,7 @@ def test_label_scheme(
 
 
 def test_label_scheme_needs_an_o():
-    with pytest.raises(ValueError, match="OM006.*some/model"):
+    with pytest.raises(ValueError, match="OM200.*some/model"):
         LabelScheme.from_labels(["LABEL_0", "LABEL_1"], name="some/model")
 
 

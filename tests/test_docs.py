@@ -169,7 +169,7 @@ def test_commands_run_with_their_output(tmp_path: Path):
     ("console", "message"),
     [
         ("$ python -m spacy openmed info disease\npharmacology\n", "!="),
-        ("$ python -m spacy openmed info nonsense\n", "OM203"),
+        ("$ python -m spacy openmed info nonsense\n", "OM706"),
         ("$ ls\n", "only spaCy's commands"),
     ],
 )
@@ -249,14 +249,14 @@ def test_errors_are_grouped_and_without_their_fields():
     source = (
         "class Errors:\n"
         "    # Files\n"
-        "    OM002 = '[OM002] {a} | {b}.{nearest} Set {{x}}.'\n"
-        "    OM001 = '[OM001] No.'\n"
+        "    OM101 = '[OM101] {a} | {b}.{nearest} Set {{x}}.'\n"
+        "    OM100 = '[OM100] No.'\n"
         "    # Other\n"
-        "    OM003 = '[OM003] model.{name}'\n"
+        "    OM102 = '[OM102] model.{name}'\n"
     )
     page = make_reference.make_errors(source)
     files, other = page.split("## Files\n")[1].split("## Other\n")
-    assert files.index("OM001") < files.index("OM002")
+    assert files.index("OM100") < files.index("OM101")
     assert "| A \\| B. Set {x}. |" in files
     assert "| model.NAME |" in other
 

@@ -94,8 +94,8 @@ def other_error() -> None:
 @pytest.mark.parametrize(
     ("fail", "error", "message"),
     [
-        (out_of_gpu_memory, MemoryError, r"OM670.*CUDA out of memory"),
-        (out_of_memory, MemoryError, r"OM670.* 2 windows of up to 3 pieces.* \d{19} bytes"),
+        (out_of_gpu_memory, MemoryError, r"OM156.*CUDA out of memory"),
+        (out_of_memory, MemoryError, r"OM156.* 2 windows of up to 3 pieces.* \d{19} bytes"),
         (other_error, RuntimeError, "^mat1 and mat2"),
     ],
 )
@@ -165,7 +165,7 @@ def small_memory(keyword_checkpoint: Path, tmp_path: Path):
 
 def test_batches_that_do_not_fit_are_halved(small_memory: Callable, keyword_checkpoint: Path):
     nlp = small_memory(100, window=40)
-    with pytest.warns(UserWarning, match="OM902") as caught:
+    with pytest.warns(UserWarning, match="OM908") as caught:
         docs = list(nlp.pipe(TEXTS))
     expected = make_nlp(keyword_checkpoint, model={"window": 40}).pipe(TEXTS)
     assert [found(doc) for doc in docs] == [found(doc) for doc in expected]
@@ -191,7 +191,7 @@ def test_what_is_left_is_planned_anew(small_memory: Callable):
             raise
 
     engine.begin = begin
-    with pytest.warns(UserWarning, match="OM902") as caught:
+    with pytest.warns(UserWarning, match="OM908") as caught:
         docs = list(nlp.pipe(TEXTS * 20, batch_size=len(TEXTS) * 20))
     assert len(docs) == len(TEXTS) * 20
     assert 1 <= len(failed) <= 5  # halvings, not a failure for each batch
@@ -202,7 +202,7 @@ def test_window_that_does_not_fit_is_the_documents_fault(small_memory: Callable)
     nlp = small_memory(30)
     errors = []
     nlp.set_error_handler(lambda name, proc, docs, error: errors.append((docs[0].text, error)))
-    with pytest.warns(UserWarning, match="OM902"):
+    with pytest.warns(UserWarning, match="OM908"):
         texts = [doc.text for doc in nlp.pipe(TEXTS)]
     assert texts == [TEXTS[0], TEXTS[2], TEXTS[3]]
     assert [(text, type(error)) for text, error in errors] == [(TEXTS[1], MemoryError)]
@@ -228,13 +228,13 @@ def test_device_auto():
     ],
 )
 def test_devices_that_are_not_there(device: str, why: str):
-    with pytest.raises(ValueError, match=f"OM007.*'{device}'.*{why}"):
+    with pytest.raises(ValueError, match=f"OM150.*'{device}'.*{why}"):
         resolve_device(device)
 
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="has an Apple GPU")
 def test_no_apple_gpu():
-    with pytest.raises(ValueError, match=r"OM007.*Apple GPU"):
+    with pytest.raises(ValueError, match=r"OM150.*Apple GPU"):
         resolve_device("mps")
 
 
@@ -255,13 +255,13 @@ def test_precision_that_the_processor_lacks(
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
     assert resolve_precision(precision, CPU) == getattr(torch, dtype)
-    assert [str(warning.message)[:7] for warning in recwarn] == ["[OM901]"] * n_warnings
+    assert [str(warning.message)[:7] for warning in recwarn] == ["[OM904]"] * n_warnings
 
 
 def test_avx512_without_bf16(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
-    with pytest.warns(UserWarning, match="OM901"):
+    with pytest.warns(UserWarning, match="OM904"):
         resolve_precision("bf16", CPU)
 
 
@@ -282,8 +282,8 @@ def test_emulation_is_warned_of_and_finds_the_same(
     env = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
     assert run_python(code, keyword_checkpoint, env=env).splitlines() == [
         "fp32 (aspirin, asthma)",
-        "bf16 (aspirin, asthma) [OM901]",
-        "fp16 (aspirin, asthma) [OM901]",
+        "bf16 (aspirin, asthma) [OM904]",
+        "fp16 (aspirin, asthma) [OM904]",
     ]
 
 

@@ -27,8 +27,8 @@ def test_nothing_is_lost_or_told(
     [
         (None, None),
         (None, [{"start": 0, "end": 3, "text": "not"}]),
-        ("[OM502] zqk00\n00007xj", None),
-        ("[OM502]", None),
+        ("[OM007] zqk00\n00007xj", None),
+        ("[OM007]", None),
     ],
 )
 def test_what_is_wrong_is_seen(error: str | None, entities: list | None):

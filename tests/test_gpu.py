@@ -99,7 +99,7 @@ def test_batch_that_does_not_fit_is_halved():
     used, total = torch.cuda.memory_allocated(), torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction((used + 100e6) / total)
     try:
-        with pytest.warns(UserWarning, match="OM902"):
+        with pytest.warns(UserWarning, match="OM908"):
             docs = list(nlp.pipe(texts, batch_size=200))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
@@ -120,7 +120,7 @@ def test_piece_that_the_weights_lack_leaves_the_gpu_usable(impossible_checkpoint
 
 
 def test_no_int8():
-    with pytest.raises(ValueError, match=r"OM026.*cuda"):
+    with pytest.raises(ValueError, match=r"OM153.*cuda"):
         mini("cuda", "int8")("Aspirin.")
 
 

@@ -236,7 +236,7 @@ def test_what_is_no_name_is_no_node(text: str):
     builder.add(make_labelled(f"{text} was", (text, "DISEASE", "", 0.9)), "1")
     graph = builder.build()
     assert [*graph] == []
-    assert any("OM358" in note and "1 mention" in note for note in builder.explain(graph))
+    assert any("OM681" in note and "1 mention" in note for note in builder.explain(graph))
 
 
 @pytest.mark.parametrize(
@@ -293,12 +293,12 @@ def test_the_picture_lists_what_is_mentioned_most(tmp_path: Path):
 
 
 def test_no_evidence():
-    with pytest.raises(ValueError, match="OM348"):
+    with pytest.raises(ValueError, match="OM677"):
         GraphBuilder(max_evidence=0)
 
 
 def test_no_scope_of_that_name():
-    with pytest.raises(ValueError, match="OM343"):
+    with pytest.raises(ValueError, match="OM675"):
         GraphBuilder(scope="page")  # type: ignore[arg-type]
 
 
@@ -400,7 +400,7 @@ def test_the_picture_of_nothing(tmp_path: Path):
 
 
 def test_no_form_of_that_name(graph, tmp_path: Path):
-    with pytest.raises(ValueError, match="OM344.*gexf"):
+    with pytest.raises(ValueError, match="OM676.*gexf"):
         write_graph(graph, tmp_path, ["gexf"])
 
 
@@ -469,14 +469,14 @@ def make_rows() -> list[dict]:
             for ent in make_doc(text).ents
         ]
         rows.append({"id": id, "text": text, "entities": entities, "error": None})
-    return [*rows, {"id": "4", "text": None, "entities": None, "error": "[OM500]"}]
+    return [*rows, {"id": "4", "text": None, "entities": None, "error": "[OM301]"}]
 
 
 def test_graph_of_parquet(tmp_path: Path):
     path = write_rows(tmp_path / "found.parquet", make_rows())
     output = run(path, tmp_path / "graph", "--to", "json,kgx")
     assert "3 things and 2 edges from 3 documents" in output
-    assert "OM347" in output  # the row that could not be annotated
+    assert "OM720" in output  # the row that could not be annotated
     data = json.loads((tmp_path / "graph" / "graph.json").read_text(encoding="utf8"))
     [tremor] = [node for node in data["nodes"] if node["id"] == TREMOR]
     assert tremor["mentions"] == 2
@@ -569,7 +569,7 @@ def test_the_commands_give_the_graph_of_python(
         "    paths = [f'{sys.argv[1]}/{form}', f'{sys.argv[1]}/graph-{form}']\n"
         "    args = ['graph', *paths, '--id-column', 'pmid', '--to', 'json']\n"
         "    result = CliRunner().invoke(openmed_cli, args)\n"
-        "    assert result.exit_code == 0 and 'OM347' in result.output, result.output\n"
+        "    assert result.exit_code == 0 and 'OM720' in result.output, result.output\n"
     )
     run_python(code, tmp_path, *forms)
     for form in forms:
@@ -613,14 +613,14 @@ def test_notes_that_are_not_annotated(tmp_path: Path, form: str):
     else:
         DocBin(docs=[spacy.blank("en")("Lithium.")]).to_disk(notes / "1.spacy")
     output = run(notes, tmp_path / "graph", code=1)
-    assert "OM351" in output
+    assert "OM383" in output
     assert "openmed process" in output
     assert not (tmp_path / "graph").exists()
 
 
 def test_rows_that_all_failed(tmp_path: Path):
     path = write_rows(tmp_path / "found.parquet", make_rows()[-1:])
-    assert "[OM347] Left out, as they could not be annotated: 1 row." in run(
+    assert "[OM720] Left out, as they could not be annotated: 1 row." in run(
         path, tmp_path / "graph", code=1
     )
 
@@ -628,10 +628,10 @@ def test_rows_that_all_failed(tmp_path: Path):
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (["--labels", "DISEASES"], "[OM356] No entity has the label 'DISEASES'. Did you"),
+        (["--labels", "DISEASES"], "[OM680] No entity has the label 'DISEASES'. Did you"),
         (
             ["--labels", "DISEASES"],
-            "[OM352] The graph has no things: all 8 mentions of entities are left out",
+            "[OM678] The graph has no things: all 8 mentions of entities are left out",
         ),
         (["--labels", "CHEMICAL,DISEASE", "--min-documents", 3], "try --min-documents 1"),
         (["--labels", "CHEMICAL,DISEASE", "--min-npmi", 1], "2 edges below --min-npmi 1 (try"),
@@ -647,7 +647,7 @@ def test_an_empty_graph_says_why(tmp_path: Path, args: list, why: str):
 def test_a_file_that_is_no_docbin(tmp_path: Path, content: bytes):
     (tmp_path / "docs.spacy").write_bytes(content)
     output = run(tmp_path / "docs.spacy", tmp_path / "graph", code=1)
-    assert "[OM530] The file can't be read as spacy to its end" in output
+    assert "[OM362] The file can't be read as spacy to its end" in output
     assert "(docs.spacy)" in output
 
 
@@ -656,11 +656,11 @@ def test_documents_of_a_pipeline_without_context_and_relations_say_so(tmp_path: 
     doc.ents = [Span(doc, 0, 1, "CHEMICAL")]
     builder = GraphBuilder()
     builder.add(doc, "1")
-    assert builder.explain(builder.build())[0] == Errors.OM703
+    assert builder.explain(builder.build())[0] == Errors.OM679
     register_extensions()
     doc.ents[0]._.is_negated = False
     builder.add(doc, "2")
-    assert Errors.OM703 not in builder.explain(builder.build())
+    assert Errors.OM679 not in builder.explain(builder.build())
 
 
 def test_documents_without_entities_say_so(tmp_path: Path):
@@ -675,9 +675,9 @@ def test_documents_without_entities_say_so(tmp_path: Path):
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        (["--to", "gexf"], "OM344"),
-        (["--scope", "page"], "OM343"),
-        (["--text-column", "note"], "OM345"),
+        (["--to", "gexf"], "OM676"),
+        (["--scope", "page"], "OM675"),
+        (["--text-column", "note"], "OM381"),
     ],
 )
 def test_wrong_arguments(tmp_path: Path, args: list[str], code: str):
@@ -690,7 +690,7 @@ def test_entities_of_another_text(tmp_path: Path):
     rows = make_rows()
     rows[0]["text"] = "Short."
     path = write_rows(tmp_path / "found.parquet", rows)
-    assert "OM346" in run(path, tmp_path / "graph", code=1)
+    assert "OM382" in run(path, tmp_path / "graph", code=1)
 
 
 @pytest.mark.parametrize(
@@ -701,7 +701,7 @@ def test_entities_of_another_layout(tmp_path: Path, entities: object):
     rows = [{"text": "Lithium.", "entities": []}, {"text": "Lithium.", "entities": entities}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf8")
     output = run(path, tmp_path / "graph", code=1)
-    assert "[OM357]" in output
+    assert "[OM384]" in output
     assert "row 2" in output
     assert "secret" not in output
 

@@ -167,7 +167,7 @@ def test_hub_that_refuses(
 ):
     hub.faults[id] = fault
     message = fetch(id, *([tmp_path / "to"] if into == "folder" else []))
-    code = "OM200" if into == "folder" else "OM001"
+    code = "OM119" if into == "folder" else "OM100"
     assert re.match(rf"\[{code}\] [^\n]*{why}[^\n]*$", message), message
     assert not (tmp_path / "to").exists()
 
@@ -182,10 +182,10 @@ def test_interrupted_download_goes_on(
     to = [tmp_path] if into == "folder" else []
     hub.faults[SHARDS[1]] = fault
     message = fetch(id, *to)
-    assert message.startswith("[OM200]" if into == "folder" else "[OM001]")
+    assert message.startswith("[OM119]" if into == "folder" else "[OM100]")
     assert "\n" not in message
     if into == "folder":
-        with pytest.raises(OSError, match=f"OM640.*openmed download {id} {tmp_path}"):
+        with pytest.raises(OSError, match=f"OM123.*openmed download {id} {tmp_path}"):
             find_folder(Source(str(tmp_path)))
     hub.faults.clear()
     hub.sent.clear()
@@ -202,7 +202,7 @@ def test_damaged_file(hub: Hub, fetch: Fetch, id: str, tmp_path: Path, name: str
     to = [tmp_path] if into == "folder" else []
     hub.faults[name] = "wrong"
     message = fetch(id, *to)
-    assert message.startswith(f"[OM643] The file '{name}' of '{id}' is damaged")
+    assert message.startswith(f"[OM125] The file '{name}' of '{id}' is damaged")
     assert not (tmp_path / name).exists()
     hub.faults.clear()
     assert not fetch(id, *to).startswith("[")
@@ -225,7 +225,7 @@ def test_folder_that_waits_for_another_download(hub: Hub, fetch: Fetch, id: str,
     hub.faults.clear()
     for job in ([f"{id}-2", tmp_path], [id, tmp_path, COMMIT]):
         message = fetch(*job)
-        assert message.startswith("[OM642]")
+        assert message.startswith("[OM124]")
         assert f"openmed download {id} {tmp_path}`" in message
 
 
@@ -235,7 +235,7 @@ def test_folder_without_a_part_of_the_weights(
     """As it was left before downloads left a mark, or as it was copied."""
     for name in {*files} - {SHARDS[1]}:
         (tmp_path / name).write_bytes(files[name])
-    with pytest.raises(OSError, match=f"OM013.*lacks {SHARDS[1]}.*download` again"):
+    with pytest.raises(OSError, match=f"OM106.*lacks {SHARDS[1]}.*download` again"):
         find_folder(Source(str(tmp_path)))
     assert fetch(id, tmp_path) == "None"
     assert find_folder(Source(str(tmp_path))) == tmp_path
@@ -248,13 +248,13 @@ def test_revision_that_there_is_not(fetch: Fetch, id: str, tmp_path: Path):
 
 def test_name_that_is_no_id(fetch: Fetch):
     message = fetch("no id/at all")
-    assert message.startswith("[OM001]")
+    assert message.startswith("[OM100]")
     assert "not the id of a repository" in message
 
 
 def test_hub_without_weights_and_what_is_not_a_hub(hub: Hub, fetch: Fetch, id: str, tmp_path: Path):
     hub.repositories[id] = {"config.json": b"{}"}
-    assert fetch(id, tmp_path).startswith("[OM201]")
+    assert fetch(id, tmp_path).startswith("[OM120]")
     hub.faults[id] = "page"
     assert "is not a Hugging Face hub" in fetch(id, tmp_path)
 
@@ -262,5 +262,5 @@ def test_hub_without_weights_and_what_is_not_a_hub(hub: Hub, fetch: Fetch, id: s
 def test_folder_that_can_not_be_written(fetch: Fetch, id: str, tmp_path: Path):
     (tmp_path / "file").write_text("")
     message = fetch(id, tmp_path / "file" / "to")
-    assert message.startswith("[OM200]")
+    assert message.startswith("[OM119]")
     assert "can't be written" in message

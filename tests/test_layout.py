@@ -98,7 +98,7 @@ def test_type_checkers_know_the_public_names(path: Path):
 def test_pipeline_of_the_flat_package_loads():
     """It was saved by version 0.2, before the modules moved."""
     nlp = spacy.load(Path(__file__).parent / "data" / "pipeline-0.2")
-    with pytest.warns(UserWarning, match="OM355"):  # it has no model for personal data
+    with pytest.warns(UserWarning, match="OM911"):  # it has no model for personal data
         doc = nlp("No fever. Aspirin for diabetes. Seen by Dr. John Smith on 3/4/2020.")
     assert [(ent.text, ent.label_, ent._.is_negated) for ent in doc.ents] == [
         ("fever", "DISEASE", True),

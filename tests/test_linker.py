@@ -183,9 +183,9 @@ def test_a_copy_links_too(diseases: Path):
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
-        ({}, "OM370"),
-        ({"vocabulary": "x", "threshold": 1.5}, "OM369.*threshold"),
-        ({"vocabulary": "x", "n_candidates": 0}, "OM369.*n_candidates"),
+        ({}, "OM611"),
+        ({"vocabulary": "x", "threshold": 1.5}, "OM610.*threshold"),
+        ({"vocabulary": "x", "n_candidates": 0}, "OM610.*n_candidates"),
     ],
 )
 def test_settings_that_are_not_valid(settings: dict, error: str):
@@ -195,5 +195,5 @@ def test_settings_that_are_not_valid(settings: dict, error: str):
 
 def test_a_vocabulary_that_is_not_there():
     nlp = make_nlp(Path("nowhere"))
-    with pytest.raises(OSError, match="OM368"):
+    with pytest.raises(OSError, match="OM609"):
         nlp("gout")

@@ -139,7 +139,7 @@ def test_at_the_end_those_that_wait_get_an_error():
     first, *others = asyncio.run(main())
     assert first == ["A"]
     assert [type(error) for error in others] == [Stopped, Stopped]
-    assert "OM650" in str(others[0])
+    assert "OM758" in str(others[0])
     assert run.batches == [["a"]]
 
 
@@ -172,7 +172,7 @@ def test_a_worker_that_dies_leaves_no_one_waiting():
 
     for error in asyncio.run(main()):
         assert isinstance(error, Stopped)
-        assert "OM651" in str(error)
+        assert "OM759" in str(error)
 
 
 def test_after_a_failure_it_goes_on():

@@ -538,21 +538,21 @@ def test_recognizers_of_ones_own(tmp_path: Path):
 
 def test_recognizers_of_no_identifier_are_an_error(rules: Language):
     phi = rules.get_pipe("openmed_phi")
-    with pytest.raises(ValueError, match=r"\[OM302\].*'Mood' is for 'MOOD'"):
+    with pytest.raises(ValueError, match=r"\[OM502\].*'Mood' is for 'MOOD'"):
         phi.add_recognizers([{"name": "Mood", "supported_entity": "MOOD", "patterns": []}])
     assert phi.recognizers == []
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5])
 def test_a_threshold_out_of_range_is_an_error(threshold: float):
-    with pytest.raises(ValueError, match="OM301"):
+    with pytest.raises(ValueError, match="OM501"):
         spacy.blank("en").add_pipe("openmed_phi", config={"threshold": threshold})
 
 
 def test_without_a_model_before_it_is_an_error():
     nlp = spacy.blank("en")
     nlp.add_pipe("openmed_phi")
-    with pytest.raises(ValueError, match=r'\[OM303\].*domain = "privacy"'):
+    with pytest.raises(ValueError, match=r'\[OM503\].*domain = "privacy"'):
         nlp("Dr. Lund")
 
 
@@ -642,7 +642,7 @@ except ImportError as error:
 
 def test_a_missing_extra_is_named(run_python: Callable[..., str]):
     message = run_python(MISSING)
-    assert message.startswith("[OM300]")
+    assert message.startswith("[OM500]")
     assert "spacy-openmed[deid]" in message
 
 

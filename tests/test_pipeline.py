@@ -185,13 +185,13 @@ def test_domain_and_dataset_choose_heads(
 
 
 def test_head_that_mini_lacks(small_mini: Path):
-    with pytest.raises(ValueError, match=r"(?s)OM103.*'genomics'.*pharmacology, disease.*best"):
+    with pytest.raises(ValueError, match=r"(?s)OM053.*'genomics'.*pharmacology, disease.*best"):
         make_nlp(None, domain="genomics")
 
 
 def test_head_that_the_named_checkpoint_lacks(multi_head_checkpoint: Path):
     nlp = make_nlp(multi_head_checkpoint, domain="genomics")
-    with pytest.raises(ValueError, match=r"OM009.*jnlpba.*It has: bc5cdr_chem, ncbi_disease"):
+    with pytest.raises(ValueError, match=r"OM202.*jnlpba.*It has: bc5cdr_chem, ncbi_disease"):
         nlp(TEXT)
 
 
@@ -218,11 +218,11 @@ def test_only_head_of_an_unknown_dataset_is_used(keyword_checkpoint: Path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"domain": "farmacology"}, "OM100.*'farmacology'.*'pharmacology'"),
-        ({"dataset": "ncbi-disease"}, "OM100.*'ncbi-disease'.*'ncbi_disease'"),
-        ({"domain": "genomics", "dataset": "ncbi_disease"}, "OM102"),
-        ({"size": "huge"}, 'OM035.*size = .huge.*"mini".*"best"'),
-        ({"size": "small"}, "OM035.*'compact'"),
+        ({"domain": "farmacology"}, "OM050.*'farmacology'.*'pharmacology'"),
+        ({"dataset": "ncbi-disease"}, "OM050.*'ncbi-disease'.*'ncbi_disease'"),
+        ({"domain": "genomics", "dataset": "ncbi_disease"}, "OM052"),
+        ({"size": "huge"}, 'OM004.*size = .huge.*"mini".*"best"'),
+        ({"size": "small"}, "OM004.*'compact'"),
         ({"domain": 3}, "domain"),
     ],
 )
@@ -233,7 +233,7 @@ def test_unknown_choices(settings: dict, message: str, name: str | None):
 
 
 def test_hub_size_of_nothing():
-    with pytest.raises(ValueError, match=r"OM104.*pharmacology"):
+    with pytest.raises(ValueError, match=r"OM055.*pharmacology"):
         make_nlp(None, size="compact")
 
 
@@ -242,7 +242,7 @@ def test_hub_size_of_nothing():
     [("domain", ["pharmacology", "disease"]), ("dataset", ["ncbi_disease", "bc2gm"])],
 )
 def test_hub_size_of_several_shows_the_components(key: str, names: list[str]):
-    with pytest.raises(ValueError, match="OM105") as error:
+    with pytest.raises(ValueError, match="OM056") as error:
         make_nlp(None, **{key: names}, size="compact")
     nlp = spacy.blank("en")
     lines = [line for line in str(error.value).splitlines() if line.startswith("nlp.add_pipe(")]
@@ -375,14 +375,14 @@ def test_alignment_mode(keyword_checkpoint: Path, mode: str, ents: list[str], dr
     assert [row[-1] for row in rows(doc) if row[0] == "asthma"] == ["asthma"]
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == bool(dropped)
-    assert all(f"[OM900] {dropped} of 3" in message and mode in message for message in messages)
+    assert all(f"[OM907] {dropped} of 3" in message and mode in message for message in messages)
 
 
 def test_dropped_entities_are_counted_over_heads_and_documents(multi_head_checkpoint: Path):
     nlp = make_nlp(multi_head_checkpoint, alignment_mode="strict")
     docs = [Doc(nlp.vocab, words=["asthma-like", "aspirin"]) for _ in range(3)]
     docs += [Doc(nlp.vocab, words=["aspirin-like"])]
-    with pytest.warns(UserWarning, match="OM900. 4 of 7") as caught:
+    with pytest.warns(UserWarning, match="OM907. 4 of 7") as caught:
         list(nlp.pipe(docs))
     assert len(caught) == 1
 
@@ -446,12 +446,12 @@ def test_a_bias_finds_what_is_less_likely_than_nothing(tmp_path: Path):
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("outside_bias", 21, "OM721.*-20 to 20.*21"),
-        ("outside_bias", float("nan"), "OM721"),
-        ("outside_bias", {"ncbi_disease": "low"}, "OM721"),
-        ("outside_bias", {"ncbi_diseases": 1.0}, "OM722.*ncbi_diseases.*bc5cdr_chem, ncbi_disease"),
-        ("trim", "yes", "OM720.*trim.*'yes'"),
-        ("votes", 1, "OM720.*votes"),
+        ("outside_bias", 21, "OM006.*-20 to 20.*21"),
+        ("outside_bias", float("nan"), "OM006"),
+        ("outside_bias", {"ncbi_disease": "low"}, "OM006"),
+        ("outside_bias", {"ncbi_diseases": 1.0}, "OM214.*ncbi_diseases.*bc5cdr_chem, ncbi_disease"),
+        ("trim", "yes", "OM005.*trim.*'yes'"),
+        ("votes", 1, "OM005.*votes"),
     ],
 )
 def test_settings_of_a_component_are_checked_when_it_runs(
@@ -465,7 +465,7 @@ def test_settings_of_a_component_are_checked_when_it_runs(
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, 90])
 def test_threshold_out_of_range(keyword_checkpoint: Path, threshold: float):
-    with pytest.raises(ValueError, match=r"OM012.*0 to 1"):
+    with pytest.raises(ValueError, match=r"OM001.*0 to 1"):
         make_nlp(keyword_checkpoint, threshold=threshold)
 
 
@@ -477,7 +477,7 @@ def test_threshold_of_another_kind(keyword_checkpoint: Path, threshold: object):
 
 def test_threshold_that_nobody_recommended(keyword_checkpoint: Path):
     nlp = make_nlp(keyword_checkpoint, threshold="recommended")
-    with pytest.raises(ValueError, match=r"OM016.*number"):
+    with pytest.raises(ValueError, match=r"OM204.*number"):
         nlp(TEXT)
 
 
@@ -550,16 +550,16 @@ def test_settings_with_other_values(keyword_checkpoint: Path, setting: str):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"aggregation_strategy": "simple"}, "OM035.*aggregation_strategy.*'first'"),
-        ({"ents_policy": "longset"}, "OM035.*ents_policy.*'longest'"),
-        ({"size": "small"}, "OM035.*size.*'compact'"),
-        ({"size": "smal"}, "OM035.*size.*'compact'"),
-        ({"model": "mini"}, "OM705.*leave model and model.name out"),
-        ({"threshold": "recomended"}, "OM012.*'recomended'"),
-        ({"model": {"precision": "float16"}}, "OM035.*model.precision.*'fp16'"),
-        ({"model": {"engine": "openvno"}}, "OM035.*model.engine.*'openvino'"),
-        ({"model": {"device": 0}}, 'OM037.*model.device.*"cuda:0"'),
-        ({"model": "OpenMed/x"}, r'OM036.*model = \{"name": "OpenMed/x"\}'),
+        ({"aggregation_strategy": "simple"}, "OM004.*aggregation_strategy.*'first'"),
+        ({"ents_policy": "longset"}, "OM004.*ents_policy.*'longest'"),
+        ({"size": "small"}, "OM004.*size.*'compact'"),
+        ({"size": "smal"}, "OM004.*size.*'compact'"),
+        ({"model": "mini"}, "OM111.*leave model and model.name out"),
+        ({"threshold": "recomended"}, "OM001.*'recomended'"),
+        ({"model": {"precision": "float16"}}, "OM004.*model.precision.*'fp16'"),
+        ({"model": {"engine": "openvno"}}, "OM004.*model.engine.*'openvino'"),
+        ({"model": {"device": 0}}, 'OM213.*model.device.*"cuda:0"'),
+        ({"model": "OpenMed/x"}, r'OM212.*model = \{"name": "OpenMed/x"\}'),
     ],
 )
 def test_mistakes_say_what_was_meant(settings: dict, message: str):
@@ -571,10 +571,10 @@ def test_mistakes_say_what_was_meant(settings: dict, message: str):
 @pytest.mark.parametrize("setting", CHOICES)
 def test_the_class_checks_its_settings(keyword_checkpoint: Path, setting: str):
     pipe = make_nlp(keyword_checkpoint).get_pipe("openmed_ner")
-    with pytest.raises(ValueError, match=f"OM035.*{setting} = 'other'"):
+    with pytest.raises(ValueError, match=f"OM004.*{setting} = 'other'"):
         OpenMedNER(pipe.vocab, pipe.model, **{setting: "other"})
     setattr(pipe, setting, "other")
-    with pytest.raises(ValueError, match=f"OM035.*{setting} = 'other'"):
+    with pytest.raises(ValueError, match=f"OM004.*{setting} = 'other'"):
         list(pipe.pipe([Doc(pipe.vocab, ["aspirin"])]))
 
 
@@ -587,14 +587,14 @@ def test_the_class_checks_its_settings(keyword_checkpoint: Path, setting: str):
     ],
 )
 def test_misspelt_labels_are_warned_of_when_the_component_is_made(settings: dict):
-    with pytest.warns(UserWarning, match="OM904.*Did you mean '(DISEASE|CHEMICAL)'"):
+    with pytest.warns(UserWarning, match="OM900.*Did you mean '(DISEASE|CHEMICAL)'"):
         nlp = make_nlp(None, domain="disease", **settings)
     assert nlp.get_pipe("openmed_ner")._told  # and not again
 
 
 def test_labels_of_nothing_are_warned_of_once(keyword_checkpoint: Path):
     nlp = make_nlp(keyword_checkpoint, label_map={"QQQ": "X"})
-    with pytest.warns(UserWarning, match="OM904.*label_map names 'QQQ'") as caught:
+    with pytest.warns(UserWarning, match="OM900.*label_map names 'QQQ'") as caught:
         list(nlp.pipe(["aspirin", "asthma"], batch_size=1))
     assert len(caught) == 1
 
@@ -655,7 +655,7 @@ def test_same_checkpoint_shares_weights(keyword_checkpoint: Path, multi_head_che
 )
 def test_sizes_out_of_range(keyword_checkpoint: Path, model: dict, expected: str):
     nlp = make_nlp(keyword_checkpoint, model=model)
-    with pytest.raises(ValueError, match=f"OM008.*model.{expected}.*128 pieces at most, 2 of"):
+    with pytest.raises(ValueError, match=f"OM201.*model.{expected}.*128 pieces at most, 2 of"):
         nlp(TEXT)
 
 
@@ -670,7 +670,7 @@ def test_sizes_do_not_change_the_result(keyword_checkpoint: Path, model: dict):
 @pytest.mark.parametrize("device", ["tpu", "", "cuda:99", "meta", "cuda:x"])
 def test_device_that_is_not_there(keyword_checkpoint: Path, device: str):
     nlp = make_nlp(keyword_checkpoint, model={"device": device})
-    with pytest.raises(ValueError, match=f"OM007.*'{device}'"):
+    with pytest.raises(ValueError, match=f"OM150.*'{device}'"):
         nlp(TEXT)
 
 
@@ -773,7 +773,7 @@ def test_checkpoint_that_is_not_there_is_no_documents_fault(tmp_path: Path):
     nlp = make_nlp(tmp_path / "nowhere", model={"local_files_only": True})
     log = Log()
     nlp.set_error_handler(log)
-    with pytest.raises(OSError, match="OM706"):
+    with pytest.raises(OSError, match="OM112"):
         list(nlp.pipe(MIXED))
     assert log.calls == []
 
@@ -896,7 +896,7 @@ def test_processes(run_python: Callable[..., str], multi_head_checkpoint: Path, 
 
 
 def test_a_model_alone_has_no_checkpoint():
-    with pytest.raises(ValueError, match="OM015"):
+    with pytest.raises(ValueError, match="OM203"):
         TokenClassifier().predict([spacy.blank("en")(TEXT)])
 
 
@@ -905,7 +905,7 @@ def test_weights_that_are_not_numbers(keyword_checkpoint: Path, tmp_path: Path):
     weights = load_file(folder / "model.safetensors")
     weights["classifier.bias"][0] = float("nan")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match="OM017.*damaged"):
+    with pytest.raises(ValueError, match="OM205.*damaged"):
         make_nlp(folder)(TEXT)
 
 

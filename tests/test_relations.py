@@ -89,7 +89,7 @@ def test_a_negated_mention_makes_no_relation(nlp: Language, side: int):
 def test_threshold():
     few, many = (len(make_nlp(threshold=t)(TEXT)._.relations) for t in (0.99, 0.0))
     assert (few, many) == (0, 4)
-    with pytest.raises(ValueError, match="OM340"):
+    with pytest.raises(ValueError, match="OM650"):
         make_nlp(threshold=1.5)
 
 
@@ -142,12 +142,12 @@ def test_a_pipeline_keeps_its_own_weights(tmp_path: Path):
 def test_damaged_weights(tmp_path: Path, content: bytes):
     path = tmp_path / "weights.npz"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="OM342"):
+    with pytest.raises(ValueError, match="OM652"):
         OpenMedRelation(Vocab(), path=path).weights  # noqa: B018
 
 
 def test_missing_weights(tmp_path: Path):
-    with pytest.raises(OSError, match="OM341"):
+    with pytest.raises(OSError, match="OM651"):
         make_nlp(path=str(tmp_path / "none.npz"))(TEXT)
 
 

@@ -179,7 +179,7 @@ def test_half_precision_stays_half(checkpoint: Path, tmp_path: Path):
     assert save_and_compare(half(checkpoint, tmp_path / "half"), tmp_path / "saved", "fp32")
 
 
-@pytest.mark.filterwarnings("ignore:.OM901")
+@pytest.mark.filterwarnings("ignore:.OM904")
 @pytest.mark.skipif(ENGINE != "torch", reason="the other engines leave the weights in fp32")
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_precision_of_the_engine_is_not_saved(
@@ -226,7 +226,7 @@ def test_excluded_checkpoint(original: Path, tmp_path: Path):
 def test_checkpoint_that_was_not_saved(original: Path, tmp_path: Path):
     pipe = make_nlp(original).get_pipe("openmed_ner")
     pipe.to_disk(tmp_path / "pipe", exclude=["checkpoint"])
-    with pytest.raises(OSError, match=r"OM010.*saved completely"):
+    with pytest.raises(OSError, match=r"OM105.*saved completely"):
         pipe.from_disk(tmp_path / "pipe")
 
 

@@ -225,7 +225,7 @@ def test_a_text_that_is_too_long_harms_no_other(client: httpx.Client):
     assert names(answer) == [["asthma"], None, ["ulcers"]]
     row = answer.json()["results"][1]
     assert row["id"] == "b"
-    assert row["error"].startswith("[OM543]")
+    assert row["error"].startswith("[OM753]")
     assert SECRET not in answer.text
     assert read_metric(client, "openmed_text_errors_total") == before + 1
 
@@ -249,7 +249,7 @@ def test_a_component_that_gives_up_its_batch_harms_no_other(keyword_checkpoint: 
     with serving(nlp) as client:
         response = post(client, ["asthma", SECRET, "aspirin"])
     assert names(response) == [["asthma"], None, ["aspirin"]]
-    assert response.json()["results"][1]["error"] == "[OM502] The pipeline failed: ValueError."
+    assert response.json()["results"][1]["error"] == "[OM007] The pipeline failed: ValueError."
 
 
 def test_models(client: httpx.Client, nlp: Language):
@@ -316,7 +316,7 @@ MALFORMED = {
 def test_malformed_bodies(client: httpx.Client, body: bytes):
     answer = client.post("/entities", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422, answer.text
-    assert answer.json()["detail"].startswith("[OM540]")
+    assert answer.json()["detail"].startswith("[OM750]")
     assert len(answer.json()["errors"]) < 5
     assert SECRET not in answer.text
     assert "ud83e" not in answer.text
@@ -325,7 +325,7 @@ def test_malformed_bodies(client: httpx.Client, body: bytes):
 def test_too_many_keys(client: httpx.Client):
     answer = client.post("/entities", json={"texts": [], SECRET: 1})
     [error] = answer.json()["errors"]
-    assert error["msg"].startswith("[OM653]")
+    assert error["msg"].startswith("[OM761]")
 
 
 def test_form_of_another_kind(client: httpx.Client):
@@ -333,13 +333,13 @@ def test_form_of_another_kind(client: httpx.Client):
     for headers in ({}, {"Content-Type": "text/plain"}):
         answer = client.post("/entities", content=b'{"texts": []}', headers=headers)
         assert answer.status_code == 422
-        assert "[OM704]" in answer.json()["detail"]
+        assert "[OM762]" in answer.json()["detail"]
         assert "`Content-Type: application/json`" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
     ("texts", "code"),
-    [(["a"] * 51, "OM542"), (["a" * 100_000], "OM541")],
+    [(["a"] * 51, "OM752"), (["a" * 100_000], "OM751")],
 )
 def test_requests_that_are_too_large(client: httpx.Client, texts: list[str], code: str):
     answer = post(client, texts)
@@ -355,7 +355,7 @@ def test_body_without_an_end(client: httpx.Client):
 
     answer = client.post("/entities", content=parts())
     assert answer.status_code == 413
-    assert "OM541" in answer.text
+    assert "OM751" in answer.text
 
 
 def test_token(keyword_checkpoint: Path):
@@ -368,7 +368,7 @@ def test_token(keyword_checkpoint: Path):
             answer = post(client, ["asthma"], headers=headers)
             assert answer.status_code == 401
             assert answer.headers["WWW-Authenticate"] == "Bearer"
-            assert answer.json()["detail"].startswith("[OM544]")
+            assert answer.json()["detail"].startswith("[OM754]")
         for kind in ("Bearer", "bearer"):
             answer = post(client, ["asthma"], headers={"Authorization": f"{kind} {TOKEN}"})
             assert names(answer) == [["asthma"]]
@@ -382,7 +382,7 @@ def test_timeout(gated: Language, gate: Gate):
             for future in futures:
                 answer = future.result()
                 assert answer.status_code == 504
-                assert answer.json()["detail"].startswith("[OM546]")
+                assert answer.json()["detail"].startswith("[OM756]")
         gate.open.set()
         assert names(post(client, ["asthma"])) == [["asthma"]]
     assert SECRET not in gate.texts
@@ -404,7 +404,7 @@ def test_full_queue(gated: Language, gate: Gate):
             answer = post(client, ["asthma"])
             assert answer.status_code == 503
             assert answer.headers["Retry-After"] == "1"
-            assert answer.json()["detail"].startswith("[OM545]")
+            assert answer.json()["detail"].startswith("[OM755]")
             gate.open.set()
         assert [names(future.result()) for future in futures] == [[["asthma"]], [["aspirin"]]]
 
@@ -416,7 +416,7 @@ def test_bodies_that_are_too_much_together(gated: Language, gate: Gate):
         with sending(client, *[["asthma", filler]] * 10) as futures:
             answer = post(client, ["asthma", filler])
             assert answer.status_code == 503
-            assert answer.json()["detail"].startswith("[OM545]")
+            assert answer.json()["detail"].startswith("[OM755]")
             gate.open.set()
         assert all(names(future.result()) == [["asthma"], []] for future in futures)
         assert names(post(client, ["asthma", filler])) == [["asthma"], []]
@@ -444,8 +444,8 @@ def test_client_that_hangs_up(gated: Language, gate: Gate):
 def test_failure_of_the_server_itself(client: httpx.Client, caplog: pytest.LogCaptureFixture):
     answer = client.get("/broken")
     assert answer.status_code == 500
-    assert answer.json() == {"detail": "[OM547] The server failed: RuntimeError."}
-    assert "OM547" in caplog.text
+    assert answer.json() == {"detail": "[OM757] The server failed: RuntimeError."}
+    assert "OM757" in caplog.text
     assert SECRET not in caplog.text
 
 
@@ -470,7 +470,7 @@ def test_after_the_worker_died_nothing_hangs(keyword_checkpoint: Path, caplog: A
         for texts in ([SECRET], ["asthma"]):
             answer = post(client, texts)
             assert answer.status_code == 503
-            assert answer.json()["detail"].startswith("[OM651]")
+            assert answer.json()["detail"].startswith("[OM759]")
             assert SECRET not in answer.text + caplog.text
         answer = client.get("/health")
         assert (answer.status_code, answer.json()) == (503, {"status": "failed"})
@@ -487,7 +487,7 @@ def test_pipeline_that_fails_always_is_not_served(keyword_checkpoint: Path):
     nlp = make_nlp(keyword_checkpoint)
     Language.component("test_broken", func=Broken())
     nlp.add_pipe("test_broken")
-    with pytest.raises(ValueError, match="OM652.*OM502.*RuntimeError"):
+    with pytest.raises(ValueError, match="OM760.*OM007.*RuntimeError"):
         create_app(nlp)
 
 
@@ -511,7 +511,7 @@ def test_texts_that_wait_at_the_end_of_the_lifespan(gated: Language, gate: Gate)
     first, second, health = asyncio.run(main())
     assert names(first) == [["asthma"]]
     assert second.status_code == health.status_code == 503
-    assert second.json()["detail"].startswith("[OM650]")
+    assert second.json()["detail"].startswith("[OM758]")
     assert second.headers["Retry-After"] == "1"
     assert SECRET not in gate.texts
 
@@ -553,7 +553,7 @@ def test_mounted_services_answer_for_themselves(host: httpx.Client):
 def test_mounted_service_needs_its_token(host: httpx.Client, path: str):
     answer = host.get(f"/a/secured{path}")
     assert answer.status_code == 401
-    assert answer.json()["detail"].startswith("[OM544]")
+    assert answer.json()["detail"].startswith("[OM754]")
 
 
 def test_host_may_run_the_lifespan(keyword_checkpoint: Path):
@@ -655,12 +655,12 @@ def test_command_answers_what_it_has_before_it_ends(end: signal.Signals):
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        ([], "OM518"),
-        (["some_pipeline", "-d", "disease"], "OM518"),
-        (["no_such_pipeline"], "OM680"),
+        ([], "OM701"),
+        (["some_pipeline", "-d", "disease"], "OM701"),
+        (["no_such_pipeline"], "OM600"),
         (["-d", "astrology"], "OM1"),
-        (["-d", "disease", "--token-file", "SHORT"], "OM548"),
-        (["-d", "disease", "--token-file", "ODD"], "OM548"),
+        (["-d", "disease", "--token-file", "SHORT"], "OM703"),
+        (["-d", "disease", "--token-file", "ODD"], "OM703"),
     ],
 )
 def test_errors(tmp_path: Path, args: list[str], code: str):
@@ -680,14 +680,14 @@ def test_open_service_warns(monkeypatch: pytest.MonkeyPatch):
     for host, warns in (("0.0.0.0", True), ("127.0.0.1", False)):
         result = CliRunner().invoke(openmed_cli, ["serve", "-d", "disease", "--host", host])
         assert result.exit_code == 0, result.output
-        assert ("[OM549]" in result.output) == warns
+        assert ("[OM913]" in result.output) == warns
 
 
 def test_token_in_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENMED_TOKEN", "short")
     result = CliRunner().invoke(openmed_cli, ["serve", "-d", "disease"])
     assert result.exit_code == 1
-    assert "OM548" in result.output
+    assert "OM703" in result.output
 
 
 def test_extra_that_is_missing(run_python: Callable):
@@ -699,7 +699,7 @@ def test_extra_that_is_missing(run_python: Callable):
         "print(CliRunner().invoke(openmed_cli, ['serve', '-d', 'disease']).output)"
     )
     printed = " ".join(run_python(code).split())
-    assert "OM027" in printed
+    assert "OM002" in printed
     assert "spacy-openmed[serve]" in printed
 
 

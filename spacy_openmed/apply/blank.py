@@ -26,7 +26,7 @@ def blank_pipeline(language: str = "en") -> Language:
     except ImportError as error:
         known = [module.name for module in pkgutil.iter_modules(spacy.lang.__path__)]
         near = nearest(language, known)
-        raise ImportError(Errors.OM675.format(language=language, nearest=near)) from error
+        raise ImportError(Errors.OM300.format(language=language, nearest=near)) from error
     return lift_limit(nlp)
 
 

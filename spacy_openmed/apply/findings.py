@@ -65,7 +65,7 @@ class Findings:
             if not near:
                 add = add or "a component that sets it"
             raise ValueError(
-                Errors.OM350.format(
+                Errors.OM309.format(
                     name=name,
                     nearest=near,
                     add=f" Add {add} to the pipeline, and save it again." if add else "",

@@ -34,7 +34,7 @@ def to_model(model: str | Path | Mapping[str, Any]) -> str:
     RAISES (ValueError): If it is neither, or the name of a domain, dataset or size.
     """
     if not isinstance(model, (str, Path, Mapping)):
-        raise ValueError(Errors.OM604.format(type=type(model).__name__))
+        raise ValueError(Errors.OM306.format(type=type(model).__name__))
     if isinstance(model, Mapping):
         return json.dumps(model, sort_keys=True)
     if not Path(model).is_dir() and not spacy.util.is_package(str(model)):
@@ -44,7 +44,7 @@ def to_model(model: str | Path | Mapping[str, Any]) -> str:
             ("size", catalogue.SIZES),
         ):
             if model in known:
-                raise ValueError(Errors.OM707.format(model=model, setting=setting))
+                raise ValueError(Errors.OM307.format(model=model, setting=setting))
     return str(Path(model).resolve()) if Path(model).is_dir() else str(model)
 
 

@@ -101,11 +101,11 @@ def _process_alone(nlp: Language, text: str) -> Doc | str:
                 if errors:
                     break
                 if not out:
-                    return Errors.OM504
+                    return Errors.OM303
                 if len(out) > 1:
-                    return Errors.OM600.format(name=name, n=len(out))
+                    return Errors.OM304.format(name=name, n=len(out))
                 if not isinstance(out[0], Doc):
-                    return Errors.OM601.format(name=name, type=type(out[0]).__name__)
+                    return Errors.OM305.format(name=name, type=type(out[0]).__name__)
                 [doc] = out
     except Exception as error:
         errors.append(describe(error))
@@ -144,12 +144,12 @@ def read_text(value: Any) -> str:
         if isinstance(value, str):
             value.encode("utf8")
     except UnicodeDecodeError:
-        raise ValueError(Errors.OM501.format(encoding="UTF-8")) from None
+        raise ValueError(Errors.OM302.format(encoding="UTF-8")) from None
     except UnicodeEncodeError:
-        raise ValueError(Errors.OM532.format(what="text")) from None
+        raise ValueError(Errors.OM308.format(what="text")) from None
     if not isinstance(value, str):
         kind = "null" if value is None else type(value).__name__
-        raise ValueError(Errors.OM500.format(kind=kind))
+        raise ValueError(Errors.OM301.format(kind=kind))
     return value
 
 

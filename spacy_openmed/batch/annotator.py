@@ -147,9 +147,9 @@ class Annotator:
             raise NoColumnError(absent, given.names)
         for name in (*self.wanted, ERROR):
             if given.names.count(name) > 1:
-                raise ValueError(Errors.OM627.format(name=name))
+                raise ValueError(Errors.OM376.format(name=name))
         if ERROR in given.names and not _holds_strings(kind := given.field(ERROR).type):
-            raise ValueError(Errors.OM603.format(column=ERROR, type=kind))
+            raise ValueError(Errors.OM351.format(column=ERROR, type=kind))
         first = (
             pa.field("id", pa.int64()) if self.id_column is None else given.field(self.id_column)
         )

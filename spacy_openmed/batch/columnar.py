@@ -39,7 +39,7 @@ def _read_files(source: Source, columns: ColumnNames, size: int) -> Iterator[pa.
             columns.check_once(names)
             if columns.id is None and "id" in names:
                 if schema is not None:
-                    raise FileProblem(Errors.OM623)
+                    raise FileProblem(Errors.OM372)
                 columns = replace(columns, id="id")
             if absent := columns.find_absent(names):
                 raise NoColumnError(absent, names)
@@ -123,7 +123,7 @@ def _reading(format: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException):
-        raise FileProblem(Errors.OM530.format(format=format)) from None
+        raise FileProblem(Errors.OM362.format(format=format)) from None
 
 
 def _to_table(
@@ -138,7 +138,7 @@ def _to_table(
             try:
                 array = array.cast(wanted.type)
             except pa.ArrowException:
-                raise FileProblem(Errors.OM625.format(name=wanted.name)) from None
+                raise FileProblem(Errors.OM374.format(name=wanted.name)) from None
         if wanted.name != text_column:
             array = _drop_invalid(array, wanted.name, errors)
         arrays.append(array)
@@ -161,7 +161,7 @@ def _drop_invalid(array: pa.Array, name: str, errors: list[str | None]) -> pa.Ar
                 values.append(value.as_py())
             except UnicodeDecodeError:
                 values.append(None)
-                errors[i] = Errors.OM626.format(name=name)
+                errors[i] = Errors.OM375.format(name=name)
         return pa.array(values, array.type)
     return array
 

@@ -60,7 +60,7 @@ def make_span(doc: Doc, start: int, end: int, label: str, kb_id: str | None = No
     RAISES (ValueError): If the text has no such characters."""
     span = doc.char_span(start, end, label, kb_id or 0, alignment_mode="expand")
     if span is None:
-        raise ValueError(Errors.OM346)
+        raise ValueError(Errors.OM382)
     return span
 
 

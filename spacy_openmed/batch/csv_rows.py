@@ -31,7 +31,7 @@ def read_csv(source: Source, columns: ColumnNames) -> Iterator[Row]:
             records = Records(lines, source.delimiter)
             header = records.read()
             if header is None:
-                raise FileProblem(Errors.OM530.format(format=source.format))
+                raise FileProblem(Errors.OM362.format(format=source.format))
             _check_header(header, source.format, columns)
             while (record := records.read()) is not None:
                 row += 1
@@ -116,7 +116,7 @@ def _check_header(header: Record, format: str, columns: ColumnNames) -> None:
     """RAISES (FileProblem): If a header lacks columns. Its names are not told: in a file without
     one, they are a row."""
     if not header.is_whole:
-        raise FileProblem(Errors.OM534.format(format=format))
+        raise FileProblem(Errors.OM364.format(format=format))
     if absent := columns.find_absent(header.fields):
         hint = nearest(absent[0], header.fields)
         if len(header.fields) == 1:
@@ -127,11 +127,11 @@ def _check_header(header: Record, format: str, columns: ColumnNames) -> None:
             ]
             hint = f" The delimiter may be '{others[0]}'." if others else ""
         n = len(header.fields)
-        raise FileProblem(Errors.OM622.format(absent=", ".join(absent), n=n, hint=hint))
+        raise FileProblem(Errors.OM371.format(absent=", ".join(absent), n=n, hint=hint))
     columns.check_once(header.fields)
 
 
 def _describe_record(record: Record, header: Record, format: str) -> str:
     if not record.is_whole:
-        return Errors.OM534.format(format=format)
-    return Errors.OM533.format(n=len(record.fields), expected=len(header.fields))
+        return Errors.OM364.format(format=format)
+    return Errors.OM363.format(n=len(record.fields), expected=len(header.fields))

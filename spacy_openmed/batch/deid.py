@@ -48,7 +48,7 @@ class Deidentifier(Annotator):
         nlp = self.load()
         # Fail before anything is read.
         if not any(getattr(pipe, "annotate_spans_key", None) == PHI for _, pipe in nlp.pipeline):
-            raise ValueError(Errors.OM306.format(key=PHI))
+            raise ValueError(Errors.OM506.format(key=PHI))
         self._deidentify(Doc(nlp.vocab), "")
 
     def __call__(self, table: Any) -> pa.Table:
@@ -103,7 +103,7 @@ class Deidentifier(Annotator):
         if absent := [name for name in self.wanted if name not in given.names]:
             raise NoColumnError(absent, given.names)
         if taken := {*self.columns} & {self.text_column, ENTITIES, *CHECKS, ERROR}:
-            raise ValueError(Errors.OM627.format(name=taken.pop()))
+            raise ValueError(Errors.OM376.format(name=taken.pop()))
         id = pa.field("id", pa.int64()) if self.id_column is None else given.field(self.id_column)
         text = [(name, pa.string()) for name in (*CHECKS, ERROR)]
         return pa.schema(

@@ -44,7 +44,7 @@ def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     files = [file for file in files if file.suffix in (*OWN, *TABLES) and file.is_file()]
     if not files:
-        raise OSError(Errors.OM336.format(path=path))
+        raise OSError(Errors.OM379.format(path=path))
     for file in files:
         if file.suffix == ".jsonl":
             with file.open("rb") as stream:
@@ -56,7 +56,7 @@ def read_notes(path: Path, encoding: str = UTF8) -> Iterator[Note]:
             try:
                 yield {PATIENT: str(name), TEXT: decode(file.read_bytes(), encoding)}
             except UnicodeDecodeError as error:
-                problem = Errors.OM501.format(encoding=error.encoding)
+                problem = Errors.OM302.format(encoding=error.encoding)
                 yield {PATIENT: str(name), ERROR: f"{problem} ({file})"}
 
 
@@ -95,12 +95,12 @@ def _read_lines(path: Path, stream: Any, encoding: str) -> Iterator[Note]:
             known = {PATIENT: place if patient is None else str(patient)}
             text = note.get(TEXT) if isinstance(note, dict) else None
             if BROKEN in line:
-                yield {**known, ERROR: f"{Errors.OM501.format(encoding=lines.encoding)} ({place})"}
+                yield {**known, ERROR: f"{Errors.OM302.format(encoding=lines.encoding)} ({place})"}
             elif not isinstance(text, str):
-                problem = Errors.OM335.format(path=path, number=number, expected=EXPECTED)
+                problem = Errors.OM378.format(path=path, number=number, expected=EXPECTED)
                 yield {**known, ERROR: problem}
             elif not is_unicode(text):
-                yield {**known, ERROR: f"{Errors.OM532.format(what='text')} ({place})"}
+                yield {**known, ERROR: f"{Errors.OM308.format(what='text')} ({place})"}
             else:
                 yield {**note, **known}
 
@@ -132,7 +132,7 @@ def report_patients(
                 calculate([], model, demographics)
             docs = list(nlp.pipe(row[TEXT] for row in rows))
             if len(docs) != len(rows):  # an error handler of the pipeline kept quiet
-                raise ValueError(Errors.OM504)
+                raise ValueError(Errors.OM303)
             yield patient_report(
                 docs,
                 patient=patient,
@@ -159,5 +159,5 @@ def _demographics(patient: str, notes: list[Note]) -> dict[str, Any] | None:
         for field in DEMOGRAPHICS:
             value = clean_demographic(field, note.get(field))
             if value is not None and found.setdefault(field, value) != value:
-                raise ValueError(Errors.OM337.format(patient=patient, field=field))
+                raise ValueError(Errors.OM380.format(patient=patient, field=field))
     return found or None

@@ -35,7 +35,7 @@ def make_table(data: Any, text_column: str, wanted: Sequence[str]) -> pa.Table |
             stream = pa.RecordBatchReader.from_stream(data)
         except Exception:  # not a stream, or not one of a table
             kind = f"{type(data).__module__}.{type(data).__qualname__}"
-            raise ValueError(Errors.OM602.format(type=kind, column=text_column)) from None
+            raise ValueError(Errors.OM350.format(type=kind, column=text_column)) from None
         return stream.read_all()
     arrays = {name: _to_array(values) for name, values in columns.items()}
     if text_column in columns:

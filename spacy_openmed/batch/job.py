@@ -117,7 +117,7 @@ def run(job: Job, *, force: bool = False, tick: Tick = lambda rows, pieces: None
                 parts: list[Any] = []
                 for part in map_(shard):
                     if job.strict and part.error is not None:
-                        raise ValueError(Errors.OM517.format(error=part.error))
+                        raise ValueError(Errors.OM359.format(error=part.error))
                     parts.append(part.content)
                     counts.add(part.counts)
                     tick(part.counts.rows, part.n_pieces)
@@ -247,7 +247,7 @@ def _make_map(job: Job) -> Iterator[Callable[[pa.Table], Iterator[Part]]]:
         with ProcessPoolExecutor(job.n_process, context, _start, (job.annotator,)) as pool:
             yield lambda shard: pool.map(work, split(shard))
     except BrokenProcessPool:
-        raise OSError(Errors.OM537) from None
+        raise OSError(Errors.OM367) from None
 
 
 def _start(annotator: Annotator) -> None:

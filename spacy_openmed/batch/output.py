@@ -81,9 +81,9 @@ class Output:
         names = [file.base_name for file in files]
         ours = re.compile(r"\.?_?part-\d+\..*|\.?_SUCCESS|\.?_manifest\.json")
         if any(not ours.fullmatch(name) for name in names):
-            raise ValueError(Errors.OM516.format(path=self.path))
+            raise ValueError(Errors.OM358.format(path=self.path))
         if is_stream and not force and MANIFEST in names:
-            raise ValueError(Errors.OM520.format(path=self.path))
+            raise ValueError(Errors.OM361.format(path=self.path))
         return names
 
     def compare(self, names: Sequence[str], manifest: bytes, force: bool) -> None:
@@ -99,17 +99,17 @@ class Output:
             return
         if MANIFEST not in names:
             if has_shards or SUCCESS in names:
-                raise ValueError(Errors.OM516.format(path=self.path))
+                raise ValueError(Errors.OM358.format(path=self.path))
             return
         try:
             known = self._read_json(MANIFEST)
         except ValueError:
             if has_shards:
-                raise ValueError(Errors.OM621.format(path=self.path, file=MANIFEST)) from None
+                raise ValueError(Errors.OM370.format(path=self.path, file=MANIFEST)) from None
             return
         own = json.loads(manifest)
         if what := [key for key in own if known.get(key) != own[key]]:
-            raise ValueError(Errors.OM515.format(path=self.path, what=" and ".join(what)))
+            raise ValueError(Errors.OM357.format(path=self.path, what=" and ".join(what)))
 
     def begin(self, names: Sequence[str], manifest: bytes, force: bool) -> None:
         """Make the folder ready: what a run that was killed was writing is removed.
@@ -194,7 +194,7 @@ class Output:
             yield
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else type(error).__name__
-            raise OSError(Errors.OM536.format(path=self.path, error=why)) from error
+            raise OSError(Errors.OM366.format(path=self.path, error=why)) from error
 
 
 def to_json(value: dict[str, Any]) -> bytes:

@@ -57,7 +57,7 @@ def check_once(names: Sequence[str], wanted: Iterable[str]) -> None:
     """
     for name in wanted:
         if names.count(name) > 1:
-            raise FileProblem(Errors.OM627.format(name=name))
+            raise FileProblem(Errors.OM376.format(name=name))
 
 
 def describe_place(name: str, row: int, line: int | None = None) -> str:
@@ -106,7 +106,7 @@ def read_files(source: Source, read: Callable[[Any], Iterator[Row]]) -> Iterator
         except FileProblem as error:
             problem = str(error)
         except OSError:
-            problem = Errors.OM530.format(format=source.format)
+            problem = Errors.OM362.format(format=source.format)
         if problem is not None:
             problems.append(Row(error=problem, place=source.name(file)))
             if is_read:

@@ -48,7 +48,7 @@ def read_annotated(
     register_extensions()
     source = find_source(path)
     if source.format == "txt":
-        raise ValueError(Errors.OM351.format(path=path))
+        raise ValueError(Errors.OM383.format(path=path))
     if source.format == "spacy":
         yield from _read_docs(source, id_column)
         return
@@ -74,13 +74,13 @@ def read_annotated(
                     try:
                         doc = _read_row(nlp, text, dict(zip(names, row, strict=True)))
                     except MISFITS:
-                        raise ValueError(Errors.OM357.format(path=path, row=n_rows)) from None
+                        raise ValueError(Errors.OM384.format(path=path, row=n_rows)) from None
                     yield str(id), doc
     except NoColumnError as error:
         if ENTITIES in error.absent:
-            raise ValueError(Errors.OM351.format(path=path)) from error
+            raise ValueError(Errors.OM383.format(path=path)) from error
         column = ", ".join(error.absent)
-        raise ValueError(Errors.OM345.format(path=path, column=column)) from error
+        raise ValueError(Errors.OM381.format(path=path, column=column)) from error
 
 
 def _read_row(nlp: Language, text: str | bytes | None, values: dict[str, Any]) -> Doc | None:
@@ -111,7 +111,7 @@ def _read_docs(source: Source, id_column: str | None) -> Iterator[tuple[str, Doc
             )
             n += 1
     if n and not n_annotated:
-        raise ValueError(Errors.OM351.format(path=source.root))
+        raise ValueError(Errors.OM383.format(path=source.root))
 
 
 def _make_doc(nlp: Language, text: str | bytes, found: dict[str, Any]) -> Doc:

@@ -42,7 +42,7 @@ def read_jsonl(source: Source, columns: ColumnNames) -> Iterator[Row]:
                     text, id = record.get(columns.text), record.get("id")
                     yield Row(text, id, record, None, place, broken)
                 else:
-                    error = Errors.OM501.format(encoding=broken) if broken else Errors.OM513
+                    error = Errors.OM302.format(encoding=broken) if broken else Errors.OM355
                     yield Row(error=error, place=place)
 
     rows = read_files(source, read)
@@ -52,10 +52,10 @@ def read_jsonl(source: Source, columns: ColumnNames) -> Iterator[Row]:
 def _name_formats(rows: Iterator[Row]) -> Iterator[Row]:
     """Rows of standard input. Where none of the first is JSON, it may be of another format."""
     first = list(islice(rows, SAMPLE))
-    is_other = all(row.error == Errors.OM513 for row in first)
+    is_other = all(row.error == Errors.OM355 for row in first)
     for row in chain(first, rows):
-        if is_other and row.error == Errors.OM513:
-            row.error = Errors.OM702
+        if is_other and row.error == Errors.OM355:
+            row.error = Errors.OM377
         yield row
 
 
@@ -72,9 +72,9 @@ def read_txt(source: Source, columns: ColumnNames) -> Iterator[Row]:
         try:
             text = decode(source.read(file), source.encoding)
         except UnicodeDecodeError as problem:
-            yield Row(id=id, error=Errors.OM501.format(encoding=problem.encoding), place=name)
+            yield Row(id=id, error=Errors.OM302.format(encoding=problem.encoding), place=name)
         except OSError:
-            yield Row(id=id, error=Errors.OM530.format(format="txt"), place=name)
+            yield Row(id=id, error=Errors.OM362.format(format="txt"), place=name)
         else:
             yield Row(text, id, {columns.text: text, "id": id}, place=name)
 
@@ -95,7 +95,7 @@ def read_spacy(source: Source, columns: ColumnNames) -> Iterator[Row]:
                 place = describe_place(name, number)
                 yield Row(doc.text, doc.user_data.get("id"), values, place=place)
         except Exception:  # whatever zlib, msgpack or spaCy find
-            raise FileProblem(Errors.OM530.format(format="spacy")) from None
+            raise FileProblem(Errors.OM362.format(format="spacy")) from None
 
     return read_files(source, read)
 
@@ -112,7 +112,7 @@ def read_docs(source: Source, file: Any) -> Iterator["Doc"]:
         yield from _read_bin(source, file)
     except Exception:  # whatever zlib, msgpack or spaCy find
         name = source.name(file)
-        raise ValueError(f"{Errors.OM530.format(format='spacy')} ({name})") from None
+        raise ValueError(f"{Errors.OM362.format(format='spacy')} ({name})") from None
 
 
 def _read_bin(source: Source, file: Any) -> Iterator["Doc"]:

@@ -138,13 +138,13 @@ def find_source(
     if format is not None and format not in FORMATS:
         near = nearest(format, FORMATS)
         raise ValueError(
-            Errors.OM519.format(
+            Errors.OM360.format(
                 what="input", format=format, nearest=near, formats=", ".join(FORMATS)
             )
         )
     if uri == STDIN:
         if format in ("spacy", *COLUMNAR):
-            raise ValueError(Errors.OM514.format(format=format, formats=", ".join(ENCODED)))
+            raise ValueError(Errors.OM356.format(format=format, formats=", ".join(ENCODED)))
         format = format or "jsonl"
         return Source((), format, None, uri, *_read_settings(format, encoding, delimiter))
     filesystem, root = find_filesystem(uri)
@@ -152,7 +152,7 @@ def find_source(
     if info.type == fs.FileType.NotFound:
         is_local = isinstance(filesystem, fs.LocalFileSystem)
         near = near_path(Path(root)) if is_local else ""
-        raise OSError(Errors.OM510.format(path=uri, nearest=near))
+        raise OSError(Errors.OM352.format(path=uri, nearest=near))
     files, n_left_out = [info], 0
     if info.type == fs.FileType.Directory:
         below = sorted(_find_below(filesystem, root), key=lambda file: file.path)
@@ -160,11 +160,11 @@ def find_source(
         files = [file for file in below if ENDINGS.get(file.extension) in wanted]
         n_left_out = len(below) - len(files)
     if not files:
-        raise OSError(Errors.OM511.format(path=uri, formats=", ".join(FORMATS)))
+        raise OSError(Errors.OM353.format(path=uri, formats=", ".join(FORMATS)))
     found = {ENDINGS.get(file.extension) for file in files} if format is None else {format}
     if len(found) > 1 or None in found:
         raise ValueError(
-            Errors.OM512.format(
+            Errors.OM354.format(
                 path=uri,
                 endings=", ".join(sorted({file.extension or "none" for file in files})),
                 formats=", ".join(FORMATS),
@@ -190,12 +190,12 @@ def _read_settings(format: str, encoding: str | None, delimiter: str | None) -> 
     ):
         if value is not None and format not in supported:
             formats = ", ".join(supported)
-            raise ValueError(Errors.OM620.format(option=option, formats=formats, format=format))
+            raise ValueError(Errors.OM369.format(option=option, formats=formats, format=format))
     delimiter = DELIMITER_NAMES.get(delimiter or "", delimiter)
     if delimiter is None:
         delimiter = DELIMITERS.get(format, ",")
     if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise ValueError(Errors.OM535.format(n=len(delimiter)))
+        raise ValueError(Errors.OM365.format(n=len(delimiter)))
     return find_encoding(encoding or UTF8), delimiter
 
 

@@ -101,19 +101,19 @@ def _read_row(
     except ValueError as problem:
         error = str(problem)
         if columns.text not in row.values:
-            error = Errors.OM624.format(name=columns.text)
+            error = Errors.OM373.format(name=columns.text)
         elif row.broken and isinstance(row.text, str):
-            error = Errors.OM501.format(encoding=row.broken)
+            error = Errors.OM302.format(encoding=row.broken)
     for name in others:
         if name not in read:
             error = _keep(read, name, row.values.get(name), error)
     if id_name is not None:
         value = row.id if columns.id is None else row.values.get(columns.id)
         if _is_missing(value):
-            value, error = None, Errors.OM538.format(name=id_name)
+            value, error = None, Errors.OM368.format(name=id_name)
         error = _keep(read, id_name, value, error)
     elif not _is_missing(row.id):
-        error = Errors.OM623
+        error = Errors.OM372
     if error is not None:
         read[columns.text], read[ERROR] = None, error
     return read
@@ -129,7 +129,7 @@ def _keep(read: dict[str, str | None], name: str, value: Any, error: str | None)
     try:
         read[name] = _to_string(value)
     except (RecursionError, TypeError, ValueError):
-        return error or Errors.OM626.format(name=name)
+        return error or Errors.OM375.format(name=name)
     return error
 
 

@@ -165,7 +165,7 @@ def choose(
     row = datasets()[name] if chosen_datasets else domains()[name]
     best = row.best if isinstance(row, Dataset) else row.choice
     if best is None:
-        raise CatalogueError(Errors.OM710.format(dataset=name))
+        raise CatalogueError(Errors.OM058.format(dataset=name))
     checkpoint, note = get(best), row.note
     if size != BEST:
         checkpoint = _preferred(find(dataset=checkpoint.dataset, size=size), "en")
@@ -217,12 +217,12 @@ def _on_hub() -> list[Dataset]:
 def _choose_for_privacy(size: str, language: str) -> Choice:
     rows = [c for c in find(domain=PRIVACY) if c.architecture in LOADABLE]
     if language not in _languages(rows):
-        raise CatalogueError(Errors.OM108.format(language=language, known=_join(_languages(rows))))
+        raise CatalogueError(Errors.OM060.format(language=language, known=_join(_languages(rows))))
     rows = [c for c in rows if language in c.languages]
     candidates = [c for c in rows if size in (BEST, c.size)]
     if not candidates:
         sizes = [s for s in SIZES if s == BEST or s in {c.size for c in rows}]
-        raise CatalogueError(Errors.OM106.format(language=language, size=size, sizes=_join(sizes)))
+        raise CatalogueError(Errors.OM057.format(language=language, size=size, sizes=_join(sizes)))
     checkpoint = _preferred(candidates, language)
     notes = [domains()[PRIVACY].note]
     if language != "en" and checkpoint.base_model not in MULTILINGUAL:
@@ -275,7 +275,7 @@ def _resolve(
     if chosen_domains and chosen_datasets and owners != set(chosen_domains):
         theirs = _join(_datasets_of(chosen_domains)) or "none"
         raise CatalogueError(
-            Errors.OM102.format(
+            Errors.OM052.format(
                 datasets=_join(chosen_datasets), domains=_join(chosen_domains), theirs=theirs
             )
         )
@@ -286,7 +286,7 @@ def _check(what: str, name: str | None, known: Iterable[str]) -> None:
     if name is not None and name not in known:
         near = nearest(name, known)
         raise CatalogueError(
-            Errors.OM100.format(what=what, name=name, nearest=near, known=_join(known))
+            Errors.OM050.format(what=what, name=name, nearest=near, known=_join(known))
         )
 
 
@@ -294,25 +294,25 @@ def _not_bundled(key: str, name: str, language: str) -> str:
     heads = bundled()
     if name == PRIVACY and language != "en":
         theirs = choose(domain=PRIVACY, size=BEST, language=language).checkpoint
-        return Errors.OM660.format(language=language, best=theirs.id)
+        return Errors.OM061.format(language=language, best=theirs.id)
     own = [d for d in domains() if any(head in heads for head in _heads_of(d, language))]
     if key == "dataset" and datasets()[name].best is None:
-        return Errors.OM711.format(dataset=name, domains=_join(own), datasets=_join(heads))
+        return Errors.OM054.format(dataset=name, domains=_join(own), datasets=_join(heads))
     best = choose(**{key: name}, size=BEST, language=language)
-    return Errors.OM103.format(
+    return Errors.OM053.format(
         what=key, name=name, domains=_join(own), datasets=_join(heads), best=best.checkpoint.id
     )
 
 
 def _one_each(key: str, names: tuple[str, ...], size: str) -> str:
     if not names:
-        return Errors.OM104.format(size=size, domains=_join(domains()))
+        return Errors.OM055.format(size=size, domains=_join(domains()))
     lines = (
         f'nlp.add_pipe("openmed_ner", name="openmed_{name}", '
         f'config={{"{key}": "{name}", "size": "{size}"}})'
         for name in names
     )
-    return Errors.OM105.format(what=key, n=len(names), size=size, lines="\n".join(lines))
+    return Errors.OM056.format(what=key, n=len(names), size=size, lines="\n".join(lines))
 
 
 def _datasets_of(chosen_domains: Iterable[str]) -> tuple[str, ...]:

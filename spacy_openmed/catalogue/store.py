@@ -55,7 +55,7 @@ def bundled() -> dict[str, BundledHead]:
     """
     path = paths.MINI_PATH / "config.json"
     if not path.is_file():
-        raise CatalogueError(Errors.OM107.format(path=path))
+        raise CatalogueError(Errors.OM059.format(path=path))
     return {
         row["dataset"]: BundledHead(
             row["dataset"],
@@ -118,7 +118,7 @@ def get(id: str) -> CheckpointInfo:
     info = mini() if id == MINI else lookup(id)
     if info is None:
         near = nearest(id, (c.id for c in checkpoints()))
-        raise CatalogueError(Errors.OM101.format(id=id, nearest=near))
+        raise CatalogueError(Errors.OM051.format(id=id, nearest=near))
     return info
 
 

@@ -63,7 +63,7 @@ class Checkpoint:
         special = len(self.prefix) + len(self.suffix)
         if self.limit <= special:
             limit = tokenizer.model_max_length
-            raise ValueError(Errors.OM674.format(name=self.name, limit=limit, special=special))
+            raise ValueError(Errors.OM116.format(name=self.name, limit=limit, special=special))
 
     def set_facts(self, facts: dict[str, Any]) -> None:
         """Say what the logits mean; see `describe`."""
@@ -103,9 +103,9 @@ class Checkpoint:
         import torch
 
         if self.has_no_weights:
-            raise ValueError(Errors.OM005.format(name=self.name))
+            raise ValueError(Errors.OM104.format(name=self.name))
         if not isinstance(getattr(self.module, "classifier", None), torch.nn.Linear):
-            raise ValueError(Errors.OM025.format(name=self.name))
+            raise ValueError(Errors.OM107.format(name=self.name))
         copied = copy.copy(self)
         copied.forget_engine()
         copied.settings = EngineSettings(device=str(self.device), precision="fp32")
@@ -246,9 +246,9 @@ class Checkpoint:
         try:
             texts = [line for line in path.read_text(encoding="utf8").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(Errors.OM029.format(path=path)) from error
+            raise ValueError(Errors.OM108.format(path=path)) from error
         if not texts:
-            raise ValueError(Errors.OM029.format(path=path))
+            raise ValueError(Errors.OM108.format(path=path))
         pieces = self.encode(texts)
         size = (self.window or min(self.limit, 512)) - len(self.prefix) - len(self.suffix)
         windows = plan_windows(pieces.lengths, size, 0)

@@ -25,18 +25,18 @@ def download(id: str, folder: Path, *, revision: str | None = None) -> None:
         not in reach, does not have it, or has no safetensors weights for it.
     """
     if id == catalogue.MINI:
-        raise CatalogueError(Errors.OM202)
+        raise CatalogueError(Errors.OM121)
     if "/" not in id:
         catalogue.get(id)  # says which ids are near
     is_part = hub.read_marker(folder) is not None or hub.find_missing(folder)
     if not is_part and any(folder.glob("*.safetensors")):
-        raise OSError(Errors.OM206.format(folder=folder))
+        raise OSError(Errors.OM122.format(folder=folder))
     try:
         hub.download(id, folder, revision, CHECKPOINT_FILES)
     except hub.HubError as err:
         known = () if catalogue.lookup(id) else (c.id for c in catalogue.checkpoints())
         near = nearest(id, known)
-        raise OSError(Errors.OM200.format(id=id, why=err, nearest=near)) from None
+        raise OSError(Errors.OM119.format(id=id, why=err, nearest=near)) from None
     info = catalogue.lookup(id)
     if info is not None:  # the folder's name does not tell its dataset and threshold
         config = srsly.read_json(folder / "config.json")

@@ -74,7 +74,7 @@ def read_labels(config: dict[str, Any], name: str) -> list[str]:
     given = config.get("id2label") or {}
     labels = list(given.values()) if isinstance(given, dict) else []
     if all(re.fullmatch(r"LABEL_\d+", str(label)) for label in labels):
-        raise ValueError(Errors.OM671.format(name=name))
+        raise ValueError(Errors.OM113.format(name=name))
     numbers = sorted(int(i) if str(i).isdecimal() else -1 for i in given)
     repeated = sorted({str(label) for label in labels if labels.count(label) > 1})
     problem = ""
@@ -85,7 +85,7 @@ def read_labels(config: dict[str, Any], name: str) -> list[str]:
     elif repeated:
         problem = f"it has the label {', '.join(repeated)} more than once"
     if problem:
-        raise ValueError(Errors.OM672.format(name=name, last=len(labels) - 1, problem=problem))
+        raise ValueError(Errors.OM114.format(name=name, last=len(labels) - 1, problem=problem))
     return [given[i] for i in sorted(given, key=int)]
 
 
@@ -93,7 +93,7 @@ def check_rows(facts: dict[str, Any], n_rows: int, name: str) -> None:
     """RAISES (ValueError): If the heads do not match the number of rows of the classifier."""
     n_labels = max((head["start"] + len(head["labels"]) for head in facts["heads"]), default=0)
     if n_labels != n_rows:
-        raise ValueError(Errors.OM673.format(name=name, n_labels=n_labels, n_rows=n_rows))
+        raise ValueError(Errors.OM115.format(name=name, n_labels=n_labels, n_rows=n_rows))
 
 
 def read_heads(facts: dict[str, Any]) -> list[Head]:
@@ -121,7 +121,7 @@ def read_assertion(facts: dict[str, Any], name: str) -> Head | None:
     groups = row.get("groups")
     is_valid = isinstance(groups, dict) and groups
     if not is_valid or not all(own and {*own} <= {*row["labels"]} for own in groups.values()):
-        raise ValueError(Errors.OM712.format(name=name, labels=", ".join(row["labels"])))
+        raise ValueError(Errors.OM117.format(name=name, labels=", ".join(row["labels"])))
     kinds = tuple((canonical_label(kind), tuple(own)) for kind, own in groups.items())
     return replace(_read_head(row), groups=kinds)
 
@@ -160,7 +160,7 @@ def add_types(
         row = {"dataset": dataset, "labels": ["O"]}
         rows.append(row)
     if not catalogue.finds_entities(row):
-        raise ValueError(Errors.OM713.format(head=dataset, kind=row["kind"]))
+        raise ValueError(Errors.OM118.format(head=dataset, kind=row["kind"]))
     known = {kind for _, kind in split_tags(row["labels"])}
     row["labels"] += make_tags([kind for kind in types if kind not in known], row["labels"])
     start = 0

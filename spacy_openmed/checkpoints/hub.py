@@ -63,10 +63,10 @@ def check_complete(folder: Path) -> None:
     """
     marker = read_marker(folder)
     if marker is not None:
-        raise OSError(Errors.OM640.format(folder=folder, command=_command(marker, folder)))
+        raise OSError(Errors.OM123.format(folder=folder, command=_command(marker, folder)))
     if missing := find_missing(folder):
         why = HubReasons.LACKING.format(missing=", ".join(missing))
-        raise OSError(Errors.OM013.format(name=folder, error=why))
+        raise OSError(Errors.OM106.format(name=folder, error=why))
 
 
 def download(id: str, folder: Path, revision: str | None, patterns: Sequence[str]) -> None:
@@ -83,7 +83,7 @@ def download(id: str, folder: Path, revision: str | None, patterns: Sequence[str
     marker = {"id": id, "revision": revision}
     other = read_marker(folder)
     if other and other != marker:
-        raise OSError(Errors.OM642.format(folder=folder, command=_command(other, folder)))
+        raise OSError(Errors.OM124.format(folder=folder, command=_command(other, folder)))
     with _asking(id, revision):
         commit, names = _list_files(id, revision, patterns)
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def _list_files(id: str, revision: str | None, patterns: Sequence[str]) -> tuple
     names = [file.rfilename for file in info.siblings or ()]
     names = [name for name in names if "/" not in name and any(fnmatch(name, p) for p in patterns)]
     if not any(name.endswith(".safetensors") for name in names):
-        raise OSError(Errors.OM201.format(id=id))
+        raise OSError(Errors.OM120.format(id=id))
     return str(info.sha), names
 
 
@@ -173,7 +173,7 @@ def _fetch(id: str, commit: str, names: Sequence[str], folder: Path | None = Non
             if _check(path, facts[name]) is False:
                 for damaged in {path, path.resolve()}:
                     damaged.unlink()
-                raise OSError(Errors.OM643.format(file=name, id=id))
+                raise OSError(Errors.OM125.format(file=name, id=id))
     return folder or path.parent
 
 

@@ -68,14 +68,14 @@ def resolve_settings(settings: EngineSettings) -> EngineSettings:
         "cpu" if settings.device == "auto" and not is_torch else settings.device
     )
     if device.type != "cpu" and not is_torch:
-        raise ValueError(Errors.OM030.format(engine=settings.name, device=device))
+        raise ValueError(Errors.OM109.format(engine=settings.name, device=device))
     if settings.compile and (not is_torch or settings.precision == "int8"):
-        raise ValueError(Errors.OM033.format(engine=settings.name, precision=settings.precision))
+        raise ValueError(Errors.OM110.format(engine=settings.name, precision=settings.precision))
     dtype, precision = resolve_precision(settings.precision, device), settings.precision
     if precision == "auto":
         precision = next(name for name, known in DTYPES.items() if known == dtype)
     if settings.name == "auto" and precision == "int8" and not has_vnni():
-        warnings.warn(Warnings.OM912, stacklevel=2)
+        warnings.warn(Warnings.OM903, stacklevel=2)
         precision = "fp32"
     return replace(settings, device=str(device), precision=precision)
 
@@ -87,16 +87,16 @@ def _load(source: Source, settings: EngineSettings) -> Checkpoint:
     name = source.name
     folder = find_folder(source)
     if not (folder / "config.json").is_file():
-        raise OSError(Errors.OM010.format(name=folder, file="config.json"))
+        raise OSError(Errors.OM105.format(name=folder, file="config.json"))
     has_weights = has_files(folder, "*.safetensors")
     if not has_weights and not (settings.name == "onnx" and has_files(folder, *ONNX_FILES)):
-        raise OSError(Errors.OM005.format(name=name))
+        raise OSError(Errors.OM104.format(name=name))
     with _reading(name):
         config = srsly.read_json(folder / "config.json")
         architecture = config.get("model_type")
     if architecture not in CONFIG_MAPPING:
         version = transformers.__version__
-        raise ValueError(Errors.OM002.format(name=name, architecture=architecture, version=version))
+        raise ValueError(Errors.OM101.format(name=name, architecture=architecture, version=version))
     with _reading(name):
         n_rows = _count_rows(folder)
     if n_rows is not None:  # Fail here: transformers' errors about labels are hard to understand.
@@ -134,7 +134,7 @@ def _load_module(
         )
     missing = sorted(key for key in info["missing_keys"] if "position_ids" not in key)
     if any(key.startswith(f"{module.base_model_prefix}.") for key in missing):
-        raise ValueError(Errors.OM003.format(name=source.name, missing=", ".join(missing)))
+        raise ValueError(Errors.OM102.format(name=source.name, missing=", ".join(missing)))
     return module, {"heads": []} if missing else describe(config, source), stored_dtype
 
 
@@ -155,7 +155,7 @@ def _load_tokenizer(folder: Path, name: str) -> Any:
     from transformers import AutoTokenizer
 
     if not has_files(folder, *VOCABULARIES):
-        raise OSError(Errors.OM013.format(name=name, error="it has no tokenizer.json"))
+        raise OSError(Errors.OM106.format(name=name, error="it has no tokenizer.json"))
     try:
         with _reading(name):
             tokenizer = AutoTokenizer.from_pretrained(
@@ -164,9 +164,9 @@ def _load_tokenizer(folder: Path, name: str) -> Any:
     except OSError as error:
         if has_files(folder, "tokenizer.json"):
             raise
-        raise ValueError(Errors.OM004.format(name=name)) from error
+        raise ValueError(Errors.OM103.format(name=name)) from error
     if not tokenizer.is_fast:
-        raise ValueError(Errors.OM004.format(name=name))
+        raise ValueError(Errors.OM103.format(name=name))
     return tokenizer
 
 
@@ -209,4 +209,4 @@ def _reading(name: str) -> Iterator[None]:
         with quiet_transformers():
             yield
     except Exception as error:
-        raise OSError(Errors.OM013.format(name=name, error=error)) from error
+        raise OSError(Errors.OM106.format(name=name, error=error)) from error

@@ -70,10 +70,10 @@ def find_folder(source: Source) -> Path:
         check_complete(Path(source.name))
         return Path(source.name)
     if source.name == catalogue.MINI:
-        raise OSError(Errors.OM705)
+        raise OSError(Errors.OM111)
     if _is_path(source.name):
         near = near_path(Path(source.name))
-        raise OSError(Errors.OM706.format(name=source.name, nearest=near))
+        raise OSError(Errors.OM112.format(name=source.name, nearest=near))
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import HFValidationError
 
@@ -99,7 +99,7 @@ def find_folder(source: Source) -> Path:
         except HubError as error:
             why = f"downloading it failed: {error}"
     revision = f" (revision {source.revision})" if source.revision else ""
-    raise OSError(Errors.OM001.format(name=source.name, revision=revision, why=why))
+    raise OSError(Errors.OM100.format(name=source.name, revision=revision, why=why))
 
 
 def _is_path(name: str) -> bool:

@@ -67,7 +67,7 @@ def fail(error: Exception) -> NoReturn:
     message = describe_mistake(error)
     if message is None:
         sys.stderr.writelines(traceback.format_tb(error.__traceback__))
-        message = Errors.OM684.format(kind=type(error).__name__)
+        message = Errors.OM712.format(kind=type(error).__name__)
     msg.fail(message)
     sys.exit(1)
 
@@ -89,7 +89,7 @@ def describe_mistake(error: Exception) -> str | None:
         if error.strerror is None:
             return message
         path = "a file" if error.filename is None else f"'{error.filename}'"
-        return Errors.OM682.format(path=path, reason=error.strerror.lower())
+        return Errors.OM711.format(path=path, reason=error.strerror.lower())
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     is_of_paths = bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("fsspec.")
     return message if is_of_paths and isinstance(error, ValueError) else None
@@ -108,7 +108,7 @@ def check_choice(what: str, name: str, known: Iterable[str]) -> str:
     if name not in known:
         near = nearest(name, known)
         raise ValueError(
-            Errors.OM100.format(what=what, name=name, nearest=near, known=", ".join(known))
+            Errors.OM050.format(what=what, name=name, nearest=near, known=", ".join(known))
         )
     return name
 
@@ -122,13 +122,13 @@ def check_input(path: Path, *, what: str = "file") -> Path:
     RAISES (OSError): If it is not there, is something else, or may not be read.
     """
     if not path.exists():
-        raise OSError(Errors.OM680.format(what=what, path=path, nearest=near_path(path)))
+        raise OSError(Errors.OM600.format(what=what, path=path, nearest=near_path(path)))
     if what == "file" and path.is_dir():
-        raise OSError(Errors.OM681.format(path=path, actual="folder", expected="file"))
+        raise OSError(Errors.OM710.format(path=path, actual="folder", expected="file"))
     if what == "folder" and not path.is_dir():
-        raise OSError(Errors.OM681.format(path=path, actual="file", expected="folder"))
+        raise OSError(Errors.OM710.format(path=path, actual="file", expected="folder"))
     if not os.access(path, os.R_OK):
-        raise OSError(Errors.OM682.format(path=f"'{path}'", reason="permission denied"))
+        raise OSError(Errors.OM711.format(path=f"'{path}'", reason="permission denied"))
     return path
 
 
@@ -144,7 +144,7 @@ def check_output(path: Path, *, what: str = "file", parents: bool = False) -> Pa
     if path.exists():
         if path.is_dir() != (what == "folder"):
             actual = "file" if what == "folder" else "folder"
-            raise OSError(Errors.OM681.format(path=path, actual=actual, expected=what))
+            raise OSError(Errors.OM710.format(path=path, actual=actual, expected=what))
         place = path
     else:
         place = path.absolute().parent
@@ -152,7 +152,7 @@ def check_output(path: Path, *, what: str = "file", parents: bool = False) -> Pa
             place = place.parent
         check_input(place, what="folder")
     if not os.access(place, os.W_OK):
-        raise OSError(Errors.OM682.format(path=f"'{path}'", reason="permission denied"))
+        raise OSError(Errors.OM711.format(path=f"'{path}'", reason="permission denied"))
     return path
 
 
@@ -170,12 +170,12 @@ def check_pipeline(name: str) -> str:
         if not (path / "config.cfg").is_file():
             is_checkpoint = (path / "config.json").is_file()
             hint = ' It holds a checkpoint: set model.name to it, in a pipeline or with "ner -m".'
-            raise OSError(Errors.OM685.format(path=name, hint=hint if is_checkpoint else ""))
+            raise OSError(Errors.OM713.format(path=name, hint=hint if is_checkpoint else ""))
     elif path.exists():
-        raise OSError(Errors.OM681.format(path=name, actual="file", expected="pipeline's folder"))
+        raise OSError(Errors.OM710.format(path=name, actual="file", expected="pipeline's folder"))
     elif not spacy.util.is_package(name):
         near = near_path(path, spacy.util.get_installed_models())
-        raise OSError(Errors.OM680.format(what="pipeline", path=name, nearest=near))
+        raise OSError(Errors.OM600.format(what="pipeline", path=name, nearest=near))
     return name
 
 
@@ -190,7 +190,7 @@ def decode_utf8(content: bytes, name: object) -> str:
     try:
         return decode(content)
     except UnicodeDecodeError:
-        raise ValueError(Errors.OM204.format(path=name)) from None
+        raise ValueError(Errors.OM707.format(path=name)) from None
 
 
 def read_file(path: Path) -> str:
@@ -225,7 +225,7 @@ def choose_model(
 
     check_choice("precision", precision, PRECISIONS)
     if bool(domain or dataset or size) == (model is not None):
-        raise ValueError(Errors.OM518)
+        raise ValueError(Errors.OM701)
     if model is not None:
         return to_model(check_pipeline(model))
     catalogue.choose(domain=domain, dataset=dataset, size=size or catalogue.MINI)

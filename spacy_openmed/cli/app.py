@@ -28,7 +28,7 @@ def app_cli(
     EXAMPLE: python -m spacy openmed app --domain disease --domain pharmacology
     """
     if model is not None and (domain or size):
-        raise ValueError(Errors.OM518)
+        raise ValueError(Errors.OM701)
     if model is not None:
         check_pipeline(model)
     from ..page.page import make_app

@@ -40,7 +40,7 @@ def convert_cli(
     EXAMPLE: python -m spacy openmed convert corpus.pubtator train.spacy --type Chemical
     """
     if output_path.suffix != ".spacy":  # or a slip of the hand overwrites the corpus
-        raise ValueError(Errors.OM068.format(path=output_path))
+        raise ValueError(Errors.OM705.format(path=output_path))
     check_input(input_path, what="file or folder")
     check_output(output_path, parents=True)
     labels = dict(_pair(text) for text in rename)
@@ -77,5 +77,5 @@ def convert_cli(
 def _pair(text: str) -> tuple[str, str]:
     old, equals, new = text.partition("=")
     if not (old and equals and new):
-        raise ValueError(Errors.OM067.format(text=text))
+        raise ValueError(Errors.OM704.format(text=text))
     return old, new

@@ -96,10 +96,10 @@ def deid_cli(
     """
     if not decrypt and (os.path.isdir(text) or _is_table(text, text_column)):
         if output is None:
-            raise ValueError(Errors.OM751.format(path=text))
+            raise ValueError(Errors.OM717.format(path=text))
         for option, value in (("audit", audit), ("patient", patient)):
             if value:
-                raise ValueError(Errors.OM752.format(option=option))
+                raise ValueError(Errors.OM718.format(option=option))
         check_choice("size", size, catalogue.SIZES)
         config = {**phi_settings(size, model), "openmed_phi": {"threshold": threshold}}
         _run(
@@ -128,10 +128,10 @@ def deid_cli(
     many = {"id-column": id_column, "patient-column": patient_column, "columns": columns}
     for option, value in many.items():
         if value:
-            raise ValueError(Errors.OM753.format(option=option))
+            raise ValueError(Errors.OM719.format(option=option))
     content = read_text(text)
     if not content.strip():
-        raise ValueError(Errors.OM750)
+        raise ValueError(Errors.OM716)
     key = _read_key(key_file)
     chosen = _read_actions(actions or [])
     for path in (output, None if decrypt else audit):
@@ -225,7 +225,7 @@ def _read_actions(actions: list[str]) -> dict[str, Any]:
     pairs = [text.partition("=") for text in actions]
     for text, (label, _, action) in zip(actions, pairs, strict=True):
         if not label or not action:
-            raise ValueError(Errors.OM313.format(text=text))
+            raise ValueError(Errors.OM714.format(text=text))
     return {label: action for label, _, action in pairs}
 
 
@@ -234,9 +234,9 @@ def _decrypt(text: str, audit: Path | None, key: str | None) -> str:
     from ..deid.audit import Deidentified
 
     if audit is None or key is None:
-        raise ValueError(Errors.OM314)
+        raise ValueError(Errors.OM715)
     try:
         data = json.loads(read_file(audit))
     except json.JSONDecodeError as error:
-        raise ValueError(Errors.OM312) from error
+        raise ValueError(Errors.OM512) from error
     return decrypt(Deidentified.from_dict(text, data), key)

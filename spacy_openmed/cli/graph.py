@@ -70,11 +70,11 @@ def graph_cli(
         else:
             builder.add(doc, id)
     if n_failed and not builder.n_documents:
-        raise ValueError(Errors.OM347.format(rows=count(n_failed, "row")))
+        raise ValueError(Errors.OM720.format(rows=count(n_failed, "row")))
     graph = builder.build(min_documents=min_documents, min_npmi=min_npmi, min_score=min_score)
     paths = write_graph(graph, output, formats)
     if n_failed:
-        msg.warn(Errors.OM347.format(rows=count(n_failed, "row")))
+        msg.warn(Errors.OM720.format(rows=count(n_failed, "row")))
     for note in builder.explain(graph):
         msg.warn(note)
     msg.good(

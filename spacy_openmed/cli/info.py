@@ -40,7 +40,7 @@ def _get(name: str) -> CheckpointInfo:
     except CatalogueError:
         domains, datasets = catalogue.domains(), catalogue.datasets()
         names = [*domains, *datasets, catalogue.MINI, *(c.id for c in catalogue.checkpoints())]
-        error = Errors.OM203.format(
+        error = Errors.OM706.format(
             name=name,
             nearest=nearest(name, names),
             domains=", ".join(domains),

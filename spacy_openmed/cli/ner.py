@@ -94,9 +94,9 @@ def read_text(text: str) -> str:
         return read_file(Path(text))
     ends_so = os.path.splitext(text)[1].lower() in ENDINGS and not any(map(str.isspace, text))
     if os.path.isdir(text):
-        raise OSError(Errors.OM700.format(path=text))
+        raise OSError(Errors.OM709.format(path=text))
     if ends_so:
-        raise OSError(Errors.OM205.format(path=text, nearest=near_path(Path(text))))
+        raise OSError(Errors.OM708.format(path=text, nearest=near_path(Path(text))))
     return text
 
 
@@ -153,4 +153,4 @@ def _read_threshold(threshold: str) -> float | str:
     try:
         return float(threshold)
     except ValueError:
-        raise ValueError(Errors.OM012.format(threshold=repr(threshold))) from None
+        raise ValueError(Errors.OM001.format(threshold=repr(threshold))) from None

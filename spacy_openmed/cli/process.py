@@ -82,14 +82,14 @@ def process_cli(
         if to not in FORMATS:
             near = nearest(to, FORMATS)
             raise ValueError(
-                Errors.OM519.format(
+                Errors.OM360.format(
                     what="output", format=to, nearest=near, formats=", ".join(FORMATS)
                 )
             )
         if len(paths) not in (2, 3):
-            raise ValueError(Errors.OM518)
-        if len(paths) == 2 and not (domain or dataset or size):
             raise ValueError(Errors.OM701)
+        if len(paths) == 2 and not (domain or dataset or size):
+            raise ValueError(Errors.OM702)
         *model, given, output = paths
         cores = os.cpu_count() or 1
         job = Job(
@@ -128,7 +128,7 @@ def process_cli(
 
             summary = run(job, force=force, tick=tick)
     except KeyboardInterrupt:
-        msg.fail(Errors.OM628)
+        msg.fail(Errors.OM700)
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print(json.dumps({**summary.to_dict(), "files_left_out": job.source.n_left_out}))

@@ -61,7 +61,7 @@ def serve_cli(
         os.environ.setdefault(name, capacity)
     token = read_token(token_file)
     if host not in LOOPBACK and token is None:
-        msg.warn(Warnings.OM549.format(host=host))
+        msg.warn(Warnings.OM913.format(host=host))
     nlp = load_pipeline(chosen, device=f"cuda:{gpu_id}" if gpu_id >= 0 else None)
     limits = Limits(
         max_texts=max_texts,
@@ -86,7 +86,7 @@ def read_token(path: Path | None) -> str | None:
     """
     token = os.environ.get(TOKEN) if path is None else read_file(path).strip()
     if token is not None and not re.fullmatch(rf"[A-Za-z0-9._~+/=-]{{{LEAST},}}", token):
-        raise ValueError(Errors.OM548.format(least=LEAST))
+        raise ValueError(Errors.OM703.format(least=LEAST))
     return token
 
 

@@ -228,7 +228,7 @@ class OpenMedContext(RuleComponent):
         models = [getattr(pipe, "model", None) for pipe, _ in before]
         shims = [shim for model in models for shim in getattr(model, "shims", ())]
         if not any(getattr(shim, "assertion", None) for shim in shims):
-            warnings.warn(Warnings.OM715.format(name=self.name), stacklevel=4)
+            warnings.warn(Warnings.OM910.format(name=self.name), stacklevel=4)
 
     def set_annotations(self, doc: Doc, found: Sequence[tuple[Span, Mapping[str, Any]]]) -> None:
         """Set the attributes of the entities.

@@ -176,7 +176,7 @@ def check_termsets(termsets: Mapping[str, Termset]) -> None:
     axes, known = (*AXES, *OF_DRUGS), (*TRIGGERS, *BESIDE, HEADINGS)
     for axis, termset in termsets.items():
         if axis not in axes:
-            raise ValueError(Errors.OM321.format(axis=axis, known=", ".join(axes)))
+            raise ValueError(Errors.OM450.format(axis=axis, known=", ".join(axes)))
         for key, phrases in termset.items():
             if key not in known or isinstance(phrases, str):
-                raise ValueError(Errors.OM322.format(axis=axis, key=key, known=", ".join(known)))
+                raise ValueError(Errors.OM451.format(axis=axis, key=key, known=", ".join(known)))

@@ -28,7 +28,7 @@ def read_bioc(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
         try:
             document = _to_document(source, f"{path.stem}-{number}")
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise ValueError(Errors.OM066.format(path=path, number=number, format="bioc")) from None
+            raise ValueError(Errors.OM258.format(path=path, number=number, format="bioc")) from None
         yield document
 
 

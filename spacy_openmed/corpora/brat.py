@@ -21,7 +21,7 @@ def read_brat(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
         anns = sorted(ann for ann in path.glob("*.ann") if not ann.name.startswith("."))
     for ann in anns:
         if not ann.with_suffix(".txt").is_file():
-            raise ValueError(Errors.OM065.format(path=ann))
+            raise ValueError(Errors.OM257.format(path=ann))
         text = read_text(ann.with_suffix(".txt"), encoding)
         document = _to_document(ann, text, encoding)
         unix_text = text.replace("\r\n", "\n")

@@ -64,7 +64,7 @@ def convert(
                 done.docs.add(doc)
             except ValueError as err:  # not its message: it may hold the text
                 raise ValueError(
-                    Errors.OM069.format(path=path, number=number, error=type(err).__name__)
+                    Errors.OM259.format(path=path, number=number, error=type(err).__name__)
                 ) from None
             done.seen.update(mention.label for mention in source.mentions)
             done.counts.update({"documents": 1, "tokens": len(doc)})

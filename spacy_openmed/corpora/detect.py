@@ -44,7 +44,7 @@ def find_inputs(
     if format not in (AUTO, *READERS):
         known = (AUTO, *READERS)
         near = nearest(format, known)
-        raise ValueError(Errors.OM060.format(format=format, nearest=near, known=", ".join(known)))
+        raise ValueError(Errors.OM252.format(format=format, nearest=near, known=", ".join(known)))
     encoding = find_encoding(encoding)
     files = [path]
     folders: set[Path] = set()
@@ -68,7 +68,7 @@ def find_inputs(
         else:
             inputs.append((file, found))
     if not inputs:
-        raise ValueError(Errors.OM061.format(path=path, known=", ".join(READERS)))
+        raise ValueError(Errors.OM253.format(path=path, known=", ".join(READERS)))
     return inputs, passed_over
 
 
@@ -139,4 +139,4 @@ def read_documents(
     for number, document in enumerate(documents, 1):  # noqa: B007
         yield document
     if not number:
-        raise ValueError(Errors.OM064.format(path=path, format=format))
+        raise ValueError(Errors.OM256.format(path=path, format=format))

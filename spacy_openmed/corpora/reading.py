@@ -20,7 +20,7 @@ def read_text(path: Path, encoding: str) -> str:
     try:
         return decode(path.read_bytes(), encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(Errors.OM629.format(path=path, encoding=error.encoding)) from None
+        raise ValueError(Errors.OM255.format(path=path, encoding=error.encoding)) from None
 
 
 def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
@@ -76,7 +76,7 @@ def malformed(path: Path, number: int, format: str, expected: str, reason: str =
     RETURNS (ValueError): The error. It does not quote the line, which may be a patient's.
     """
     return ValueError(
-        Errors.OM063.format(
+        Errors.OM254.format(
             path=path, number=number, format=format, reason=reason, expected=expected
         )
     )

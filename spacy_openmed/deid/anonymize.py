@@ -31,7 +31,7 @@ try:
     )
     from presidio_anonymizer.operators import Hash
 except ImportError as error:
-    raise ImportError(Errors.OM300.format(package=error.name)) from error
+    raise ImportError(Errors.OM500.format(package=error.name)) from error
 
 from .audit import Deidentified, Replacement
 from .surrogates import People, Surrogates, read_people
@@ -84,12 +84,12 @@ def deidentify(
     for unknown in sorted(chosen - set(ACTIONS)):
         near = nearest(unknown, ACTIONS)
         raise ValueError(
-            Errors.OM304.format(action=unknown, nearest=near, known=", ".join(ACTIONS))
+            Errors.OM504.format(action=unknown, nearest=near, known=", ".join(ACTIONS))
         )
     if chosen & KEYED and key is None:
-        raise ValueError(Errors.OM305.format(actions=", ".join(sorted(chosen & KEYED))))
+        raise ValueError(Errors.OM505.format(actions=", ".join(sorted(chosen & KEYED))))
     if spans_key not in doc.spans:
-        raise ValueError(Errors.OM306.format(key=spans_key))
+        raise ValueError(Errors.OM506.format(key=spans_key))
     text = doc.text
     found = resolve(text, _read_group(doc.spans[spans_key]))
     known = {canonical_label(span.label_) for span in doc.spans[spans_key]}
@@ -98,7 +98,7 @@ def deidentify(
         canonical = canonical_label(label)
         if identifier_of(canonical) is None and canonical not in known:
             labels = [name for row in IDENTIFIERS.values() for name in row]
-            raise ValueError(Errors.OM315.format(label=label, nearest=nearest(label, labels)))
+            raise ValueError(Errors.OM513.format(label=label, nearest=nearest(label, labels)))
         chosen_for[canonical] = wanted
     operate = _Operators(key, patient, read_people(text, (c[:3] for c in found)))
     taken, operators = [], {}
@@ -206,7 +206,7 @@ def _derive(key: str | bytes, purpose: str, patient: str = "") -> bytes:
     """A secret for one purpose, and one patient where it is to be another one for each."""
     secret = key.strip().encode("utf8") if isinstance(key, str) else key
     if len(secret) < MIN_KEY:
-        raise ValueError(Errors.OM307.format(n_bytes=len(secret), least=MIN_KEY))
+        raise ValueError(Errors.OM507.format(n_bytes=len(secret), least=MIN_KEY))
     message = f"{purpose}\0{patient}".encode()
     return blake2b(message, key=blake2b(secret).digest(), digest_size=32).digest()
 
@@ -231,11 +231,11 @@ def decrypt(result: Deidentified, key: str | bytes) -> str:
     """
     lost = {r.action for r in result.replacements} - {"encrypt", "keep"}
     if lost:
-        raise ValueError(Errors.OM308.format(actions=", ".join(sorted(lost))))
+        raise ValueError(Errors.OM508.format(actions=", ".join(sorted(lost))))
     if result.key_check != make_key_check(key):
-        raise ValueError(Errors.OM309)
+        raise ValueError(Errors.OM509)
     if result.text_check != _make_text_check(key, result.text):
-        raise ValueError(Errors.OM310)
+        raise ValueError(Errors.OM510)
     items = [
         OperatorResult(r.new_start, r.new_end, r.label)
         for r in result.replacements
@@ -245,7 +245,7 @@ def decrypt(result: Deidentified, key: str | bytes) -> str:
     try:
         text = DeanonymizeEngine().deanonymize(result.text, items, operators).text
     except (binascii.Error, InvalidParamError, ValueError) as error:
-        raise ValueError(Errors.OM310) from error
+        raise ValueError(Errors.OM510) from error
     return text
 
 

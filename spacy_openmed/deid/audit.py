@@ -106,7 +106,7 @@ class Deidentified:
             rows = tuple(Replacement(**row) for row in data["replacements"])
             return cls(text, rows, data["key_check"], data["text_check"])
         except (KeyError, TypeError) as error:
-            raise ValueError(Errors.OM312) from error
+            raise ValueError(Errors.OM512) from error
 
 
 def carry_over(doc: Doc, new_doc: Doc, result: Deidentified, *, spans_key: str = "phi") -> Doc:
@@ -122,7 +122,7 @@ def carry_over(doc: Doc, new_doc: Doc, result: Deidentified, *, spans_key: str =
     RAISES (ValueError): If it is of another text.
     """
     if new_doc.text != result.text:
-        raise ValueError(Errors.OM311)
+        raise ValueError(Errors.OM511)
     ents = [e for e in doc.ents if not result.is_replaced(e.start_char, e.end_char)]
     new_doc.set_ents(filter_spans(_move(e, new_doc, result) for e in ents), default="outside")
     for key, group in doc.spans.items():

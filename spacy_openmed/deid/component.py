@@ -94,7 +94,7 @@ class OpenMedPHI(SerializableComponent):
     ) -> None:
         super().__init__(vocab, name)
         if not 0 <= threshold <= 1:
-            raise ValueError(Errors.OM301.format(threshold=threshold))
+            raise ValueError(Errors.OM501.format(threshold=threshold))
         self.spans_key = spans_key
         self.annotate_spans_key = annotate_spans_key
         self.threshold = threshold
@@ -127,7 +127,7 @@ class OpenMedPHI(SerializableComponent):
         for recognizer in recognizers:
             label = recognizer.get("supported_entity", "")
             if identifier_of(label) is None:
-                raise ValueError(Errors.OM302.format(name=recognizer.get("name"), label=label))
+                raise ValueError(Errors.OM502.format(name=recognizer.get("name"), label=label))
         self.recognizers += recognizers
         self._analyzer = None
 
@@ -174,7 +174,7 @@ class OpenMedPHI(SerializableComponent):
         if self.spans_key is None:
             return []
         if self.spans_key not in doc.spans:
-            raise ValueError(Errors.OM303.format(name=self.name, key=self.spans_key))
+            raise ValueError(Errors.OM503.format(name=self.name, key=self.spans_key))
         warn_if_idle(
             self,
             doc,
@@ -182,7 +182,7 @@ class OpenMedPHI(SerializableComponent):
             [Need("personal data", _is_identifier)],
             add='openmed_ner with domain = "privacy" and annotate = "spans"',
             ents=False,
-            warning=Warnings.OM355,
+            warning=Warnings.OM911,
         )
         found = []
         for span, score, *_ in read_spans(doc, self.spans_key):

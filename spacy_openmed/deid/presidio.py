@@ -20,7 +20,7 @@ try:
     from presidio_analyzer.predefined_recognizers import PhoneRecognizer
     from presidio_analyzer.recognizer_registry import RecognizerRegistryProvider
 except ImportError as error:
-    raise ImportError(Errors.OM300.format(package=error.name)) from error
+    raise ImportError(Errors.OM500.format(package=error.name)) from error
 
 # Their messages for debugging hold words of the text.
 logging.getLogger("presidio-analyzer").setLevel(logging.WARNING)

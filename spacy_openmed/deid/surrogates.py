@@ -16,7 +16,7 @@ try:
     from faker.providers.address.en_US import Provider as AddressProvider
     from faker.providers.person.en_US import Provider
 except ImportError as error:
-    raise ImportError(Errors.OM300.format(package=error.name)) from error
+    raise ImportError(Errors.OM500.format(package=error.name)) from error
 
 
 def _words(words: str) -> frozenset[str]:

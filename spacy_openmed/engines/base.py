@@ -114,7 +114,7 @@ def converting(module: Any, engine: str) -> Iterator[None]:
             yield
     except Exception as error:
         architecture = module.config.model_type
-        raise ValueError(Errors.OM028.format(engine=engine, architecture=architecture)) from error
+        raise ValueError(Errors.OM154.format(engine=engine, architecture=architecture)) from error
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def watch_memory(windows: Sequence[np.ndarray]) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise MemoryError(
-            Errors.OM670.format(
+            Errors.OM156.format(
                 n=len(windows),
                 longest=max(map(len, windows)),
                 error=" ".join(str(error).split())[:300] or type(error).__name__,

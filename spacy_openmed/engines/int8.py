@@ -38,10 +38,10 @@ def make_int8_engine(checkpoint: Runnable) -> "Int8Engine":
     """
     module = checkpoint.module
     if not has_vnni():
-        raise ValueError(Errors.OM690)
+        raise ValueError(Errors.OM157)
     if not is_packable(module):
         what = f"the architecture {module.config.model_type}"
-        raise ValueError(Errors.OM026.format(what=what, precision="int8"))
+        raise ValueError(Errors.OM153.format(what=what, precision="int8"))
     source = made_of(checkpoint)
     stored = None if checkpoint.folder is None else checkpoint.folder / RANGES
     if stored is not None and stored.is_file():

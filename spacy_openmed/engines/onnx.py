@@ -52,13 +52,13 @@ def make_onnx_engine(checkpoint: Runnable) -> "OnnxEngine":
     """
     precision = checkpoint.settings.precision
     if precision not in FILES:
-        raise ValueError(Errors.OM026.format(what="the engine onnx", precision=precision))
+        raise ValueError(Errors.OM153.format(what="the engine onnx", precision=precision))
     path = find_onnx(checkpoint.folder, precision)
     if path is not None:
         return OnnxEngine(path.read_bytes(), checkpoint.pad, path.name)
     if checkpoint.has_no_weights:
         files = " or ".join(FILES[precision])
-        raise OSError(Errors.OM010.format(name=checkpoint.name, file=files))
+        raise OSError(Errors.OM105.format(name=checkpoint.name, file=files))
     with TemporaryDirectory() as temporary:
         full = find_onnx(checkpoint.folder, "fp32")
         if full is None:

@@ -58,9 +58,9 @@ def make_openvino_engine(checkpoint: Runnable) -> "OpenVINOEngine":
     """
     settings = checkpoint.settings
     if settings.precision == "fp16":
-        raise ValueError(Errors.OM026.format(what="the engine openvino", precision="fp16"))
+        raise ValueError(Errors.OM153.format(what="the engine openvino", precision="fp16"))
     if settings.precision == "int8" and not has_vnni():
-        warnings.warn(Warnings.OM911, stacklevel=2)
+        warnings.warn(Warnings.OM906, stacklevel=2)
     source = made_of(checkpoint)
     cache = cache_folder() / source
     folders = [] if checkpoint.folder is None else [checkpoint.folder]

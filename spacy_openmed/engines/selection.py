@@ -125,7 +125,7 @@ def check_engine(make: Callable[[], Engine], checkpoint: Runnable, precision: st
     except (AttributeError, NotImplementedError, RuntimeError, TypeError) as failed:
         why = f"{type(failed).__name__}: {str(failed).strip().partition(chr(10))[0]}"
     warnings.warn(
-        Warnings.OM910.format(precision=precision, version=torch.__version__, why=why), stacklevel=2
+        Warnings.OM905.format(precision=precision, version=torch.__version__, why=why), stacklevel=2
     )
     return plain
 

@@ -52,7 +52,7 @@ class TorchEngine(Engine):
             raise
         except RuntimeError as error:
             if self.run is not self.module and _is_of_compiler(error):
-                raise ValueError(Errors.OM032) from error
+                raise ValueError(Errors.OM155) from error
             raise
 
         def split() -> list[np.ndarray]:
@@ -141,18 +141,18 @@ def resolve_device(device: str) -> torch.device:
         resolved = torch.device(device)
     except RuntimeError as error:
         raise ValueError(
-            Errors.OM007.format(device=device, why="torch knows no such name")
+            Errors.OM150.format(device=device, why="torch knows no such name")
         ) from error
     if resolved.type == "cuda":
         n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (resolved.index or 0) >= n_gpus:
-            raise ValueError(Errors.OM007.format(device=device, why=f"torch sees {n_gpus} GPUs"))
+            raise ValueError(Errors.OM150.format(device=device, why=f"torch sees {n_gpus} GPUs"))
         if resolved.index is None:
             return torch.device("cuda", torch.cuda.current_device())
     elif resolved.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(Errors.OM007.format(device=device, why="torch sees no Apple GPU"))
+        raise ValueError(Errors.OM150.format(device=device, why="torch sees no Apple GPU"))
     elif resolved.type not in ("cpu", "cuda", "mps"):
-        raise ValueError(Errors.OM007.format(device=device, why="it is of another kind"))
+        raise ValueError(Errors.OM150.format(device=device, why="it is of another kind"))
     return resolved
 
 
@@ -168,7 +168,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     if precision == "int8":
         if device.type != "cpu":
             raise ValueError(
-                Errors.OM026.format(what=f"the device {device.type}", precision=precision)
+                Errors.OM153.format(what=f"the device {device.type}", precision=precision)
             )
         return torch.float32
     if precision == "auto":
@@ -176,7 +176,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if device.type == "cpu" and precision != "fp32" and not _has_instructions(precision):
-        warnings.warn(Warnings.OM901.format(precision=precision), stacklevel=2)
+        warnings.warn(Warnings.OM904.format(precision=precision), stacklevel=2)
     return DTYPES[precision]
 
 

@@ -34,7 +34,7 @@ def begin_update(
     device = next(module.parameters()).device
     dtype = resolve_precision(precision, device)
     if dtype == torch.float16 and device.type != "cuda":
-        raise ValueError(Errors.OM022.format(device=device.type))
+        raise ValueError(Errors.OM152.format(device=device.type))
     scaler._enabled = dtype == torch.float16
     scaler.to_(device)
     _set_dropout(module, drop)
@@ -76,7 +76,7 @@ def set_trainable(module: Any, frozen_layers: int) -> None:
     encoder = f"{module.base_model_prefix}."
     n_layers = module.config.num_hidden_layers
     if not -1 <= frozen_layers <= n_layers:
-        raise ValueError(Errors.OM021.format(value=frozen_layers, n_layers=n_layers))
+        raise ValueError(Errors.OM151.format(value=frozen_layers, n_layers=n_layers))
     open_layers: tuple[str, ...] = ()
     if frozen_layers > 0:
         stack = next(

@@ -118,9 +118,9 @@ class GraphBuilder:
     ) -> None:
         if scope not in ("sentence", "document"):
             near = nearest(scope, ("sentence", "document"))
-            raise ValueError(Errors.OM343.format(scope=scope, nearest=near))
+            raise ValueError(Errors.OM675.format(scope=scope, nearest=near))
         if max_evidence < 1:
-            raise ValueError(Errors.OM348.format(max_evidence=max_evidence))
+            raise ValueError(Errors.OM677.format(max_evidence=max_evidence))
         self.span_keys = tuple(span_keys)
         self.labels = None if labels is None else frozenset(labels)
         self.scope = scope
@@ -385,15 +385,15 @@ class GraphBuilder:
         """
         read, unknown = self.labels_read, sorted((self.labels or frozenset()) - {*self.labels_read})
         notes = [
-            Errors.OM356.format(
+            Errors.OM680.format(
                 label=label, nearest=nearest(label, read), known=", ".join(sorted(read)) or "none"
             )
             for label in unknown
         ]
         if read and not self.has_more:
-            notes.append(Errors.OM703)
+            notes.append(Errors.OM679)
         if self.junk:
-            notes.append(Errors.OM358.format(mentions=count(self.junk.total(), "mention")))
+            notes.append(Errors.OM681.format(mentions=count(self.junk.total(), "mention")))
         if graph.number_of_edges():
             return notes
         if not self.n_documents:
@@ -412,7 +412,7 @@ class GraphBuilder:
         else:
             why = f"no two things stand in the same {self.scope}"
             why += '. scope = "document" joins all of a document' * (self.scope == "sentence")
-        return [*notes, Errors.OM352.format(what="edges" if graph else "things", why=why)]
+        return [*notes, Errors.OM678.format(what="edges" if graph else "things", why=why)]
 
     def _join_texts(self) -> tuple[dict[str, _Node], dict[tuple[str, str, str], _Edge]]:
         """Join what stands under one text but several labels, as documents differ: it is what most

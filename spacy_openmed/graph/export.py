@@ -101,7 +101,7 @@ def check_formats(formats: Iterable[str]) -> None:
         if name not in FORMATS:
             near = nearest(name, FORMATS)
             raise ValueError(
-                Errors.OM344.format(format=name, nearest=near, formats=", ".join(FORMATS))
+                Errors.OM676.format(format=name, nearest=near, formats=", ".join(FORMATS))
             )
 
 

@@ -124,9 +124,9 @@ class OpenMedHCC(SerializableComponent):
     ) -> None:
         super().__init__(vocab, name)
         if not 0 <= threshold <= 1:
-            raise ValueError(Errors.OM330.format(threshold=threshold))
+            raise ValueError(Errors.OM550.format(threshold=threshold))
         if n_candidates < 1:
-            raise ValueError(Errors.OM338.format(n=n_candidates))
+            raise ValueError(Errors.OM557.format(n=n_candidates))
         register_extensions()
         self.ent_labels = frozenset(canonical_label(label) for label in labels)
         self.span_keys = tuple(span_keys)
@@ -171,7 +171,7 @@ class OpenMedHCC(SerializableComponent):
         """
         need = Need(" or ".join(sorted(self.ent_labels)), self._is_linked)
         warn_if_idle(self, doc, self.span_keys, [need], add='openmed_ner with domain = "disease"')
-        warn_without(self, doc, SKIPPED[0], Warnings.OM339)
+        warn_without(self, doc, SKIPPED[0], Warnings.OM912)
         set_sentence_starts(doc)
         mentions, skipped = self.find_mentions(doc)
         diseases = [mention for mention in mentions if mention.label_ != STATUS]

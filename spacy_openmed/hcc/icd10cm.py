@@ -217,7 +217,7 @@ def add_aliases(vocabulary: Vocabulary, aliases: Mapping[str, str]) -> Vocabular
         return vocabulary
     for phrase, code in aliases.items():
         if code not in vocabulary.codes or not vocabulary.codes[code].is_billable:
-            raise ValueError(Errors.OM331.format(phrase=phrase, code=code))
+            raise ValueError(Errors.OM551.format(phrase=phrase, code=code))
     keys = set(map(to_key, aliases))
     kept = {name: code for name, code in vocabulary.aliases.items() if to_key(name) not in keys}
     return Vocabulary(vocabulary.codes, {**kept, **aliases})

@@ -46,7 +46,7 @@ def patient_report(
     register_extensions()
     for number, doc in enumerate(docs):
         if doc._.hcc is None:
-            raise ValueError(Errors.OM332)
+            raise ValueError(Errors.OM552)
         note = notes[number] if number < len(notes) else {}
         text = doc.text  # spaCy joins it anew each time
         for found in doc._.hcc:

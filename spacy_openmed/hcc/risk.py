@@ -34,7 +34,7 @@ def find_hccs(code: str, model: str) -> list[str]:
     RAISES (ValueError): If there is no such model.
     """
     if model not in MODELS:
-        raise ValueError(Errors.OM334.format(model=model, known=", ".join(MODELS)))
+        raise ValueError(Errors.OM554.format(model=model, known=", ".join(MODELS)))
     return sorted(_load_hccs().get((code.replace(".", ""), MODELS[model]), ()))
 
 
@@ -55,7 +55,7 @@ def clean_demographic(field: str, value: Any) -> Any:
         except (TypeError, ValueError):
             age = -1.0
         if isinstance(value, bool) or not 0 <= age <= OLDEST:
-            raise ValueError(Errors.OM740.format(oldest=OLDEST))
+            raise ValueError(Errors.OM555.format(oldest=OLDEST))
         return int(age)
     if field not in CODED:
         return value
@@ -65,7 +65,7 @@ def clean_demographic(field: str, value: Any) -> Any:
     text = known.get(text, text.zfill(2) if field == "dual_elgbl_cd" and text.isdigit() else text)
     if text not in known.values():
         raise ValueError(
-            Errors.OM741.format(field=field, known=", ".join(sorted({*known.values()})))
+            Errors.OM556.format(field=field, known=", ".join(sorted({*known.values()})))
         )
     return text
 
@@ -95,7 +95,7 @@ def calculate(
         person = Demographics(**given)
     except ValidationError as error:
         fields = ", ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
-        raise ValueError(Errors.OM333.format(error=fields)) from None
+        raise ValueError(Errors.OM553.format(error=fields)) from None
     result = calculator.calculate_from_diagnosis(codes, person)
     return {
         "raf": round(result.risk_score, 3) if is_known else None,
@@ -124,7 +124,7 @@ def _load_hccs() -> dict[tuple[str, str], set[str]]:
 @cache
 def _load_calculator(model: str) -> Any:
     if model not in MODELS:
-        raise ValueError(Errors.OM334.format(model=model, known=", ".join(MODELS)))
+        raise ValueError(Errors.OM554.format(model=model, known=", ".join(MODELS)))
     with _importing_hccinfhir():
         from hccinfhir import HCCInFHIR
 

@@ -116,16 +116,16 @@ class OpenMedLinker(RuleComponent):
     ) -> None:
         super().__init__(vocab, name)
         if vocabulary is None and not labels:
-            raise ValueError(Errors.OM370.format(name=name))
+            raise ValueError(Errors.OM611.format(name=name))
         if not 0 <= threshold <= 1:
             raise ValueError(
-                Errors.OM369.format(
+                Errors.OM610.format(
                     setting="threshold", expected="a number from 0 to 1", value=threshold
                 )
             )
         if n_candidates < 1:
             raise ValueError(
-                Errors.OM369.format(
+                Errors.OM610.format(
                     setting="n_candidates", expected="1 or more", value=n_candidates
                 )
             )

@@ -39,7 +39,7 @@ class Named(NamedTuple):
     def version(self) -> str:
         """RETURNS (str): The version that is installed. RAISES (ImportError): If there is none."""
         if find_spec(self.module) is None:
-            raise ImportError(Errors.OM372.format(package=self.package, where=self.where))
+            raise ImportError(Errors.OM612.format(package=self.package, where=self.where))
         return version(self.package)
 
 

@@ -44,7 +44,7 @@ def read_rdf(
     try:
         graph.parse(file, format=format)
     except Exception as error:  # each syntax has its own, without a common base
-        raise ValueError(Errors.OM371.format(path=name, error=type(error).__name__)) from error
+        raise ValueError(Errors.OM613.format(path=name, error=type(error).__name__)) from error
 
     def texts(subject: Any, *predicates: Any) -> list[str]:
         values = [value for predicate in predicates for value in graph.objects(subject, predicate)]

@@ -37,7 +37,7 @@ def read_records(path: str | Path, *, prefix: str | None = None) -> Iterator[Rec
     """
     path = Path(path)
     if not path.exists():
-        raise OSError(Errors.OM680.format(what="file", path=path, nearest=near_path(path)))
+        raise OSError(Errors.OM600.format(what="file", path=path, nearest=near_path(path)))
     if not path.is_dir():
         yield from _read_file(path, prefix)
         return
@@ -49,7 +49,7 @@ def read_records(path: str | Path, *, prefix: str | None = None) -> Iterator[Rec
     else:
         files = sorted(child for child in path.iterdir() if _find_suffix(child) in _SUFFIXES)
         if not files:
-            raise ValueError(Errors.OM365.format(path=path, formats=FORMATS))
+            raise ValueError(Errors.OM606.format(path=path, formats=FORMATS))
         for file in files:
             yield from _read_file(file, prefix)
 
@@ -78,7 +78,7 @@ def _read_file(path: Path, prefix: str | None) -> Iterator[Record]:
                 delimiter = _DELIMITERS[suffix]
                 yield from rows.read_csv(file, name=path.name, delimiter=delimiter, prefix=prefix)
     else:
-        raise ValueError(Errors.OM365.format(path=path, formats=FORMATS))
+        raise ValueError(Errors.OM606.format(path=path, formats=FORMATS))
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -101,4 +101,4 @@ def _find_root(path: Path) -> str:
             return next(iterparse(stream, events=("start",)))[1].tag
         except (ParseError, StopIteration) as error:
             kind = type(error).__name__
-            raise ValueError(Errors.OM371.format(path=path.name, error=kind)) from None
+            raise ValueError(Errors.OM613.format(path=path.name, error=kind)) from None

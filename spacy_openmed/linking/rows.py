@@ -59,7 +59,7 @@ def _read_objects(file: TextIO, name: str, prefix: str | None) -> Iterator[Recor
         except ValueError:
             row = None
         if not isinstance(row, dict):
-            raise ValueError(Errors.OM367.format(path=name, number=number))
+            raise ValueError(Errors.OM608.format(path=name, number=number))
         yield from _to_records([row], _find_columns([*row], name), prefix)
 
 
@@ -73,7 +73,7 @@ def _find_columns(names: Sequence[str], path: str) -> dict[str, str]:
     for field in NEEDED:
         if field not in found:
             known, there = ", ".join(COLUMNS[field]), ", ".join(names) or "none"
-            raise ValueError(Errors.OM366.format(path=path, known=known, names=there))
+            raise ValueError(Errors.OM607.format(path=path, known=known, names=there))
     return found
 
 

@@ -53,14 +53,14 @@ class Vocabulary:
         try:
             self.meta: dict[str, Any] = json.loads((self.path / META).read_text("utf8"))
             if self.meta["version"] != VERSION:
-                raise OSError(Errors.OM361.format(path=path, version=self.meta["version"]))
+                raise OSError(Errors.OM602.format(path=path, version=self.meta["version"]))
             self.names = NameIndex(self.path)
             for name in ID_ARRAYS:
                 array = np.load(self.path / f"{name}.npy", mmap_mode="r")
                 setattr(self, f"_{name}", array.view(np.ndarray))
             self._texts = np.memmap(self.path / RECORDS, np.uint8, "r").view(np.ndarray)
         except (FileNotFoundError, NotADirectoryError, KeyError, ValueError) as error:
-            raise OSError(Errors.OM360.format(path=path)) from error
+            raise OSError(Errors.OM601.format(path=path)) from error
         self.counts = Counts(*(self.meta[name] for name in Counts._fields))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -122,7 +122,7 @@ def build_vocabulary(
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise OSError(Errors.OM362.format(path=path))
+        raise OSError(Errors.OM603.format(path=path))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         draft = Path(folder) / "draft"
@@ -144,7 +144,7 @@ def _write(records: Iterable[Record], path: Path, source: str) -> None:
         for record in records:
             prefix, colon, local = record.concept_id.partition(":")
             if not (prefix and colon and local):
-                raise ValueError(Errors.OM363.format(id=record.concept_id))
+                raise ValueError(Errors.OM604.format(id=record.concept_id))
             line = json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
             data = line.encode("utf8")
             file.write(data)
@@ -157,7 +157,7 @@ def _write(records: Iterable[Record], path: Path, source: str) -> None:
                 index.add(names, owners)
                 names, owners = [], []
         if not ids:
-            raise ValueError(Errors.OM364.format(source=source or "the records"))
+            raise ValueError(Errors.OM605.format(source=source or "the records"))
         if names:
             index.add(names, owners)
         index.finish()
@@ -201,7 +201,7 @@ def open_vocabulary(name: str | Path) -> Vocabulary:
         folder = _cache(str(name), source, named.read, source)
     else:
         near = near_path(path, sorted(NAMED))
-        raise OSError(Errors.OM368.format(name=name, nearest=near, known=", ".join(sorted(NAMED))))
+        raise OSError(Errors.OM609.format(name=name, nearest=near, known=", ".join(sorted(NAMED))))
     return _open(folder.resolve(), (folder / META).stat().st_mtime_ns)
 
 

@@ -195,7 +195,7 @@ class OpenMedNER(FindingPipe, LearningPipe):
     def _warn_of_dropped(self) -> None:
         counts, self._counts = self._counts, Counter()
         if counts["dropped"]:
-            message = Warnings.OM900.format(
+            message = Warnings.OM907.format(
                 dropped=counts["dropped"], total=counts["predicted"], mode=self.alignment_mode
             )
             warnings.warn(message, stacklevel=3)

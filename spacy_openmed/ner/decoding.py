@@ -44,7 +44,7 @@ class LabelScheme:
 @lru_cache(maxsize=256)
 def _read_labels(labels: tuple[str, ...], name: str) -> LabelScheme:
     if "O" not in labels:
-        raise ValueError(Errors.OM006.format(name=name, labels=list(labels)))
+        raise ValueError(Errors.OM200.format(name=name, labels=list(labels)))
     tags = split_tags(labels, name=name)
     types = tuple(dict.fromkeys(kind for prefix, kind in tags if prefix != "O"))
     fold = np.zeros((len(labels), 1 + 2 * len(types)), dtype="float32")

@@ -134,16 +134,16 @@ def make_openmed_ner(
     RAISES (ValueError): If a setting is not valid, or names something unknown.
     """
     if model == catalogue.MINI:
-        raise ValueError(Errors.OM705)
+        raise ValueError(Errors.OM111)
     if isinstance(model, str):
-        raise ValueError(Errors.OM036.format(name=name, value=json.dumps(model)))
+        raise ValueError(Errors.OM212.format(name=name, value=json.dumps(model)))
     check_choice("size", size, catalogue.SIZES)
     shim = cast(CheckpointShim, model.shims[0])
     info: catalogue.CheckpointInfo | None
     datasets: Sequence[str]
     if not isinstance(shim, CheckpointShim):  # heads on vectors of this pipeline
         if domain is not None or size != catalogue.MINI:
-            raise ValueError(Errors.OM024.format(name=name))
+            raise ValueError(Errors.OM210.format(name=name))
         datasets = [dataset] if isinstance(dataset, str) else dataset or []
     elif model.attrs["name"] is None:
         language = nlp.lang or "en"

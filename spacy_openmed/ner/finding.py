@@ -106,7 +106,7 @@ class FindingPipe(HeadPipe):
         """
         head = self.shim.checkpoint.assertion
         if head is None:
-            raise ValueError(Errors.OM714.format(name=self.shim.name))
+            raise ValueError(Errors.OM215.format(name=self.shim.name))
         docs, given = list(docs), [list(own) for own in spans]
         flat = [(span.start, span.end, span.label_) for own in given for span in own]
         counts = [len(own) for _, own in zip(docs, given, strict=True)]
@@ -191,14 +191,14 @@ class FindingPipe(HeadPipe):
         if unknown := {*bias} - {head.dataset for head in self.shim.heads}:
             names = ", ".join(head.dataset for head in self.shim.heads)
             unknown_names = ", ".join(sorted(unknown))
-            raise ValueError(Errors.OM722.format(unknown=unknown_names, heads=names))
+            raise ValueError(Errors.OM214.format(unknown=unknown_names, heads=names))
         return np.array([float(bias.get(head.dataset, 0.0)) for head in heads])
 
     def _lowest_score(self, head: Head) -> float:
         if self.threshold != "recommended":
             return float(self.threshold)
         if head.threshold is None:
-            raise ValueError(Errors.OM016.format(name=self.shim.name, dataset=head.dataset))
+            raise ValueError(Errors.OM204.format(name=self.shim.name, dataset=head.dataset))
         return head.threshold
 
 

@@ -54,7 +54,7 @@ class HeadPipe(TrainablePipe):
         ):
             return heads
         raise ValueError(
-            Errors.OM009.format(
+            Errors.OM202.format(
                 name=self.shim.name,
                 missing=", ".join(datasets),
                 heads=", ".join(head.dataset for head in heads),

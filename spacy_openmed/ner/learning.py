@@ -60,7 +60,7 @@ class LearningPipe(HeadPipe):
         if not labels and checkpoint.heads:
             return  # to predict with, as it is
         if not labels:
-            raise ValueError(Errors.OM019.format(name=self.name))
+            raise ValueError(Errors.OM207.format(name=self.name))
         heads = self._heads_to_train(labels) if head is None else [head]
         self.shim.own()
         types = self._types(heads)
@@ -72,7 +72,7 @@ class LearningPipe(HeadPipe):
         unknown = [label for label in labels if label not in label_of_kind.values()]
         if unknown and len(heads) > 1:
             names, lacking = ", ".join(heads), ", ".join(unknown)
-            raise ValueError(Errors.OM020.format(name=self.name, heads=names, labels=lacking))
+            raise ValueError(Errors.OM208.format(name=self.name, heads=names, labels=lacking))
         if unknown:
             self._set_head(heads[0], unknown)
         self._train(heads)
@@ -92,14 +92,14 @@ class LearningPipe(HeadPipe):
             return own
         if len(knowing) > 1 and not self.datasets:
             names = ", ".join(knowing)
-            raise ValueError(Errors.OM018.format(name=self.name, heads=names))
+            raise ValueError(Errors.OM206.format(name=self.name, heads=names))
         return knowing
 
     def _name_head(self) -> str:
         """What a new head is called."""
         name = self.datasets[0] if len(self.datasets) == 1 else self.name
         if name in {head.dataset for head in self.shim.heads}:
-            raise ValueError(Errors.OM023.format(name=self.name, head=name))
+            raise ValueError(Errors.OM209.format(name=self.name, head=name))
         return name
 
     def _knows_any(self, dataset: str, labels: Iterable[str]) -> bool:
@@ -115,7 +115,7 @@ class LearningPipe(HeadPipe):
     def _train(self, heads: list[str]) -> None:
         """Let heads learn. They come to those in use, or replace them if they are others."""
         if self.threshold == "recommended":
-            raise ValueError(Errors.OM016.format(name=self.name, dataset=", ".join(heads)))
+            raise ValueError(Errors.OM204.format(name=self.name, dataset=", ".join(heads)))
         own = {*heads} & {*self.datasets}
         self.cfg["heads"] = [*self.datasets] if own else heads
         self.cfg["chosen"] = [*self.datasets]
@@ -140,7 +140,7 @@ class LearningPipe(HeadPipe):
         if self._is_name(label, self._types(trained)):
             return 0
         if self._trained and len(trained) > 1:
-            raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(trained)))
+            raise ValueError(Errors.OM206.format(name=self.name, heads=", ".join(trained)))
         if len(trained) != 1:
             trained = [self._name_head()]
         self.shim.load()
@@ -178,7 +178,7 @@ class LearningPipe(HeadPipe):
         if self.shim.trained is None:  # not initialised: a pipeline that is trained on
             heads = self._trained or [head.dataset for head in self.heads]
             if len(heads) > 1 and not (self._trained or self.datasets):
-                raise ValueError(Errors.OM018.format(name=self.name, heads=", ".join(heads)))
+                raise ValueError(Errors.OM206.format(name=self.name, heads=", ".join(heads)))
             self._train(heads)
         return super().update(examples, drop=drop, sgd=sgd, losses=losses)
 
@@ -219,7 +219,7 @@ class LearningPipe(HeadPipe):
         self._seen |= labels
         if unknown:
             warnings.warn(
-                Warnings.OM903.format(name=self.name, labels=", ".join(unknown)), stacklevel=4
+                Warnings.OM909.format(name=self.name, labels=", ".join(unknown)), stacklevel=4
             )
 
     def gold_pieces(self, tags: Sequence[str | None], buffer: Buffer, head: Head) -> np.ndarray:

@@ -48,5 +48,5 @@ def check_finite(logits: np.ndarray, name: str) -> np.ndarray:
     """RETURNS (Floats2d): The logits.
     RAISES (ValueError): If some are not finite."""
     if not np.isfinite(logits).all():
-        raise ValueError(Errors.OM017.format(name=name))
+        raise ValueError(Errors.OM205.format(name=name))
     return logits

@@ -66,7 +66,7 @@ def TokenClassifier(
     check_choice("model.precision", precision, PRECISIONS)
     if not isinstance(device, str):  # as transformers' pipelines take it
         meant = f"cuda:{device}" if device >= 0 else "cpu"
-        raise ValueError(Errors.OM037.format(value=device, meant=meant))
+        raise ValueError(Errors.OM213.format(value=device, meant=meant))
     source = Source(name, revision, local_files_only) if name is not None else None
     return Model(
         "openmed_token_classifier",
@@ -134,7 +134,7 @@ def _begin_predict(plan: Plan, model: Model) -> PieceLogits:
     finally:
         if too_many:
             less = model.attrs["max_batch_tokens"]
-            warnings.warn(Warnings.OM902.format(tokens=too_many, less=less), stacklevel=2)
+            warnings.warn(Warnings.OM908.format(tokens=too_many, less=less), stacklevel=2)
 
     def finish() -> np.ndarray:
         for batch, wait in begun:

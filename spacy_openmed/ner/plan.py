@@ -41,7 +41,7 @@ class Plan:
         n_known = self.checkpoint.module.get_input_embeddings().weight.shape[0]
         if len(self.pieces.ids) and (most := int(self.pieces.ids.max())) >= n_known:
             name = self.checkpoint.name
-            raise IndexError(Errors.OM031.format(name=name, id=most, n_known=n_known))
+            raise IndexError(Errors.OM211.format(name=name, id=most, n_known=n_known))
 
     def rows(self, batch: np.ndarray) -> list[np.ndarray]:
         """RETURNS (list[Ints1d]): Vocabulary ids of the batch's windows, special ones added."""
@@ -109,7 +109,7 @@ def resolve_sizes(model: Model, checkpoint: Checkpoint) -> tuple[int, int, int]:
     def require(setting: str, value: int, least: int, most: int | None = None) -> None:
         if value < least or (most is not None and value > most):
             raise ValueError(
-                Errors.OM008.format(
+                Errors.OM201.format(
                     setting=setting,
                     value=value,
                     expected=f"expected {least} " + ("or more" if most is None else f"to {most}"),

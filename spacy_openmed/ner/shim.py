@@ -50,7 +50,7 @@ class CheckpointShim(PyTorchShim):
         RAISES (ValueError): If it has no head to predict with."""
         checkpoint = self._checkpoint or self.load()
         if not checkpoint.heads:
-            raise ValueError(Errors.OM003.format(name=self.name, missing="a classifier"))
+            raise ValueError(Errors.OM102.format(name=self.name, missing="a classifier"))
         return checkpoint
 
     def load(self) -> Checkpoint:
@@ -62,7 +62,7 @@ class CheckpointShim(PyTorchShim):
         """
         if self._checkpoint is None:
             if self.source is None:
-                raise ValueError(Errors.OM015)
+                raise ValueError(Errors.OM203)
             self._checkpoint = load_checkpoint(self.source, self.settings)
             self._model = self._checkpoint.module
         return self._checkpoint
@@ -204,7 +204,7 @@ class CheckpointShim(PyTorchShim):
 
     def from_disk(self, path: str | Path) -> "CheckpointShim":
         if not (Path(path) / "config.json").is_file():
-            raise OSError(Errors.OM010.format(name=path, file="config.json"))
+            raise OSError(Errors.OM105.format(name=path, file="config.json"))
         self.source = Source(str(path), local_files_only=True)
         self._checkpoint, self._owned, self.trained = None, False, None
         self.load()

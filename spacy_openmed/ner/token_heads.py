@@ -50,7 +50,7 @@ class TokenHeads(Shim):
         """RETURNS (TokenHeads): Itself.
         RAISES (ValueError): If it has no heads: it was not trained."""
         if not self.facts["heads"]:
-            raise ValueError(Errors.OM003.format(name=self.name, missing="a classifier"))
+            raise ValueError(Errors.OM102.format(name=self.name, missing="a classifier"))
         return self
 
     def load(self) -> "TokenHeads":

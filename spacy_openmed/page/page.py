@@ -336,7 +336,7 @@ def read_upload(path: Path) -> str:
     try:
         text = decode(content)
     except UnicodeDecodeError:
-        raise ValueError(Errors.OM550) from None
+        raise ValueError(Errors.OM800) from None
     check_length(text)
     return text
 
@@ -344,7 +344,7 @@ def read_upload(path: Path) -> str:
 def check_length(text: str) -> None:
     """RAISES (ValueError): If a text is too long for the page."""
     if len(text) > MAX_CHARS:
-        raise ValueError(Errors.OM551.format(n_chars=f"{len(text):,}", limit=f"{MAX_CHARS:,}"))
+        raise ValueError(Errors.OM801.format(n_chars=f"{len(text):,}", limit=f"{MAX_CHARS:,}"))
 
 
 def has_deid() -> bool:

@@ -106,7 +106,7 @@ class OpenMedRelation(SerializableComponent):
     ) -> None:
         super().__init__(vocab, name)
         if threshold is not None and not 0 <= threshold <= 1:
-            raise ValueError(Errors.OM340.format(threshold=threshold))
+            raise ValueError(Errors.OM650.format(threshold=threshold))
         register_extensions("openmed_relation")
         self.path = ensure_path(path) or PATH
         self._threshold = threshold
@@ -122,7 +122,7 @@ class OpenMedRelation(SerializableComponent):
             try:
                 self._weights = RelationModel.from_bytes(self.path.read_bytes())
             except OSError as error:
-                raise OSError(Errors.OM341.format(path=self.path)) from error
+                raise OSError(Errors.OM651.format(path=self.path)) from error
         return self._weights
 
     @property

@@ -57,7 +57,7 @@ class RelationModel:
                 settings[side] = tuple(settings[side])
             return cls(weights, **settings)
         except (BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(Errors.OM342) from error
+            raise ValueError(Errors.OM652) from error
 
 
 def hash_features(features: Sequence[str], n: int) -> np.ndarray:

@@ -54,7 +54,7 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
     # Engines make themselves ready when first used.
     [(_, problem)] = _annotate(nlp, keys, [WARM_UP])
     if problem is not None:
-        raise ValueError(Errors.OM652.format(error=problem))
+        raise ValueError(Errors.OM760.format(error=problem))
     batcher = MicroBatcher(
         partial(annotate, nlp, keys, metrics),
         wait=limits.wait / 1000,
@@ -97,7 +97,7 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
         """Find the entities of texts."""
         rows = [Text(text=row, id=None) if isinstance(row, str) else row for row in query.texts]
         if len(rows) > limits.max_texts:
-            raise HTTPException(413, Errors.OM542.format(n=len(rows), limit=limits.max_texts))
+            raise HTTPException(413, Errors.OM752.format(n=len(rows), limit=limits.max_texts))
         found = refuse_long([row.text for row in rows], limits.max_chars)
         metrics.errors.inc(len(found))
         todo = [i for i in range(len(rows)) if i not in found]
@@ -109,7 +109,7 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
                 raise HTTPException(GONE)
             found |= zip(todo, answer.result(), strict=True)
         except QueueFull:
-            raise HTTPException(503, Errors.OM545, {"Retry-After": "1"}) from None
+            raise HTTPException(503, Errors.OM755, {"Retry-After": "1"}) from None
         except Stopped as error:
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
         finally:
@@ -198,7 +198,7 @@ def refuse_long(texts: Sequence[str], max_chars: int) -> dict[int, Found]:
     RETURNS (dict[int, Found]): What is wrong with those that are, by their numbers.
     """
     return {
-        i: (None, Errors.OM543.format(i=i, n=len(text), limit=max_chars))
+        i: (None, Errors.OM753.format(i=i, n=len(text), limit=max_chars))
         for i, text in enumerate(texts)
         if len(text) > max_chars
     }
@@ -219,5 +219,5 @@ async def refuse_malformed(request: Request, error: Exception) -> Response:
         {"loc": e["loc"][: -1 if e["type"] == "extra_forbidden" else None], "msg": e["msg"]}
         for e in (error.errors() if isinstance(error, RequestValidationError) else ())
     ]
-    detail = Errors.OM540 if is_json else Errors.OM704
+    detail = Errors.OM750 if is_json else Errors.OM762
     return JSONResponse({"detail": detail, "errors": places}, 422)

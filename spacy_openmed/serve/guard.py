@@ -91,21 +91,21 @@ class Guard:
             read += size
             self.held += size
             if max(declared, read) > self.limits.max_body:
-                raise HTTPException(413, Errors.OM541.format(limit=self.limits.max_body))
+                raise HTTPException(413, Errors.OM751.format(limit=self.limits.max_body))
             if self.held > HELD * self.limits.max_body:
-                raise HTTPException(503, Errors.OM545, {"Retry-After": "1"})
+                raise HTTPException(503, Errors.OM755, {"Retry-After": "1"})
             return message
 
         try:
             if not self.may_pass(scope):
-                return await answer(refuse(401, Errors.OM544, {"WWW-Authenticate": "Bearer"}))
+                return await answer(refuse(401, Errors.OM754, {"WWW-Authenticate": "Bearer"}))
             declared = int(dict(scope["headers"]).get(b"content-length", 0))
             call = self.app(scope, receive_and_count, send_and_note)
             await asyncio.wait_for(call, self.limits.timeout)
         except asyncio.TimeoutError:
-            await answer(refuse(504, Errors.OM546.format(seconds=self.limits.timeout)))
+            await answer(refuse(504, Errors.OM756.format(seconds=self.limits.timeout)))
         except Exception as error:
-            problem = Errors.OM547.format(error=type(error).__name__)
+            problem = Errors.OM757.format(error=type(error).__name__)
             logger.error(problem)
             await answer(refuse(500, problem))
         finally:

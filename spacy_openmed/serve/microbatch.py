@@ -91,7 +91,7 @@ class MicroBatcher(Generic[Answer]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._stop(Errors.OM650)
+        self._stop(Errors.OM758)
         await asyncio.to_thread(self._thread.shutdown)  # its batch is answered first
 
     def __len__(self) -> int:
@@ -154,7 +154,7 @@ class MicroBatcher(Generic[Answer]):
                 for request in requests:
                     request.fail(error)
             except BaseException as error:  # what asks the thread to end
-                why = Errors.OM651.format(error=type(error).__name__)
+                why = Errors.OM759.format(error=type(error).__name__)
                 for request in requests:
                     request.fail(Stopped(why))
                 return self._stop(why)

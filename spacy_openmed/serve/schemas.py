@@ -31,7 +31,7 @@ class Strict(BaseModel):
     def check_keys(cls, value: Any) -> Any:
         """Refuse too many keys at once: an error for each of a million would fill the memory."""
         if isinstance(value, dict) and len(value) > len(cls.model_fields):
-            raise PydanticCustomError("extra_keys", Errors.OM653)
+            raise PydanticCustomError("extra_keys", Errors.OM761)
         return value
 
 
@@ -108,7 +108,7 @@ class Health(BaseModel):
 class Problem(BaseModel):
     """Why a request was not answered."""
 
-    detail: str = Field(description="Begins with a code: [OM541]")
+    detail: str = Field(description="Begins with a code: [OM751]")
 
 
 class Place(BaseModel):
