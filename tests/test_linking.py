@@ -22,6 +22,7 @@ from spacy_openmed.hcc.linking import (
     ALIAS,
     COVERED,
     PART,
+    RANKED,
     TERM,
     WORDS_OF,
     Linker,
