@@ -195,7 +195,7 @@ def read_aliases() -> dict[str, str]:
 def _is_compound(phrase: str, known: Set[str]) -> bool:
     """Whether a phrase joins two known ones. The rules combine those, and keep both codes."""
     parts = JOINING.split(phrase.lower(), maxsplit=1)
-    return len(parts) == 2 and known.issuperset(parts)
+    return len(parts) == 2 and all(part in known for part in parts)
 
 
 def read_names() -> dict[str, str]:
