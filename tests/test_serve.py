@@ -658,7 +658,7 @@ def test_command_answers_what_it_has_before_it_ends(end: signal.Signals):
         ([], "OM701"),
         (["some_pipeline", "-d", "disease"], "OM701"),
         (["no_such_pipeline"], "OM600"),
-        (["-d", "astrology"], "OM1"),
+        (["-d", "astrology"], "OM05"),
         (["-d", "disease", "--token-file", "SHORT"], "OM703"),
         (["-d", "disease", "--token-file", "ODD"], "OM703"),
     ],
