@@ -537,7 +537,7 @@ def test_page_shows_the_entities_of_a_note(page: "Page"):
     texts = marks.all_inner_texts()
     assert any(re.match(r"paclitaxel\s*CHEMICAL\s*[01]\.\d\d", text) for text in texts)
     assert any(re.search(r"peripheral neuropathy\s*DISEASE", text) for text in texts)
-    assert any(re.match(r"BRCA2\s*GENE_OR_GENE_PRODUCT", text) for text in texts)
+    assert any(re.match(r"HER2\s*GENE_OR_GENE_PRODUCT", text) for text in texts)
 
 
 @pytest.mark.slow
