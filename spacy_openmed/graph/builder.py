@@ -179,7 +179,8 @@ class GraphBuilder:
                 yield concept
                 continue
             names = tuple(span for span in concept.mentions if not is_junk(span.text))
-            self.junk[concept.label] += len(concept.mentions) - len(names)
+            if len(names) < len(concept.mentions):
+                self.junk[concept.label] += len(concept.mentions) - len(names)
             if names:
                 yield replace(concept, mentions=names)
 

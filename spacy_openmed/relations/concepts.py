@@ -110,7 +110,7 @@ def make_id(span: Span) -> str:
 
 def to_text(id: str) -> str:
     """RETURNS (str): What `to_singular` gave for an id that `make_id` made of a text."""
-    return unquote(id.partition("/")[2]).replace("_", " ")
+    return unquote(id.rpartition("/")[2]).replace("_", " ")  # labels may have a slash, texts none
 
 
 def to_singular(text: str) -> str:
