@@ -14,7 +14,7 @@ from ..errors import Errors
 from ..suggestions import near_path
 from .index import CHUNK, IndexWriter, NameIndex, find_hash, to_hashes, to_starts
 from .named import NAMED
-from .normalise import to_key
+from .normalise import WORDS, to_key
 from .reading import read_records
 from .records import Record
 
@@ -198,7 +198,8 @@ def open_vocabulary(name: str | Path) -> Vocabulary:
     elif str(name) in NAMED:
         named = NAMED[str(name)]
         source = f"{named.package} {named.version}"
-        folder = _cache(str(name), source, named.read, source)
+        stamp = [source, *map(_digest, named.files)]
+        folder = _cache(str(name), stamp, named.read, source)
     else:
         near = near_path(path, sorted(NAMED))
         raise OSError(Errors.OM609.format(name=name, nearest=near, known=", ".join(sorted(NAMED))))
@@ -214,8 +215,22 @@ def _cache(name: str, stamp: Any, read: Callable[[], Iterable[Record]], source: 
     """RETURNS (Path): The folder in the cache with a vocabulary, written if it is not there."""
     from huggingface_hub import cached_assets_path
 
-    key = blake2b(json.dumps([VERSION, stamp]).encode(), digest_size=8).hexdigest()
+    # The words decide on how names are indexed.
+    key = _hash(json.dumps([VERSION, _digest(WORDS), stamp]).encode())
     folder = cached_assets_path("spacy-openmed", "vocabularies") / f"{name}-{key}"
     if not (folder / META).is_file():
-        build_vocabulary(read(), folder, source=source)
+        try:
+            build_vocabulary(read(), folder, source=source)
+        except OSError:
+            if not (folder / META).is_file():
+                raise
+            # Another process wrote it in the meantime.
     return folder
+
+
+def _digest(path: Path) -> str:
+    return _hash(path.read_bytes())
+
+
+def _hash(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()
