@@ -22,7 +22,8 @@ from pyarrow import parquet
 from spacy_openmed.cli import openmed_cli
 from spacy_openmed.errors import Errors
 from spacy_openmed.extensions import RELATIONS, register_extensions
-from spacy_openmed.graph.builder import TOGETHER, GraphBuilder
+from spacy_openmed.graph.builder import GraphBuilder
+from spacy_openmed.graph.counts import TOGETHER
 from spacy_openmed.graph.export import (
     BIOLINK,
     CATEGORIES,
