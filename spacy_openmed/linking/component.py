@@ -1,4 +1,4 @@
-"""The component `openmed_linker`: ids of entities in vocabularies of the user's."""
+"""The component `openmed_linker`: links entities to the concepts of vocabularies."""
 
 import shutil
 import tempfile
@@ -65,8 +65,8 @@ def make_openmed_linker(
     n_candidates (int): How many concepts to keep for each entity at most.
     resolve_abbreviations (bool): Whether to link the long form of what the document abbreviates.
     span_keys (list[str]): Groups in doc.spans to link beside doc.ents.
-    save_vocabulary (bool): Whether the vocabularies are saved with the component. If not, they
-        have to be there where the pipeline is loaded.
+    save_vocabulary (bool): Whether the vocabularies are saved with the component. If not, a
+        loaded pipeline needs them at the same paths.
     RETURNS (OpenMedLinker): The component.
     """
     component = OpenMedLinker(
@@ -96,7 +96,7 @@ class Link(NamedTuple):
 
 class OpenMedLinker(RuleComponent):
     """Set `ent.kb_id_`, the best concept of each entity, and `span._.kb_ents`, a list of
-    (id, probability) as of scispaCy's linker. Entities that have an id keep it.
+    (id, probability) as scispaCy's linker sets it. Entities that have an id keep it.
 
     The settings are those of the factory, `make_openmed_linker`.
     """
@@ -233,7 +233,7 @@ class OpenMedLinker(RuleComponent):
     def from_disk(
         self, path: str | Path, *, exclude: Iterable[str] = SimpleFrozenList()
     ) -> "OpenMedLinker":
-        """Load the component from a folder. Vocabularies that are in it go before those that the
+        """Load the component from a folder. Vocabularies in it take precedence over those that the
         settings name.
 
         path (str | Path): The component's folder.

@@ -13,7 +13,7 @@ BROAD = "BROAD"  # a synonym that means more than the concept
 
 
 def read_obo(file: TextIO) -> Iterator[Record]:
-    """Read the terms of an ontology. Obsolete ones are left out, and synonyms that mean more.
+    """Read the terms of an ontology. Obsolete terms and broader synonyms are left out.
 
     file (TextIO): The file.
     YIELDS (Record): The terms. Their types are the namespace of each, if it has one.
