@@ -254,6 +254,11 @@ def test_obo(tmp_path: Path):
     assert record == Record("HP:1", "Gout", ("Podagra",), ("human",), 'A "kind" of arthritis.')
 
 
+def test_obo_ids_without_a_prefix(tmp_path: Path):
+    path = write(tmp_path / "x.obo", "[Term]\nid: 1\nname: gout\n")
+    assert [*read_records(path, prefix="MY")] == [Record("MY:1", "gout")]
+
+
 def test_compressed_files(tmp_path: Path):
     (tmp_path / "x.obo.gz").write_bytes(gzip.compress(OBO.encode()))
     assert [record.concept_id for record in read_records(tmp_path / "x.obo.gz")] == ["HP:1"]

@@ -72,7 +72,7 @@ def _read_file(path: Path, prefix: str | None) -> Iterator[Record]:
     elif suffix in _SUFFIXES:
         with open_text(path) as file:
             if suffix == ".obo":
-                yield from obo.read_obo(file)
+                yield from obo.read_obo(file, prefix=prefix)
             elif suffix == ".bin":
                 yield from mesh.read_mesh_ascii(file)
             elif suffix == ".jsonl":
