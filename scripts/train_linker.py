@@ -1,10 +1,10 @@
 """Fit the ranking of `openmed_linker`: `python scripts/train_linker.py [--work FOLDER]`.
 
 A logistic regression learns from the training parts of NCBI-disease and BC5CDR whether a concept is
-what a mention means: by vocabularies of diseases and of chemicals, and by one of both and all else
-that MeSH has. So that its scores are probabilities, mentions take part whose concept the vocabulary
-lacks. The development parts show how good the scores are.
-See `linking_data.py` for the files that it needs (corpora: OPENMED_CORPORA).
+what a mention means. The mentions are linked to diseases or chemicals alone, and to all of MeSH.
+Those whose concept the vocabulary lacks take part too, so that the scores are probabilities. The
+development parts show how good the scores are.
+See `linking_data.py` for the files that the script needs (corpora: OPENMED_CORPORA).
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import srsly
 import typer
-from linking_data import ALL, VOCABULARIES, Gold, open_vocabularies, read_gold
+from linking_data import ALL, CORPORA, VOCABULARIES, Gold, open_vocabularies, read_gold
 
 from spacy_openmed.linking.features import FEATURES
 from spacy_openmed.linking.ranking import RANKER, Linker, load_ranker
 
-CORPORA = ("NCBI-disease", "BC5CDR")
 ROUNDS = 2  # the scores of a document's other mentions are those of the round before
 BINS = 10
 

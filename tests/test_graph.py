@@ -22,7 +22,8 @@ from pyarrow import parquet
 from spacy_openmed.cli import openmed_cli
 from spacy_openmed.errors import Errors
 from spacy_openmed.extensions import RELATIONS, register_extensions
-from spacy_openmed.graph.builder import TOGETHER, GraphBuilder
+from spacy_openmed.graph.builder import GraphBuilder
+from spacy_openmed.graph.counts import TOGETHER
 from spacy_openmed.graph.export import (
     BIOLINK,
     CATEGORIES,
@@ -218,6 +219,11 @@ def test_documents_decide_on_the_label_of_a_text():
     assert (id, node["documents"]) == ("OPENMED_TEXT:DISEASE/gout", 3)
 
 
+def test_one_text_under_labels_with_a_slash():
+    doc = make_labelled("gout", ("gout", "A/B", "", 0.5), ("gout", "C/D", "", 0.9))
+    assert [*build_nodes(doc)] == ["OPENMED_TEXT:C/D/gout"]
+
+
 def test_edges_of_one_text_under_two_labels():
     builder = GraphBuilder()
     for id, label in (("1", "CHEMICAL"), ("2", "DISEASE"), ("3", "DISEASE")):
@@ -243,7 +249,11 @@ def test_what_is_no_name_is_no_node(text: str):
     "text", ["MS", "MG", "HER2", "in situ carcinoma", "hepatitis A", "IN", "gold", "UTI", "T4"]
 )
 def test_what_may_be_a_name_is_a_node(text: str):
-    assert len(build_nodes(make_labelled(text, (text, "DISEASE", "", 0.9)))) == 1
+    builder = GraphBuilder()
+    builder.add(make_labelled(text, (text, "DISEASE", "", 0.9)), "1")
+    graph = builder.build()
+    assert len(graph) == 1
+    assert not any("OM681" in note for note in builder.explain(graph))
 
 
 def test_a_vocabulary_knows_what_is_a_name():

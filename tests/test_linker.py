@@ -131,6 +131,17 @@ def test_groups_of_spans(diseases: Path):
     assert doc.spans["other"][0].kb_id_ == ""
 
 
+def test_concepts_of_one_place_are_those_of_the_entity(diseases: Path, tmp_path: Path):
+    others = build_vocabulary([Record("RXCUI:2", "gout")], tmp_path / "others").path
+    nlp = make_nlp(diseases, labels={"CHEMICAL": str(others)})
+    doc = nlp.make_doc("heart attack, gout")
+    doc.spans["openmed"] = [Span(doc, 0, 2, "DISEASE"), Span(doc, 3, 4, "CHEMICAL")]
+    doc.ents = [Span(doc, 3, 4, "DISEASE")]
+    doc = nlp.get_pipe("openmed_linker")(doc)
+    assert [id for id, _ in doc.ents[0]._.kb_ents] == ["MESH:D006073"]
+    assert doc.spans["openmed"][1].kb_id_ == "RXCUI:2"
+
+
 def test_ids_that_are_there_stay(diseases: Path):
     nlp = make_nlp(diseases)
     doc = nlp.make_doc("gout")

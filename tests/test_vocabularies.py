@@ -3,6 +3,7 @@
 import gzip
 import json
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 import spacy_openmed.cli  # noqa: F401, adds the command to spaCy's
 from spacy_openmed.linking import Record, Vocabulary, build_vocabulary, read_records
 from spacy_openmed.linking.curies import to_curie
-from spacy_openmed.linking.named import read_hpo, read_icd10cm
+from spacy_openmed.linking.named import NAMED, Named, read_hpo, read_icd10cm
 from spacy_openmed.linking.normalise import to_distinctive, to_key, to_word_key
 from spacy_openmed.linking.ranking import Linker, Mention
 from spacy_openmed.linking.vocabulary import open_vocabulary
@@ -133,6 +134,33 @@ def test_a_file_is_built_in_the_cache(tmp_path: Path, monkeypatch: pytest.Monkey
     assert open_vocabulary(path)["X:1"].canonical_name == "podagra"
 
 
+def test_another_process_builds_the_same_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("huggingface_hub.utils._cache_assets.HF_ASSETS_CACHE", tmp_path)
+    path = write(tmp_path / "own.csv", "id,name\nX:1,gout\n")
+
+    def read(path: Path) -> Iterator[Record]:
+        monkeypatch.setattr("spacy_openmed.linking.vocabulary.read_records", read_records)
+        open_vocabulary(path)  # as the other process does
+        yield from read_records(path)
+
+    monkeypatch.setattr("spacy_openmed.linking.vocabulary.read_records", read)
+    assert open_vocabulary(path)["X:1"].canonical_name == "gout"
+
+
+def test_the_cache_follows_our_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.utils._cache_assets.HF_ASSETS_CACHE", tmp_path / "cache")
+    own = tmp_path / "own.txt"
+    named = Named(
+        "spacy", "spacy", lambda: iter([Record("X:1", own.read_text("utf8"))]), files=(own,)
+    )
+    monkeypatch.setitem(NAMED, "own", named)
+    for name in ("gout", "podagra"):
+        write(own, name)
+        assert open_vocabulary("own")["X:1"].canonical_name == name
+
+
 def test_what_is_no_vocabulary(tmp_path: Path):
     with pytest.raises(OSError, match="OM609.*Did you mean 'hpo'"):
         open_vocabulary("hppo")
@@ -224,6 +252,11 @@ name: part of
 def test_obo(tmp_path: Path):
     [record] = read_records(write(tmp_path / "x.obo", OBO))
     assert record == Record("HP:1", "Gout", ("Podagra",), ("human",), 'A "kind" of arthritis.')
+
+
+def test_obo_ids_without_a_prefix(tmp_path: Path):
+    path = write(tmp_path / "x.obo", "[Term]\nid: 1\nname: gout\n")
+    assert [*read_records(path, prefix="MY")] == [Record("MY:1", "gout")]
 
 
 def test_compressed_files(tmp_path: Path):
@@ -363,6 +396,7 @@ def test_knowledge_bases_of_scispacy(tmp_path: Path):
         ("x.jsonl", "[1]", "OM608"),
         ("x.jsonl", "{", "OM608"),
         ("x.xml", "<a", "OM613"),
+        ("x.xml", DESCRIPTORS[:-10], "OM613"),
         ("x.ttl", "a b", "OM613"),
     ],
 )

@@ -4,10 +4,10 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from spacy.tokens import Doc
 
@@ -16,17 +16,18 @@ from ..extensions import RELATIONS, SPAN_ATTRIBUTES, register_extensions
 from ..formatting import count
 from ..labels import DETAILS, PERSONAL
 from ..relations.concepts import (
-    TEXT_PREFIX,
     Concept,
     choose_name,
     find_concepts,
+    is_text,
     read_mentions,
     to_singular,
-    to_text,
 )
 from ..sentences import set_sentence_starts
 from ..spans import read_scores
 from ..suggestions import nearest
+from .conflicts import join_texts, resolve_labels
+from .counts import TOGETHER, Edge, Edges, Node, Nodes, Place
 from .junk import is_junk
 
 if TYPE_CHECKING:
@@ -37,63 +38,15 @@ Scope = Literal["sentence", "document"]
 # What `openmed_relation` and `openmed_context` set.
 MORE = {RELATIONS, *SPAN_ATTRIBUTES["openmed_context"]}
 NO_NODES = {*PERSONAL, *DETAILS}  # labels that make nodes only if they are asked for
-TOGETHER = "TOGETHER"  # the relation of things that are mentioned together
-
-
-_STATE: dict[str, type] = {  # what a builder counts, and of what type it is
+# The options of the command that limit edges.
+MIN_DOCUMENTS, MIN_NPMI, MIN_SCORE = "--min-documents", "--min-npmi", "--min-score"
+_STATE: dict[str, type] = {  # what a builder counts of all documents, and its type
     "n_documents": int,
     "n_sentences": int,
     "labels_read": Counter,
     "junk": Counter,
     "has_more": bool,
 }
-
-
-class Place(NamedTuple):
-    """Where a document gives evidence of an edge, in characters.
-
-    document (str): Its id.
-    head, tail (list[int]): Start and end of the two mentions.
-    sentence (list[int]): Start and end of the sentence, or of those from one to the other.
-    score (float | None): The probability of the relation there.
-    """
-
-    document: str
-    head: list[int]
-    tail: list[int]
-    sentence: list[int]
-    score: float | None = None
-
-
-@dataclass
-class _Node:
-    labels: Counter[str] = field(default_factory=Counter)
-    names: Counter[str] = field(default_factory=Counter)
-    documents: int = 0
-    sentences: int = 0
-
-    def __iadd__(self, other: "_Node") -> "_Node":
-        self.labels += other.labels
-        self.names += other.names
-        self.documents += other.documents
-        self.sentences += other.sentences
-        return self
-
-
-@dataclass
-class _Edge:
-    documents: int = 0
-    sentences: int = 0
-    score: float | None = None
-    evidence: list[Place] = field(default_factory=list)
-
-    def __iadd__(self, other: "_Edge") -> "_Edge":
-        self.documents += other.documents
-        self.sentences += other.sentences
-        if other.score is not None:
-            self.score = max(self.score or 0.0, other.score)
-        self.evidence += other.evidence
-        return self
 
 
 class GraphBuilder:
@@ -131,8 +84,8 @@ class GraphBuilder:
         self.junk: Counter[str] = Counter()  # labels of mentions that are no names, see `is_junk`
         self.has_more = False  # whether any document has relations or clinical context
         self._left_out: list[str] = []  # edges that `build` left out, by limit
-        self._nodes: dict[str, _Node] = defaultdict(_Node)
-        self._edges: dict[tuple[str, str, str], _Edge] = defaultdict(_Edge)
+        self._nodes: Nodes = defaultdict(Node)
+        self._edges: Edges = defaultdict(Edge)
 
     def add(self, doc: Doc, id: str) -> None:
         """Add a document.
@@ -149,7 +102,7 @@ class GraphBuilder:
         self.labels_read.update(span.label_ for span in read_mentions(doc, self.span_keys))
         mentions: dict[str, dict[int, list[int]]] = {}
         concepts = list(self._find_concepts(doc))
-        known_as = self._resolve(doc, concepts)
+        known_as = resolve_labels(concepts, read_scores(doc, self.span_keys))
         for concept in concepts:
             node_id = known_as.get(concept.id, concept.id)
             places = mentions.setdefault(node_id, {})
@@ -175,38 +128,14 @@ class GraphBuilder:
         for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
             if self.labels is None and concept.label in NO_NODES:
                 continue
-            if not concept.id.startswith(TEXT_PREFIX):  # a vocabulary has the name
+            if not is_text(concept.id):  # a vocabulary has the name
                 yield concept
                 continue
             names = tuple(span for span in concept.mentions if not is_junk(span.text))
-            self.junk[concept.label] += len(concept.mentions) - len(names)
+            if len(names) < len(concept.mentions):
+                self.junk[concept.label] += len(concept.mentions) - len(names)
             if names:
                 yield replace(concept, mentions=names)
-
-    def _resolve(self, doc: Doc, concepts: Sequence[Concept]) -> dict[str, str]:
-        """Resolve what a document takes for several things, as their labels differ: a text of which
-        one is in a vocabulary means that; else what is surest.
-
-        RETURNS (dict[str, str]): The id of the one thing, by the ids of the others.
-        """
-        scores = read_scores(doc, self.span_keys)
-        by_text: dict[str, list[tuple[float, str]]] = {}
-        for concept in concepts:
-            if concept.id.startswith(TEXT_PREFIX):
-                texts, score = {to_text(concept.id)}, 0.0
-            else:
-                texts, score = {to_singular(span.text) for span in concept.mentions}, math.inf
-            places = ((s.start, s.end, s.label_) for s in concept.mentions)
-            score += sum(scores.get(place, 0.0) for place in places)
-            for text in texts:
-                by_text.setdefault(text, []).append((score, concept.id))
-        known_as = {}
-        for rivals in by_text.values():
-            best = max(rivals, key=lambda rival: rival[0])[1]
-            for _, id in rivals:
-                if id != best and id.startswith(TEXT_PREFIX):
-                    known_as[id] = best
-        return known_as
 
     def _count(self, node_id: str, concept: Concept) -> None:
         node = self._nodes[node_id]
@@ -274,15 +203,9 @@ class GraphBuilder:
         for name, kind in _STATE.items():
             setattr(builder, name, kind(state[name]))
         for id, node in state["nodes"]:
-            builder._nodes[id] = _Node(
-                Counter(node["labels"]),
-                Counter(node["names"]),
-                node["documents"],
-                node["sentences"],
-            )
-        for *at, edge in state["edges"]:
-            places = [Place(*place) for place in edge["evidence"]]
-            builder._edges[tuple(at)] = _Edge(**{**edge, "evidence": places})
+            builder._nodes[id] = Node.from_dict(node)
+        for relation, head, tail, edge in state["edges"]:
+            builder._edges[relation, head, tail] = Edge.from_dict(edge)
         return builder
 
     def to_disk(self, path: str | Path) -> None:
@@ -310,17 +233,17 @@ class GraphBuilder:
         min_npmi (float): Leave out pairs with a lower normalised pointwise mutual information
             (Bouma 2009) over sentences, or documents: from -1 to 1, where 0 is chance.
         min_score (float): Leave out relations whose probability is lower in every document.
-        RETURNS (MultiDiGraph): Nodes with name, synonyms, label, vocabulary ("" for those that are
-            texts), mentions, documents and sentences; edges
-            with documents, sentences, score, npmi and evidence, by the relation as key. Pairs that
-            only stand together are there once, with no meaning in their direction.
+        RETURNS (MultiDiGraph): Nodes with name, synonyms, label, vocabulary ("" for a text),
+            mentions, documents and sentences; edges with documents, sentences, score, npmi and
+            evidence, by the relation as key. Pairs that only stand together are there once, and
+            their direction means nothing.
         """
         try:
             from networkx import MultiDiGraph
         except ImportError as error:
             raise missing_extra("graph", error) from error
         graph = MultiDiGraph(documents=self.n_documents, sentences=self.n_sentences)
-        nodes, edges = self._join_texts()
+        nodes, edges = join_texts(self._nodes, self._edges)
         for id in sorted(nodes):
             node = nodes[id]
             name = choose_name(node.names)
@@ -329,25 +252,21 @@ class GraphBuilder:
                 name=name,
                 synonyms=_find_synonyms(node.names, name),
                 label=choose_name(node.labels),
-                vocabulary="" if id.startswith(TEXT_PREFIX) else id.partition(":")[0],
+                vocabulary="" if is_text(id) else id.partition(":")[0],
                 mentions=node.labels.total(),
                 documents=node.documents,
                 sentences=node.sentences,
             )
-        few: list[int] = []
-        by_chance: list[float] = []
-        weak: list[float] = []
+        limits = {MIN_DOCUMENTS: min_documents, MIN_NPMI: min_npmi, MIN_SCORE: min_score}
+        left_out: dict[str, list[float]] = {option: [] for option in limits}
         for relation, head, tail in sorted(edges):
             edge = edges[relation, head, tail]
             npmi = self._npmi(nodes[head], nodes[tail], edge) if relation == TOGETHER else None
-            if edge.documents < min_documents:
-                few.append(edge.documents)
-                continue
-            if npmi is not None and npmi < min_npmi:
-                by_chance.append(npmi)
-                continue
-            if edge.score is not None and edge.score < min_score:
-                weak.append(edge.score)
+            values = {MIN_DOCUMENTS: edge.documents, MIN_NPMI: npmi, MIN_SCORE: edge.score}
+            below = [(o, v) for o, v in values.items() if v is not None and v < limits[o]]
+            if below:
+                option, value = below[0]
+                left_out[option].append(value)
                 continue
             graph.add_edge(
                 head,
@@ -359,22 +278,11 @@ class GraphBuilder:
                 npmi=npmi,
                 evidence=[place._asdict() for place in edge.evidence[: self.max_evidence]],
             )
-        self._left_out = []
-        if few:
-            documents = count(min_documents, "document")
-            self._left_out.append(
-                f"{count(len(few), 'edge')} in fewer than {documents} (try --min-documents "
-                f"{max(few)})"
-            )
-        for option, limit, values in (
-            ("--min-npmi", min_npmi, by_chance),
-            ("--min-score", min_score, weak),
-        ):
-            if values:
-                most = math.floor(max(values) * 100) / 100
-                self._left_out.append(
-                    f"{count(len(values), 'edge')} below {option} {limit:g} (try {option} {most:g})"
-                )
+        self._left_out = [
+            _describe_left_out(option, limits[option], values)
+            for option, values in left_out.items()
+            if values
+        ]
         return graph
 
     def explain(self, graph: "MultiDiGraph") -> list[str]:
@@ -414,38 +322,23 @@ class GraphBuilder:
             why += '. scope = "document" joins all of a document' * (self.scope == "sentence")
         return [*notes, Errors.OM678.format(what="edges" if graph else "things", why=why)]
 
-    def _join_texts(self) -> tuple[dict[str, _Node], dict[tuple[str, str, str], _Edge]]:
-        """Join what stands under one text but several labels, as documents differ: it is what most
-        of them say.
-
-        RETURNS (tuple[dict[str, _Node], dict[tuple[str, str, str], _Edge]]): The nodes and edges.
-        """
-        by_text: dict[str, list[str]] = {}
-        for id in self._nodes:
-            by_text.setdefault(to_text(id) if id.startswith(TEXT_PREFIX) else id, []).append(id)
-        known_as = {
-            id: min(ids, key=lambda id: (-self._nodes[id].documents, id))
-            for ids in by_text.values()
-            for id in ids
-        }
-        nodes: dict[str, _Node] = defaultdict(_Node)
-        for id, node in self._nodes.items():
-            nodes[known_as[id]] += node
-        edges: dict[tuple[str, str, str], _Edge] = defaultdict(_Edge)
-        for (relation, head, tail), edge in self._edges.items():
-            ends = [known_as[head], known_as[tail]]
-            if relation == TOGETHER:
-                ends.sort()
-            edges[relation, ends[0], ends[1]] += edge
-        return nodes, edges
-
-    def _npmi(self, head: _Node, tail: _Node, edge: _Edge) -> float:
+    def _npmi(self, head: Node, tail: Node, edge: Edge) -> float:
         unit = f"{self.scope}s"
         n = self.n_sentences if self.scope == "sentence" else self.n_documents
         together, a, b = (getattr(x, unit) for x in (edge, head, tail))
         if together == n:
             return 1.0
         return math.log(together * n / (a * b)) / -math.log(together / n)
+
+
+def _describe_left_out(option: str, limit: float, values: Sequence[float]) -> str:
+    """RETURNS (str): How many edges are below a limit, and which limit would keep some."""
+    edges = count(len(values), "edge")
+    if option == MIN_DOCUMENTS:
+        documents = count(int(limit), "document")
+        return f"{edges} in fewer than {documents} (try {option} {max(values)})"
+    most = math.floor(max(values) * 100) / 100
+    return f"{edges} below {option} {limit:g} (try {option} {most:g})"
 
 
 def _find_synonyms(names: Counter[str], name: str) -> list[str]:

@@ -13,7 +13,7 @@ from ..errors import Errors, missing_extra
 from ..linking import curies
 from ..relations.concepts import TEXT_PREFIX
 from ..suggestions import nearest
-from .builder import TOGETHER
+from .counts import TOGETHER
 from .picture import draw
 
 if TYPE_CHECKING:

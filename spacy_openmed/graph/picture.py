@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..colors import DISPLACY_COLORS
-from .builder import TOGETHER
+from .counts import TOGETHER
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph

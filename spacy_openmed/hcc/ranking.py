@@ -9,8 +9,9 @@ import numpy as np
 import srsly
 
 from ..errors import missing_extra
+from ..linking.normalise import load_words, to_singular
 from ..paths import DATA_PATH
-from .icd10cm import WORDS, Vocabulary, to_key
+from .icd10cm import Vocabulary, to_key
 
 RANKER = DATA_PATH / "icd10cm_ranker.json"
 NGRAMS = (3, 5)
@@ -174,32 +175,11 @@ def normalise(text: str) -> str:
     return " ".join(words) or text
 
 
-def to_singular(word: str) -> str:
-    """RETURNS (str): The word without the ending of a plural."""
-    if len(word) > 4 and word.endswith("ies"):
-        return f"{word[:-3]}y"
-    if len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "is", "eas")):
-        return word[:-1]
-    return word
-
-
 @cache
 def load_ranker() -> tuple[np.ndarray, float]:
     """RETURNS (tuple[Floats1d, float]): The weights of the features, and the bias."""
     ranker = srsly.read_json(RANKER)
     return np.array([ranker["weights"][name] for name in FEATURES]), ranker["bias"]
-
-
-@cache
-def load_words() -> tuple[dict[str, str], frozenset[str]]:
-    """RETURNS (tuple[dict[str, str], frozenset[str]]): Synonyms, each with the vocabulary's words
-    for it, and the words that say little."""
-    words = srsly.read_json(WORDS)
-    synonyms = {
-        word: " ".join(map(to_singular, others.split()))
-        for word, others in words["synonyms"].items()
-    }
-    return synonyms, frozenset(words["stop"])
 
 
 def _number(names: Sequence[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The component `openmed_linker`: ids of entities in vocabularies of the user's."""
+"""The component `openmed_linker`: links entities to the concepts of vocabularies."""
 
 import shutil
 import tempfile
@@ -65,8 +65,8 @@ def make_openmed_linker(
     n_candidates (int): How many concepts to keep for each entity at most.
     resolve_abbreviations (bool): Whether to link the long form of what the document abbreviates.
     span_keys (list[str]): Groups in doc.spans to link beside doc.ents.
-    save_vocabulary (bool): Whether the vocabularies are saved with the component. If not, they
-        have to be there where the pipeline is loaded.
+    save_vocabulary (bool): Whether the vocabularies are saved with the component. If not, a
+        loaded pipeline needs them at the same paths.
     RETURNS (OpenMedLinker): The component.
     """
     component = OpenMedLinker(
@@ -96,7 +96,7 @@ class Link(NamedTuple):
 
 class OpenMedLinker(RuleComponent):
     """Set `ent.kb_id_`, the best concept of each entity, and `span._.kb_ents`, a list of
-    (id, probability) as of scispaCy's linker. Entities that have an id keep it.
+    (id, probability) as scispaCy's linker sets it. Entities that have an id keep it.
 
     The settings are those of the factory, `make_openmed_linker`.
     """
@@ -166,19 +166,21 @@ class OpenMedLinker(RuleComponent):
         if self.resolve_abbreviations:
             places = [(span.start_char, span.end_char) for span in spans]
             long_forms = find_long_forms(doc.text, places)
-        by_source: dict[str, list[Span]] = {}
-        for span in spans:
+        by_source: dict[str, list[int]] = {}
+        for number, span in enumerate(spans):
             source = self._get_source(span.label_)
             if source is not None:
-                by_source.setdefault(source, []).append(span)
-        found = []
-        for source, own in by_source.items():
+                by_source.setdefault(source, []).append(number)
+        found: dict[int, Link] = {}
+        for source, numbers in by_source.items():
+            own = [spans[number] for number in numbers]
             mentions = [Mention(expand(span.text, long_forms), span.label_) for span in own]
             linked = self._get_linker(source).link(mentions, self.n_candidates)
-            for span, candidates in zip(own, linked, strict=True):
+            for number, span, candidates in zip(numbers, own, linked, strict=True):
                 kept = [c for c in candidates if c.score >= self.threshold]
-                found.append(Link(span, kept))
-        return [link for link in found if link.candidates]
+                if kept:
+                    found[number] = Link(span, kept)
+        return [found[number] for number in sorted(found)]
 
     def set_annotations(self, doc: Doc, found: Sequence[Link]) -> None:
         """Set ids in doc.ents and in the groups, and `span._.kb_ents`.
@@ -188,7 +190,7 @@ class OpenMedLinker(RuleComponent):
         """
         ids = {}
         for link in found:
-            # Of entities of one place, doc.ents comes last.
+            # Entities of one place share the attribute: those of doc.ents come last, and stay.
             link.span._.kb_ents = [tuple(candidate) for candidate in link.candidates]
             ids[_at(link.span)] = link.candidates[0].id
         for key in self.span_keys:
@@ -231,7 +233,7 @@ class OpenMedLinker(RuleComponent):
     def from_disk(
         self, path: str | Path, *, exclude: Iterable[str] = SimpleFrozenList()
     ) -> "OpenMedLinker":
-        """Load the component from a folder. Vocabularies that are in it go before those that the
+        """Load the component from a folder. Vocabularies in it take precedence over those that the
         settings name.
 
         path (str | Path): The component's folder.

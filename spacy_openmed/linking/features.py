@@ -1,4 +1,4 @@
-"""What a ranking is told of a mention and of the concepts that it may mean."""
+"""The features by which the concepts that a mention may mean are ranked."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -8,9 +8,9 @@ import numpy as np
 from .index import NameIndex
 from .normalise import to_distinctive, to_key, to_words
 
-POOL = 16  # concepts that are ranked, of all
-NAMES = 64  # the nearest names, of which they are taken
-SHORT = 4  # characters of a mention that may be an abbreviation of many things
+POOL = 16  # concepts to rank for a mention at most
+NAMES = 64  # the nearest names, whose concepts are ranked
+SHORT = 4  # characters of a short mention at most: it may abbreviate many things
 FEATURES = (
     "cosine",  # by groups of three characters, of the mention and the concept's nearest name
     "nearest",  # the same, as a share of the best concept's
@@ -35,13 +35,11 @@ class Pool(NamedTuple):
     """The concepts that a mention may mean.
 
     records (Ints1d): (n,) Their numbers in the vocabulary.
-    names (Ints1d): (n,) The nearest name of each.
     features (Floats2d): (n, n_features) The `FEATURES` of each. The last two are 0: they depend
         on the entity and the document.
     """
 
     records: np.ndarray
-    names: np.ndarray
     features: np.ndarray
 
 
@@ -62,8 +60,8 @@ def read_name(text: str) -> Name:
 
 
 def find_pool(index: NameIndex, text: str) -> Pool:
-    """Find the concepts that a mention may mean. If any are called so, there are no others, but for
-    those of the same words in another order.
+    """Find the concepts that a mention may mean. If concepts have that very name, only those whose
+    name has the same words in another order are added.
 
     index (NameIndex): The names of the vocabulary.
     text (str): The mention.
@@ -72,7 +70,7 @@ def find_pool(index: NameIndex, text: str) -> Pool:
     mention = read_name(text)
     if not mention.key:
         empty = np.empty(0, np.int64)
-        return Pool(empty, empty, np.empty((0, len(FEATURES)), np.float32))
+        return Pool(empty, np.empty((0, len(FEATURES)), np.float32))
     names = index.find_key(mention.key)
     if not len(names):
         names = index.search(mention.key, NAMES)
@@ -88,14 +86,14 @@ def find_pool(index: NameIndex, text: str) -> Pool:
     ):
         if record not in found:
             is_nearer = len(found) < POOL
-        else:  # of names that differ in their case, the one that is as it is written
+        else:  # of names that differ only in case, the one that is written like the mention
             is_nearer = cosine >= found[record][1] and index.get_text(number) == text
         if is_nearer:
             found[record] = (number, cosine)
     numbers = np.array([number for number, _ in found.values()], np.int64)
     own = [read_name(index.get_text(number)) for number, _ in found.values()]
     features = _describe(index, mention, own, [cosine for _, cosine in found.values()], numbers)
-    return Pool(np.array([*found], np.int64), numbers, features)
+    return Pool(np.array([*found], np.int64), features)
 
 
 def _describe(

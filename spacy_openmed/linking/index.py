@@ -1,8 +1,8 @@
 """The names of a vocabulary, in files that are mapped into memory: processes share them.
 
-A name is found by its key (`normalise.to_key`), by its words in whatever order, or by the groups of
-three characters that it shares with a mention. For the last, the rarest groups of the mention are
-looked up first, until `MOST_POSTINGS` names are met; of these names, the best are then compared in
+A name is found by its key (`normalise.to_key`), by its words in any order, or by the groups of
+three characters that it shares with a mention. For the groups, the rarest of the mention are looked
+up first, until they have led to `MOST_POSTINGS` names. The best of these names are then compared in
 full. So the time for a mention does not grow with the vocabulary.
 """
 
@@ -84,7 +84,7 @@ class NameIndex:
         return np.array([n for n in found if to_key(self.get_text(n)) == key], np.int64)
 
     def find_words(self, key: str) -> np.ndarray:
-        """RETURNS (Ints1d): The names of the same words as a key, in whatever order."""
+        """RETURNS (Ints1d): The names with the same words as a key, in any order."""
         words = to_word_key(key)
         found = find_hash(self._words, self._word_names, words)
         same = [n for n in found if to_word_key(to_key(self.get_text(n))) == words]
@@ -152,7 +152,7 @@ class NameIndex:
 
     @property
     def _scratch(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Arrays to count in, one set a thread; all zeros but the second."""
+        """Arrays to count in, a set for each thread. Between calls, all but the second are zero."""
         if not hasattr(self._local, "scratch"):
             self._local.scratch = (
                 np.zeros(len(self), np.float32),
@@ -212,9 +212,9 @@ class IndexWriter:
         self.n_names += len(names)
 
     def finish(self) -> None:
-        """Write what is left to write."""
-        grams = np.concatenate([*self._grams, np.empty(0, np.int32)])
-        n_grams = np.concatenate([*self._n_grams, np.empty(0, np.int64)])
+        """Write the arrays. At least one name has to be there."""
+        grams = np.concatenate(self._grams)
+        n_grams = np.concatenate(self._n_grams)
         counts = np.bincount(grams, minlength=N_GRAMS)
         idf = _to_idf(counts, self.n_names)
         name_starts = to_starts(n_grams)
@@ -222,8 +222,8 @@ class IndexWriter:
         norms = np.sqrt(np.diff(squares[name_starts]))
         owners = np.repeat(np.arange(self.n_names, dtype=np.int32), n_grams)
         arrays = {
-            "name_starts": to_starts(np.concatenate([*self._sizes, np.empty(0, np.int64)])),
-            "name_records": np.concatenate([*self._records, np.empty(0, np.int32)]),
+            "name_starts": to_starts(np.concatenate(self._sizes)),
+            "name_records": np.concatenate(self._records),
             "name_norms": np.maximum(norms, 1e-6).astype(np.float32),
             "gram_starts": to_starts(counts),
             "gram_names": owners[np.argsort(grams, kind="stable")],
@@ -233,7 +233,7 @@ class IndexWriter:
             "word_idf": _to_idf(self._word_counts, self.n_names),
         }
         for kind, hashes in (("key", self._keys), ("word", self._words)):
-            joined = np.concatenate([*hashes, np.empty(0, np.uint64)])
+            joined = np.concatenate(hashes)
             order = np.argsort(joined, kind="stable")
             arrays[f"{kind}s"] = joined[order]
             arrays[f"{kind}_names"] = order.astype(np.int32)
@@ -266,7 +266,7 @@ def _to_grams(keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_hashes(texts: Iterable[str]) -> np.ndarray:
-    """RETURNS (Ints1d): A number of 64 bits for each text, the same in every process."""
+    """RETURNS (Ints1d): A hash of 64 bits for each text, the same in every process."""
     digests = [blake2b(text.encode("utf8"), digest_size=8).digest() for text in texts]
     return np.frombuffer(b"".join(digests), np.uint64)
 
@@ -275,12 +275,14 @@ def _to_buckets(words: Iterable[str]) -> np.ndarray:
     return np.array([crc32(word.encode("utf8")) % N_WORDS for word in words], np.int64)
 
 
-def find_hash(hashes: np.ndarray, names: np.ndarray, text: str) -> np.ndarray:
+def find_hash(hashes: np.ndarray, values: np.ndarray, text: str) -> np.ndarray:
+    """RETURNS (Ints1d): The values at the places of sorted hashes where a text's hash is."""
     number = to_hashes([text])[0]
-    return names[np.searchsorted(hashes, number) : np.searchsorted(hashes, number, side="right")]
+    return values[np.searchsorted(hashes, number) : np.searchsorted(hashes, number, side="right")]
 
 
 def to_starts(sizes: np.ndarray) -> np.ndarray:
+    """RETURNS (Ints1d): Where each of several pieces begins, and where the last ends."""
     return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
 

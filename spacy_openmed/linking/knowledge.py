@@ -1,6 +1,7 @@
 """Vocabularies as scispaCy's `linker.kb` gives them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from .records import Record
 from .vocabulary import Vocabulary
@@ -23,7 +24,7 @@ class _Records(Mapping[str, Record]):
 
     def __getitem__(self, id: str) -> Record:
         for vocabulary in self.vocabularies:
-            if id in vocabulary:
+            with suppress(KeyError):
                 return vocabulary[id]
         raise KeyError(id)
 

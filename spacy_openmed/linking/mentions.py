@@ -10,8 +10,8 @@ def find_long_forms(text: str, entities: Sequence[tuple[int, int]]) -> dict[str,
     """Find what the abbreviations of a document are short for.
 
     text (str): The text.
-    entities (Sequence[tuple[int, int]]): Where its entities begin and end. One that ends with a
-        long form says where that begins.
+    entities (Sequence[tuple[int, int]]): Where its entities begin and end. Of an entity that ends
+        where a long form ends, the text is taken for the long form.
     RETURNS (dict[str, str]): The long form of each abbreviation, as it is first explained.
     """
     found: dict[str, str] = {}

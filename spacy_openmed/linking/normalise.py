@@ -106,8 +106,8 @@ def to_singular(word: str) -> str:
 
 @cache
 def load_words() -> tuple[dict[str, str], frozenset[str]]:
-    """RETURNS (tuple[dict[str, str], frozenset[str]]): The word that stands for each synonym, and
-    the words that say little."""
+    """RETURNS (tuple[dict[str, str], frozenset[str]]): Synonyms, each with the vocabulary's words
+    for it, and the words that say little."""
     words = srsly.read_json(WORDS)
     synonyms = {
         word: " ".join(map(to_singular, others.split()))
@@ -123,7 +123,8 @@ def _load_spelling() -> tuple["_Spelling", re.Pattern]:
 
 
 class _Spelling(dict[str, str]):
-    """What to write for each piece that the patterns of a list find."""
+    """What to write for each piece of a text that one of the patterns matches. A text is searched
+    once, for all patterns; a piece is looked up among them the first time only."""
 
     def __init__(self, rows: list[list[str]]) -> None:
         self.rows = [(re.compile(old.replace("\\b", "")), new) for old, new in rows]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import TextIO
 
+from .curies import to_curie
 from .records import Record
 
 # A text in quotation marks, as of synonyms and definitions, and what follows.
@@ -12,10 +13,11 @@ _ESCAPE = re.compile(r"\\(.)")
 BROAD = "BROAD"  # a synonym that means more than the concept
 
 
-def read_obo(file: TextIO) -> Iterator[Record]:
-    """Read the terms of an ontology. Obsolete ones are left out, and synonyms that mean more.
+def read_obo(file: TextIO, *, prefix: str | None = None) -> Iterator[Record]:
+    """Read the terms of an ontology. Obsolete terms and broader synonyms are left out.
 
     file (TextIO): The file.
+    prefix (str | None): The prefix of ids that have none.
     YIELDS (Record): The terms. Their types are the namespace of each, if it has one.
     """
     for tags in _read_stanzas(file):
@@ -25,7 +27,7 @@ def read_obo(file: TextIO) -> Iterator[Record]:
         synonyms = [match for text in tags.get("synonym", ()) if (match := _QUOTED.match(text))]
         definition = _QUOTED.match(_first(tags, "def") or "")
         yield Record(
-            id,
+            to_curie(id, prefix),
             _unescape(name),
             tuple(_unescape(match[1]) for match in synonyms if match[2] != BROAD),
             tuple(tags.get("namespace", ())),

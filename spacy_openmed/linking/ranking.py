@@ -17,7 +17,7 @@ from .features import ELSEWHERE, FEATURES, MISFITS, Pool, find_pool
 from .vocabulary import Vocabulary
 
 RANKER, TYPES = DATA_PATH / "linking_ranker.json", DATA_PATH / "linking_types.json"
-MAX_POOLS = 20_000  # mentions to remember
+MAX_POOLS = 20_000  # mentions whose concepts are remembered
 
 
 class Mention(NamedTuple):
@@ -50,7 +50,7 @@ class Linker:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self._pools: dict[str, Pool] = {}
+        self._pools: dict[Mention, Pool] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.vocabulary,)
@@ -82,11 +82,10 @@ class Linker:
         """
         pools = []
         for mention in mentions:
-            pool = self._find_pool(mention.text)
-            features = pool.features.copy()
-            self._set_fit(features, pool.records, mention.label)
-            pools.append(pool._replace(features=features))
-        # What another mention of the document says, without what this one says to that.
+            pool = self._find_pool(mention)
+            pools.append(pool._replace(features=pool.features.copy()))
+        # The scores for other mentions are those that these have alone: two mentions do not
+        # confirm each other.
         best: dict[int, list[tuple[float, str]]] = {}
         for mention, pool in zip(mentions, pools, strict=True):
             for record, value in zip(pool.records.tolist(), score(pool.features), strict=True):
@@ -97,24 +96,27 @@ class Linker:
                 pool.features[i, ELSEWHERE] = max(others, default=0.0)
         return pools
 
-    def _find_pool(self, text: str) -> Pool:
+    def _find_pool(self, mention: Mention) -> Pool:
+        """RETURNS (Pool): What a mention may mean, with the features that do not depend on the
+        document. The same pool is returned again: don't change it."""
         pools = self._pools
-        pool = pools.get(text)
+        pool = pools.get(mention)
         if pool is None:
-            pool = find_pool(self.vocabulary.names, text)
+            pool = find_pool(self.vocabulary.names, mention.text)
+            self._set_misfits(pool, mention.label)
             if len(pools) >= MAX_POOLS:
                 pools = self._pools = {}  # another thread may still read the old one
-            pools[text] = pool
+            pools[mention] = pool
         return pool
 
-    def _set_fit(self, features: np.ndarray, records: np.ndarray, label: str) -> None:
+    def _set_misfits(self, pool: Pool, label: str) -> None:
         wanted = load_types().get(canonical_label(label))
         if wanted is None:
             return
-        for i, record in enumerate(records.tolist()):
+        for i, record in enumerate(pool.records.tolist()):
             types = self.vocabulary.get_types(record)
             if types and not load_known_types().isdisjoint(types):
-                features[i, MISFITS] = wanted.isdisjoint(types)
+                pool.features[i, MISFITS] = wanted.isdisjoint(types)
 
 
 def score(features: np.ndarray) -> np.ndarray:
@@ -138,5 +140,5 @@ def load_types() -> dict[str, frozenset[str]]:
 
 @cache
 def load_known_types() -> frozenset[str]:
-    """RETURNS (frozenset[str]): The semantic types that are of any label."""
+    """RETURNS (frozenset[str]): The semantic types of all labels."""
     return frozenset().union(*load_types().values())

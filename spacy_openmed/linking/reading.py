@@ -62,14 +62,17 @@ def _read_file(path: Path, prefix: str | None) -> Iterator[Record]:
         yield from rrf.read_rxnorm(path.parent, open_text)
     elif suffix == ".xml" and _find_root(path) in mesh.ROOTS:
         with open_bytes(path) as stream:
-            yield from mesh.read_mesh_xml(stream)
+            try:
+                yield from mesh.read_mesh_xml(stream)
+            except ParseError as error:
+                raise _invalid(path, error) from None
     elif suffix in rdf.FORMATS:
         with open_bytes(path) as stream:
             yield from rdf.read_rdf(stream, rdf.FORMATS[suffix], path.name, prefix)
     elif suffix in _SUFFIXES:
         with open_text(path) as file:
             if suffix == ".obo":
-                yield from obo.read_obo(file)
+                yield from obo.read_obo(file, prefix=prefix)
             elif suffix == ".bin":
                 yield from mesh.read_mesh_ascii(file)
             elif suffix == ".jsonl":
@@ -100,5 +103,8 @@ def _find_root(path: Path) -> str:
         try:
             return next(iterparse(stream, events=("start",)))[1].tag
         except (ParseError, StopIteration) as error:
-            kind = type(error).__name__
-            raise ValueError(Errors.OM613.format(path=path.name, error=kind)) from None
+            raise _invalid(path, error) from None
+
+
+def _invalid(path: Path, error: Exception) -> ValueError:
+    return ValueError(Errors.OM613.format(path=path.name, error=type(error).__name__))

@@ -28,7 +28,7 @@ def read_csv(
 
     file (TextIO): The file.
     name (str): Its name, for errors.
-    delimiter (str): What stands between cells.
+    delimiter (str): The character between cells.
     prefix (str | None): The prefix of ids that have none.
     YIELDS (Record): The concepts; rows of one id are one concept.
     RAISES (ValueError): If there is no column of ids or of names.

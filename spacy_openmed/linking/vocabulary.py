@@ -1,4 +1,4 @@
-"""Vocabularies: records by their id and by their names, in a folder that is mapped into memory."""
+"""Vocabularies: records by id and by name, in a folder whose files are mapped into memory."""
 
 import json
 import tempfile
@@ -14,7 +14,7 @@ from ..errors import Errors
 from ..suggestions import near_path
 from .index import CHUNK, IndexWriter, NameIndex, find_hash, to_hashes, to_starts
 from .named import NAMED
-from .normalise import to_key
+from .normalise import WORDS, to_key
 from .reading import read_records
 from .records import Record
 
@@ -38,7 +38,7 @@ class Counts(NamedTuple):
 
 
 class Vocabulary:
-    """The concepts of a vocabulary.
+    """The concepts of a vocabulary, by their ids and by their names.
 
     path (str | Path): The folder that `build_vocabulary` wrote. Its files are mapped into memory.
     RAISES (OSError): If it is not such a folder.
@@ -114,11 +114,11 @@ def build_vocabulary(
     """Write a vocabulary.
 
     records (Iterable[Record]): The concepts, each id once.
-    path (str | Path): The folder to write, which must not be there.
+    path (str | Path): The folder to write. It must be new or empty.
     source (str): What the records were read from, for people.
     RETURNS (Vocabulary): The vocabulary.
     RAISES (ValueError): If there are no records, or an id has no prefix.
-    RAISES (OSError): If there is something at the path.
+    RAISES (OSError): If the folder is not empty, or is a file.
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -181,8 +181,8 @@ def open_vocabulary(name: str | Path) -> Vocabulary:
     """Open a vocabulary.
 
     name (str | Path): The folder that `build_vocabulary` wrote; or "icd10cm", "hpo", or a file or
-        folder that `read_records` reads. Of these, a folder is written to the cache (`HF_HOME`)
-        the first time.
+        folder that `read_records` reads. The first time, such a vocabulary is built in the cache
+        (`HF_HOME`).
     RETURNS (Vocabulary): The vocabulary. Whoever opens it again gets the same one.
     RAISES (OSError): If there is no such file, folder or name.
     RAISES (ValueError): If it can't be read.
@@ -193,12 +193,14 @@ def open_vocabulary(name: str | Path) -> Vocabulary:
         folder = path
     elif path.exists():
         files = [path] if path.is_file() else sorted(path.iterdir())
-        stamp = [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+        stats = [(file.resolve(), file.stat()) for file in files]
+        stamp: list[Any] = [[str(at), stat.st_size, stat.st_mtime_ns] for at, stat in stats]
         folder = _cache(path.name, stamp, lambda: read_records(path), path.name)
     elif str(name) in NAMED:
         named = NAMED[str(name)]
         source = f"{named.package} {named.version}"
-        folder = _cache(str(name), source, named.read, source)
+        stamp = [source, *map(_digest, named.files)]
+        folder = _cache(str(name), stamp, named.read, source)
     else:
         near = near_path(path, sorted(NAMED))
         raise OSError(Errors.OM609.format(name=name, nearest=near, known=", ".join(sorted(NAMED))))
@@ -214,8 +216,22 @@ def _cache(name: str, stamp: Any, read: Callable[[], Iterable[Record]], source: 
     """RETURNS (Path): The folder in the cache with a vocabulary, written if it is not there."""
     from huggingface_hub import cached_assets_path
 
-    key = blake2b(json.dumps([VERSION, stamp]).encode(), digest_size=8).hexdigest()
+    # The words decide how names are indexed.
+    key = _hash(json.dumps([VERSION, _digest(WORDS), stamp]).encode())
     folder = cached_assets_path("spacy-openmed", "vocabularies") / f"{name}-{key}"
     if not (folder / META).is_file():
-        build_vocabulary(read(), folder, source=source)
+        try:
+            build_vocabulary(read(), folder, source=source)
+        except OSError:
+            if not (folder / META).is_file():
+                raise
+            # Another process wrote it in the meantime.
     return folder
+
+
+def _digest(path: Path) -> str:
+    return _hash(path.read_bytes())
+
+
+def _hash(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()

@@ -108,9 +108,14 @@ def make_id(span: Span) -> str:
     return f"{TEXT_PREFIX}:{span.label_}/{quote('_'.join(to_singular(span.text).split()))}"
 
 
+def is_text(id: str) -> bool:
+    """RETURNS (bool): Whether `make_id` made the id of a text: no vocabulary has it."""
+    return id.startswith(f"{TEXT_PREFIX}:")
+
+
 def to_text(id: str) -> str:
     """RETURNS (str): What `to_singular` gave for an id that `make_id` made of a text."""
-    return unquote(id.partition("/")[2]).replace("_", " ")
+    return unquote(id.rpartition("/")[2]).replace("_", " ")  # labels may have a slash, texts none
 
 
 def to_singular(text: str) -> str:
