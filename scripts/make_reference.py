@@ -60,8 +60,7 @@ TYPES = {str: "text", int: "integer", float: "number", Path: "path"}
 def make_commands() -> str:
     """RETURNS (str): The page of commands."""
     from spacy_openmed.cli import openmed_cli
-    from spacy_openmed.cli._options import INTERRUPTED
-    from spacy_openmed.cli.process import ROWS_WITH_ERRORS
+    from spacy_openmed.cli._options import INTERRUPTED, ROWS_WITH_ERRORS
 
     codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in EXIT_CODES.items())
     parts = [COMMANDS + codes.format(rows=ROWS_WITH_ERRORS, interrupted=INTERRUPTED)]

@@ -612,6 +612,33 @@ def test_a_folder_of_texts_is_done(tmp_path: Path):
     assert row["text"].startswith("Dr. [PERSON] saw [PERSON] on [DATE], MRN: [")
 
 
+def test_a_csv_of_another_delimiter_and_encoding_is_done(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    table = tmp_path / "notes.csv"
+    table.write_bytes("id;text\n7;Ménière seen by Dr. Amy Lund\n".encode("cp1252"))
+    options = ["--text-column", "text", "--delimiter", ";", "--encoding", "cp1252"]
+    run(table, "-o", tmp_path / "out", "--to", "jsonl", *options)
+    row = json.loads((tmp_path / "out" / "part-00000.jsonl").read_text("utf8"))
+    assert (row["id"], row["text"]) == ("7", "Ménière seen by Dr. [PERSON]")
+
+
+def test_a_format_that_the_ending_does_not_tell_is_named(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    export = tmp_path / "export.dat"
+    export.write_text("id,text\n7,Seen by Dr. Amy Lund\n", "utf8")
+    run(export, "-o", tmp_path / "out", "--to", "jsonl", "--format", "csv")
+    row = json.loads((tmp_path / "out" / "part-00000.jsonl").read_text("utf8"))
+    assert row["text"] == "Seen by Dr. [PERSON]"
+
+
+def test_files_of_a_folder_that_are_left_out_are_counted(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "1.txt").write_text(NOTE, "utf8")
+    (tmp_path / "notes" / "scan.pdf").write_bytes(b"")
+    assert "1 file left out" in run(tmp_path / "notes", "-o", tmp_path / "out")
+
+
 def test_many_texts_need_a_folder(table: Path):
     assert "[OM717]" in fail(table)
     assert "[OM718]" in fail(table, "-o", table.parent / "out", "--patient", "7")
@@ -653,6 +680,8 @@ def test_json_numbers_leave_json(action, text):
     assert json.loads(deidentify(doc, action, key=KEY).text)
 
 
-def test_options_of_tables_are_refused_for_one_text():
-    result = CliRunner().invoke(openmed_cli, ["deid", "a text", "--patient-column", "mrn"])
-    assert "OM719" in str(result.exception) or "OM719" in result.output
+@pytest.mark.parametrize(
+    ("option", "value"), [("--patient-column", "mrn"), ("--encoding", "cp1252")]
+)
+def test_options_of_tables_are_refused_for_one_text(option: str, value: str):
+    assert "OM719" in fail("a text", option, value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
+from spacy.cli._util import Opt
 from wasabi import msg
 
 from .. import catalogue
@@ -22,6 +23,20 @@ SIZES = ", ".join(catalogue.SIZES)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # hosts that only this machine reaches
 PARTS = {"serve": ("batch",), "graph": ("batch",), "app": ("batch",), "hcc": ("clinical",)}
 INTERRUPTED = 130  # exit code, as of shells
+ROWS_WITH_ERRORS = 3  # exit code
+
+# Options of the commands that read tables, see `batch.sources.find_source`.
+FORMAT = Opt(
+    None,
+    "--format",
+    "-f",
+    help="Format of the input, if the file ending does not tell: parquet, arrow, csv, tsv, jsonl, "
+    "spacy or txt",
+)
+DELIMITER = Opt(None, "--delimiter", help="Character between the columns of CSV, or 'tab'")
+ENCODING = Opt(
+    None, "--encoding", help="Encoding of CSV, TSV, JSONL or .txt; else UTF-8: cp1252, utf-16"
+)
 
 
 def guard(command: Callable[..., None], *, extra: str | None = None) -> Callable[..., None]:
@@ -111,6 +126,11 @@ def check_choice(what: str, name: str, known: Iterable[str]) -> str:
             Errors.OM050.format(what=what, name=name, nearest=near, known=", ".join(known))
         )
     return name
+
+
+def split_names(names: str) -> tuple[str, ...]:
+    """RETURNS (tuple[str, ...]): The names in an option that takes several, NAME,NAME."""
+    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def check_input(path: Path, *, what: str = "file") -> Path:

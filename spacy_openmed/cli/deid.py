@@ -10,7 +10,18 @@ from spacy.cli._util import Arg, Opt
 from .. import catalogue
 from ..deid.pipes import add_phi_pipes, phi_settings
 from ..errors import Errors, hiding_text
-from ._options import SIZES, check_choice, check_output, check_pipeline, read_file
+from ._options import (
+    DELIMITER,
+    ENCODING,
+    FORMAT,
+    ROWS_WITH_ERRORS,
+    SIZES,
+    check_choice,
+    check_output,
+    check_pipeline,
+    read_file,
+    split_names,
+)
 from .ner import read_text
 
 if TYPE_CHECKING:
@@ -24,7 +35,8 @@ def deid_cli(
     text: str = Arg(
         ...,
         help="The text, the path of a text file, or '-' for standard input; or a folder or a "
-        "Parquet, Arrow, JSONL or .spacy file of many texts (with --text-column, CSV too)",
+        "Parquet, Arrow, JSONL or .spacy file of many texts (with --text-column, CSV too; with "
+        "--format, any file)",
     ),
     action: str = Opt(
         "redact",
@@ -71,6 +83,9 @@ def deid_cli(
         catalogue.MINI, "--size", "-s", help=f"Size of the checkpoint for names: {SIZES}"
     ),
     model: str | None = Opt(None, "--model", "-m", help="Hub id or folder, instead of a size"),
+    format: str | None = FORMAT,
+    delimiter: str | None = DELIMITER,
+    encoding: str | None = ENCODING,
     text_column: str | None = Opt(
         None, "--text-column", "-tk", help="Column of the texts of a table; else 'text'"
     ),
@@ -94,7 +109,7 @@ def deid_cli(
 
     python -m spacy openmed deid note.txt --action surrogate --key-file secret.txt --patient 17
     """
-    if not decrypt and (os.path.isdir(text) or _is_table(text, text_column)):
+    if not decrypt and (format is not None or os.path.isdir(text) or _is_table(text, text_column)):
         if output is None:
             raise ValueError(Errors.OM717.format(path=text))
         for option, value in (("audit", audit), ("patient", patient)):
@@ -103,13 +118,13 @@ def deid_cli(
         check_choice("size", size, catalogue.SIZES)
         config = {**phi_settings(size, model), "openmed_phi": {"threshold": threshold}}
         _run(
-            text,
+            {"uri": text, "format": format, "encoding": encoding, "delimiter": delimiter},
             str(output),
             config if pipeline is None else check_pipeline(pipeline),
             {
                 "text_column": text_column or "text",
                 "id_column": "id" if id_column is None else id_column,
-                "columns": tuple(name.strip() for name in columns.split(",") if name.strip()),
+                "columns": split_names(columns),
                 "action": action,
                 "actions": tuple(sorted(_read_actions(actions or []).items())),
                 "patient_column": patient_column,
@@ -125,7 +140,14 @@ def deid_cli(
             force=force,
         )
         return
-    many = {"id-column": id_column, "patient-column": patient_column, "columns": columns}
+    many = {
+        "format": format,
+        "delimiter": delimiter,
+        "encoding": encoding,
+        "id-column": id_column,
+        "patient-column": patient_column,
+        "columns": columns,
+    }
     for option, value in many.items():
         if value:
             raise ValueError(Errors.OM719.format(option=option))
@@ -174,7 +196,7 @@ def _is_table(path: str, text_column: str | None) -> bool:
 
 
 def _run(
-    given: str,
+    given: dict[str, Any],
     output: str,
     model: Any,
     settings: dict[str, Any],
@@ -189,14 +211,14 @@ def _run(
     from ..batch.job import Job, run
     from ..batch.output import FORMATS
     from ..batch.sources import count_rows, find_source
-    from .process import ROWS_WITH_ERRORS, print_summary
+    from .process import print_summary
 
     check_choice("to", options["format"], [name for name in FORMATS if name != "spacy"])
     annotator = Deidentifier(to_model(model), **settings)
-    job = Job(annotator, find_source(given), output=output, **options)
+    job = Job(annotator, find_source(**given), output=output, **options)
     with tqdm(total=count_rows(job.source), unit="docs", disable=None) as bar:
         summary = run(job, force=force, tick=lambda rows, pieces: bar.update(rows) and None)
-    print_summary(summary, output)
+    print_summary(summary, job.source, output)
     if summary.errors:
         raise typer.Exit(ROWS_WITH_ERRORS)
 

@@ -6,7 +6,7 @@ from wasabi import msg
 
 from ..errors import Errors
 from ..formatting import count
-from ._options import check_output
+from ._options import check_output, split_names
 
 FORMATS = "graphml, json, kgx, turtle, neo4j, html"
 
@@ -53,12 +53,12 @@ def graph_cli(
     from ..graph.builder import GraphBuilder
     from ..graph.export import check_formats, write_graph
 
-    formats = [name.strip() for name in to.split(",") if name.strip()]
+    formats = split_names(to)
     check_formats(formats)
     check_output(output, what="folder", parents=True)
-    wanted = [name.strip() for name in labels.split(",") if name.strip()]
+    wanted = split_names(labels)
     builder = GraphBuilder(
-        span_keys=[SPANS_KEY, *(key.strip() for key in span_keys.split(",") if key.strip())],
+        span_keys=[SPANS_KEY, *split_names(span_keys)],
         labels=wanted or None,
         scope=scope,  # type: ignore[arg-type]
         max_evidence=max_evidence,

@@ -9,12 +9,20 @@ from wasabi import msg
 from ..errors import Errors
 from ..formatting import count
 from ..suggestions import nearest
-from ._options import INTERRUPTED, SIZES, choose_model
+from ._options import (
+    DELIMITER,
+    ENCODING,
+    FORMAT,
+    INTERRUPTED,
+    ROWS_WITH_ERRORS,
+    SIZES,
+    choose_model,
+    split_names,
+)
 
 if TYPE_CHECKING:
     from ..batch.output import Summary
-
-ROWS_WITH_ERRORS = 3  # exit code
+    from ..batch.sources import Source
 
 PATHS = (
     "MODEL: a pipeline's path or package, left out where --domain, --dataset or --size is given. "
@@ -30,19 +38,9 @@ def process_cli(
     dataset: list[str] | None = Opt(None, "--dataset", "-D", help="Name of a dataset, repeatable"),
     size: str | None = Opt(None, "--size", "-s", help=f"Size of the checkpoint: {SIZES}"),
     precision: str = Opt("auto", "--precision", help="fp32, bf16, fp16 or int8, without MODEL"),
-    format: str | None = Opt(
-        None,
-        "--format",
-        "-f",
-        help="Format of IN, if the file ending does not tell: parquet, arrow, csv, tsv, jsonl, "
-        "spacy or txt",
-    ),
-    delimiter: str | None = Opt(
-        None, "--delimiter", help="Character between the columns of CSV, or 'tab'"
-    ),
-    encoding: str | None = Opt(
-        None, "--encoding", help="Encoding of CSV, TSV, JSONL or .txt; else UTF-8: cp1252, utf-16"
-    ),
+    format: str | None = FORMAT,
+    delimiter: str | None = DELIMITER,
+    encoding: str | None = ENCODING,
     to: str = Opt("parquet", "--to", "-t", help="Format of OUT: parquet, jsonl or spacy"),
     text_column: str = Opt("text", "--text-column", "-tk", help="Column of the texts"),
     id_column: str | None = Opt(
@@ -97,8 +95,8 @@ def process_cli(
                 choose_model(model[0] if model else None, domain, dataset, size, precision),
                 text_column,
                 "id" if id_column is None else id_column,
-                _split(columns),
-                _split(attributes),
+                split_names(columns),
+                split_names(attributes),
                 device=f"cuda:{gpu_id}" if gpu_id >= 0 else None,
                 threads=max(1, cores // n_process) if n_process > 1 else 0,
             ),
@@ -133,20 +131,20 @@ def process_cli(
     if as_json:
         print(json.dumps({**summary.to_dict(), "files_left_out": job.source.n_left_out}))
     else:
-        if job.source.n_left_out:
-            left_out = count(job.source.n_left_out, "file")
-            msg.warn(f"{left_out} left out: not {job.source.format}")
-        print_summary(summary, output)
+        print_summary(summary, job.source, output)
     if summary.errors:
         raise typer.Exit(ROWS_WITH_ERRORS)
 
 
-def print_summary(summary: "Summary", output: str) -> None:
+def print_summary(summary: "Summary", source: "Source", output: str) -> None:
     """Print what a run came to.
 
     summary (Summary): What is in the output.
+    source (Source): The files that were read.
     output (str): The folder.
     """
+    if source.n_left_out:
+        msg.warn(f"{count(source.n_left_out, 'file')} left out: not {source.format}")
     by_count = sorted(summary.entities.items(), key=lambda item: (-item[1], item[0]))
     msg.table([(label, f"{n:,}") for label, n in by_count], aligns=("l", "r"))
     for error, n in summary.errors.items():
@@ -165,7 +163,3 @@ def print_summary(summary: "Summary", output: str) -> None:
         )
     else:
         msg.good(f"Wrote {found} to {output}.")
-
-
-def _split(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
