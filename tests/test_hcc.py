@@ -372,6 +372,27 @@ def test_alias_patterns():
     assert found == ["Breast Cancer", "MI", "T2DM"]
 
 
+def test_no_alias_that_is_another_word_in_its_case():
+    nlp = spacy.blank("en")
+    ruler = nlp.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
+    ruler.add_patterns(alias_patterns())
+    other = "Not as severe as before. History of all stays. Seen as spondylitis. Total IgE 90."
+    assert not nlp(other).ents
+    other = (
+        "PCA pump, VAD clinic, CHL on the left, tai chi, pots, images in PACS, pls call, the gist."
+    )
+    assert not nlp(other).ents
+    found = nlp("Severe AS, history of ALL, PCa, VaD, frequent PACs, GIST").ents
+    assert [ent.text for ent in found] == [
+        "Severe AS",
+        "history of ALL",
+        "PCa",
+        "VaD",
+        "PACs",
+        "GIST",
+    ]
+
+
 # The command
 
 

@@ -72,6 +72,21 @@ def test_cases_with_the_bundled_model():
     assert wrong == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lives in an ALF. NTG prn for chest pain, advanced from CLD.",
+        "Sensitivity: SSA positive; left lateral decubitus position.",
+        "Rheumatoid factor was 12. Orthostatic vital signs were stable.",
+        "Renal scarring is stable. Hypercoagulable labs were sent.",
+        "Two alcoholic beverages a week. Alcohol use: socially. On a low sodium diet.",
+        "The polyp was removed by bipolar cautery. CPM machine after surgery.",
+    ],
+)
+def test_no_code_of_words_that_mean_something_else(nlp: Language, text: str):
+    assert counted(nlp, text) == set()
+
+
 def test_every_code_of_the_tables_is_billable():
     rules = load_rules()
     codes = {*rules["status"]["codes"], *rules["history"]["codes"].values()}

@@ -6,7 +6,7 @@ Which codes combine, and what may stand between their names, are tables: "combin
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -36,6 +36,7 @@ def combine(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -> None
     """
     joins = load_patterns("joins")
     found, implied = _with_implied(found)
+    is_whole = _is_whole(found)
     for i, left in enumerate(found):
         chain = ""
         for before, right in pairwise(found[i : i + REACH + 1]):
@@ -51,7 +52,7 @@ def combine(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -> None
                 chain = chain or LIST
             else:
                 break
-            if chain != LIST or _is_whole(found):
+            if chain != LIST or is_whole:
                 _combine_pair(left, right, chain, vocabulary)
     for i, left in enumerate(found):
         for right in found[i + 1 :]:
@@ -119,46 +120,61 @@ def add_codes(found: Sequence[Revised], families: Families) -> None:
 
 def _is_whole(found: Sequence[Revised]) -> bool:
     """Whether a sentence has nothing but a list of two or three names."""
+    if len(found) not in (2, 3):
+        return False
     text = found[0].name.sent.text
     for one in found:
         text = text.replace(one.name.text, " ")
-    return len(found) in (2, 3) and not re.sub(r"\band\b|\W", "", text)
+    return not re.sub(r"\band\b|\W", "", text)
 
 
 def _combine_pair(left: Revised, right: Revised, chain: str, vocabulary: Vocabulary) -> None:
     """Apply the first rule that fits two mentions, in either order."""
     if left.code is None or right.code is None:
         return
-    for rule in _load_combinations():
-        for first, second in ((left, right), (right, left)):
-            # One stroke may have several sequelae.
-            if first.is_dropped or (second.is_dropped and rule["join"] != AFTER):
-                continue
-            if _fits(rule, first, second, chain, is_first_left=first is left):
-                _apply(rule, first, second, vocabulary)
-                return
+    for rule, is_first_left in _find_rules(left.code, right.code, chain == PRESUMED):
+        first, second = (left, right) if is_first_left else (right, left)
+        # One stroke may have several sequelae.
+        if first.is_dropped or (second.is_dropped and rule["join"] != AFTER):
+            continue
+        if _fits(rule, first, second, chain, is_first_left=is_first_left):
+            _apply(rule, first, second, vocabulary)
+            return
+
+
+@lru_cache(maxsize=50_000)  # a long list has thousands of pairs
+def _find_rules(
+    left: str, right: str, only_presumed: bool
+) -> tuple[tuple[Mapping[str, Any], bool], ...]:
+    """The rules for two codes, each with whether its first code is the left one."""
+    return tuple(
+        (rule, is_first_left)
+        for rule in _load_combinations()
+        if rule["join"] == PRESUMED or not only_presumed
+        for first, second, is_first_left in ((left, right, True), (right, left, False))
+        if rule["first"].match(first) and rule["second"].match(second)
+    )
 
 
 def _fits(
     rule: Mapping[str, Any], first: Revised, second: Revised, chain: str, *, is_first_left: bool
 ) -> bool:
-    if not (rule["first"].match(first.code) and rule["second"].match(second.code)):
-        return False
+    """Whether the text joins two mentions as a rule for their codes asks for."""
     is_after = chain == AFTER and is_first_left  # "hemiparesis after stroke"
     if rule["join"] == AFTER:
         is_residual = chain == WITH and is_first_left and _is_residual(first)
         if not (is_after or is_residual or (chain in (AFTER, WITH) and _is_old(second))):
             return False
-    elif is_after or (chain == PRESUMED and rule["join"] != PRESUMED):
+    elif is_after:
         return False
-    if rule["join"] == PRESUMED and (_is_over(first) or _is_over(second)):
+    if rule["join"] == PRESUMED and (_is_past(first) or _is_past(second)):
         return False
     if rule["sentence"] and not rule["sentence"].search(first.name.sent.text):
         return False
     return rule["when"] is None or rule["when"].search(second.name.text) is not None
 
 
-def _is_over(one: Revised) -> bool:
+def _is_past(one: Revised) -> bool:
     """Whether a mention is history, and not of a disease that does not end."""
     return one.is_historical and load_patterns("kept")["code"].match(str(one.code)) is None
 

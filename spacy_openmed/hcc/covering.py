@@ -1,5 +1,5 @@
-"""Names whose words are those of a description in other words: "stage III pressure injury right
-hip" is "Pressure ulcer of right hip, stage 3".
+"""Names that say in other words what a description says: "stage III pressure injury right hip" is
+"Pressure ulcer of right hip, stage 3".
 
 A description covers a name if it has all words of the name, and the name has all of its words but
 those that nobody writes. By guideline I.A.14, "and" in a description means "and" or "or".
@@ -17,7 +17,7 @@ from .words import LEFT_OUT, find_stems
 ALLOWED = 0.25  # share of a name's words that a description need not have, but the place
 N_CATEGORIES = 6
 LEAST_WORDS = 2  # of a name: the stem of one is too little
-LEAST_SAID = 0.5  # share of a name's words that a description has more than of, itself
+LEAST_SAID = 0.5  # a description itself has more than this share of the words of a name
 # "bronchus or lung", "head, face, and neck"
 CHOICES = re.compile(r"\b\w+(?:(?:, \w+)+,)? (?:and|or) \w+\b")
 

@@ -1,8 +1,9 @@
 """What the sentence says of a code beyond its name: the encounter for an injury, how long
-consciousness was lost, the nodes of a lymphoma, the year of a stroke, the week of a pregnancy.
+consciousness was lost, the nodes of a lymphoma. And what the document says: the type of diabetes,
+the week of a pregnancy.
 
-Most are rows of the table "details". Which drug caused a disease is in "adverse", what goes with a
-pregnancy in "pregnancy".
+Most details are rows of the table "details". The table "adverse" has the drugs that cause diseases,
+"pregnancy" the codes that diseases have in a pregnancy.
 """
 
 import re
@@ -55,22 +56,22 @@ def add_adverse_effects(found: Sequence[Revised]) -> None:
 
     found (Sequence[Revised]): The mentions of a sentence. They are changed.
     """
-    table = load_rules()["adverse"]
+    source = load_rules()["adverse"]["source"]
     for one in found:
-        diseases = [row for row in table["diseases"] if re.match(row["code"], str(one.code))]
-        if one.is_dropped or not diseases:
+        if one.code is None or one.is_dropped:
+            continue
+        diseases = [row for row in _load_caused() if row["code"].match(one.code)]
+        if not diseases:
             continue
         sentence = one.name.sent
         after = sentence.text[one.name.end_char - sentence.start_char :]
-        beside = sentence.text[: one.name.end_char - sentence.start_char]
-        for drugs, code in _load_drugs():
-            is_after = re.match(rf"{table['from']}(?:{drugs})", after, re.IGNORECASE)
-            pattern = rf"\b(?:{drugs})[- ](?:induced|related|associated)\b[^,;.]*$"
-            if is_after or re.search(pattern, beside, re.IGNORECASE):
+        up_to = sentence.text[: one.name.end_char - sentence.start_char]
+        for drug_after, drug_before, code in _load_drugs():
+            if drug_after.match(after) or drug_before.search(up_to):
                 row = next((row for row in diseases if row["drug"] in (code, "")), None)
                 if row is not None:
-                    one.code, one.rule = row["to"], table["source"]
-                    one.also.append((code, table["source"]))
+                    one.code, one.rule = row["to"], source
+                    one.also.append((code, source))
                 break
 
 
@@ -158,6 +159,21 @@ def _load_details() -> list[dict[str, Any]]:
 
 
 @cache
-def _load_drugs() -> list[tuple[str, str]]:
-    rows = load_rules()["adverse"]["drugs"]
-    return [("|".join(names), code) for code, names in rows.items()]
+def _load_caused() -> list[dict[str, Any]]:
+    """The diseases that drugs cause, with compiled patterns."""
+    rows = load_rules()["adverse"]["diseases"]
+    return [{**row, "code": re.compile(row["code"])} for row in rows]
+
+
+@cache
+def _load_drugs() -> list[tuple[re.Pattern[str], re.Pattern[str], str]]:
+    """How a drug is named after what it caused, and before it, with the code of its adverse
+    effect."""
+    table = load_rules()["adverse"]
+    rows = []
+    for code, names in table["drugs"].items():
+        drugs = "|".join(names)
+        after = re.compile(rf"{table['from']}(?:{drugs})", re.IGNORECASE)
+        before = rf"\b(?:{drugs})[- ](?:induced|related|associated)\b[^,;.]*$"
+        rows.append((after, re.compile(before, re.IGNORECASE), code))
+    return rows

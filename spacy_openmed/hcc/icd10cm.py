@@ -153,9 +153,8 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
             import simple_icd_10_cm as icd
     except ImportError as error:
         raise missing_extra("hcc", error) from error
-    aliases = read_aliases()
-    if names:
-        aliases = {**read_names(), **aliases}
+    own = read_aliases()
+    aliases = {**read_names(), **own} if names else own
     named = {*aliases.values(), *read_rule_codes()}
     places = {code[:PLACE] for code in named if code.startswith(OTHER_CHAPTERS[:2])}
     codes = {
@@ -171,7 +170,6 @@ def read_vocabulary(*, names: bool = True) -> Vocabulary:
         and (not code.startswith(OTHER_CHAPTERS) or code in named or code[:PLACE] in places)
     }
     described = {code: codes[code].description for code in named if code in codes}
-    own = read_aliases()
     aliases = {
         name: code
         for name, code in aliases.items()

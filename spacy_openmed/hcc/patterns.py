@@ -2,42 +2,76 @@
 
 from typing import Any
 
+from spacy.lang.en import English
+
 from .icd10cm import read_aliases
 from .status import STATUS, status_patterns
 
 LABELS = ("DISEASE", "CANCER", STATUS)
 SPAN_KEYS = ("openmed", "openmed_hcc")
 # Abbreviations that mostly mean something else where no model has called them a disease: room
-# air, physical examination, ...
+# air, physical examination, assisted living facility, ...
 AMBIGUOUS = {
-    *("ALS", "CAP", "CF", "CHB", "CHD", "CRI", "HCM", "ICM", "MS", "PE", "RA", "SAH", "SCD", "TAA"),
-    "UC",
+    *(
+        "ALF",
+        "ALS",
+        "CAP",
+        "CF",
+        "CHB",
+        "CHD",
+        "CLD",
+        "CPM",
+        "CRI",
+        "HCM",
+        "ICM",
+        "MMP",
+        "MS",
+        "PE",
+    ),
+    *("PTB", "RA", "RAS", "SAH", "SCD", "SSA", "TAA", "TOF", "UC"),
 }
 AMBIGUOUS_ID = "AMBIGUOUS"
-# Abbreviations that are words in lower case.
+# Abbreviations that are words, or other abbreviations, in another case: "IgE", "PCA pump".
 CASED = {
-    *("ace", "ada", "aids", "all", "als", "ca", "gad", "hit", "ida", "mash", "nash", "pad", "ph"),
-    *("psa", "sad", "tb"),
+    *("ace", "ada", "aids", "all", "als", "bam", "boo", "ca", "chi", "chl", "clad", "gad", "gist"),
+    *("goo", "hit", "ida", "ige", "lam", "mash", "nash", "pacs", "pad", "pca", "ph", "pls", "pots"),
+    *("psa", "sad", "spa", "tb", "vad"),
 }
+# Abbreviations in longer phrases that would be other phrases in lower case: "as severe as before".
+CASED_IN_PHRASES = {"ALL", "AS", "FIT"}
 
 
 def alias_patterns(label: str = "DISEASE") -> list[dict[str, Any]]:
     """Make patterns of our own aliases for spaCy's `entity_ruler`, which finds the abbreviations
-    that a model may miss. Abbreviations are found in their own case only, and not at all if they
-    mostly mean something else.
+    that a model may miss. The case of a word counts where it would be another one without it.
+    Abbreviations that mostly mean something else are not found at all.
 
     label (str): The label of what is found.
     RETURNS (list[dict[str, Any]]): The patterns, for `phrase_matcher_attr = "LOWER"`.
     """
+    tokenizer = English().tokenizer
     patterns: list[dict[str, Any]] = []
     for alias in read_aliases():
-        is_short = " " not in alias and sum(map(str.isupper, alias)) > 1
-        # In lower case, notes are full of them; but not those that are also words.
-        is_cased = is_short and (len(alias) < 3 or alias.lower() in CASED)
         # A mention takes in what follows "with", if the alias has it: see `OpenMedHCC.widen`.
-        if alias not in AMBIGUOUS and " with " not in alias:
-            patterns.append({"label": label, "pattern": [{"ORTH": alias}] if is_cased else alias})
+        if alias in AMBIGUOUS or " with " in alias:
+            continue
+        pattern: str | list[dict[str, str]] = alias
+        if _is_cased(alias):
+            pattern = [{"ORTH": alias}]
+        elif not CASED_IN_PHRASES.isdisjoint(alias.split()):
+            pattern = [
+                {"ORTH": token.text} if token.text in CASED_IN_PHRASES else {"LOWER": token.lower_}
+                for token in tokenizer(alias)
+            ]
+        patterns.append({"label": label, "pattern": pattern})
     return patterns
+
+
+def _is_cased(alias: str) -> bool:
+    """Whether an alias is an abbreviation that is found in its own case only. Notes have many in
+    lower case, but those of two letters and those that are also words mean something else there."""
+    is_short = " " not in alias and sum(map(str.isupper, alias)) > 1
+    return is_short and (len(alias) < 3 or alias.lower() in CASED)
 
 
 def hcc_patterns() -> list[dict[str, Any]]:

@@ -39,12 +39,12 @@ def find_hccs(code: str, model: str) -> list[str]:
 
 
 def clean_demographic(field: str, value: Any) -> Any:
-    """Write a value of `hccinfhir.Demographics` as hccinfhir has it: "Female" is "F", the dual code
-    2 is "02".
+    """Write a value of `hccinfhir.Demographics` as hccinfhir expects it: "Female" is "F", the dual
+    code 2 is "02".
 
     field (str): "age", "sex", "dual_elgbl_cd", "orec", ...
     value (Any): The value.
-    RETURNS (Any): The value as hccinfhir has it; None if there is none.
+    RETURNS (Any): The value as hccinfhir expects it; None if there is none.
     RAISES (ValueError): If there can be no such value.
     """
     if value is None or value != value or (isinstance(value, str) and not value.strip()):

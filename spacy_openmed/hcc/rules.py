@@ -65,7 +65,7 @@ class Rules:
                 one.is_symptom = not begins_line(text, one.name.start_char)
 
     def to_history(self, one: Revised) -> None:
-        """Take the code of history for what is past and leaves no other code."""
+        """Take the code of history for a disease that is past, unless its own code stays."""
         if one.code is None or not (one.is_historical or _is_over(one)):
             return
         if is_kept(one.code, self.vocabulary.describe(one.code)):

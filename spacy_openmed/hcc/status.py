@@ -1,5 +1,5 @@
-"""Codes of what is no disease, or not by its words alone: dialysis, a body mass index, metastases
-by their site, codes in the text.
+"""Codes of what a model for diseases does not find: dialysis, a body mass index, metastases by
+their site, transplants that failed, codes in the text.
 
 `status_patterns` find them, `find_status` gives their codes.
 """

@@ -15,7 +15,7 @@ AS_ITEM = re.compile(r"\s*(?:$|[,.;(\n]|on\b|with\b|since\b|w/|s/p\b|[-–]\s)")
 
 
 def is_no_code(span: Span) -> bool:
-    """Tell what is no diagnosis of the patient: a clinic, a vaccine, a negative test.
+    """Tell whether a mention is no diagnosis of the patient: a clinic, a vaccine, a negative test.
 
     span (Span): The mention.
     RETURNS (bool): Whether the words beside it say so.
