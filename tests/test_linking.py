@@ -226,3 +226,10 @@ def test_small_vocabulary():
     assert [c.code for c in linker.link("epidemic cholera")] == ["A00.9"]
     rows = linker.vocabulary.to_rows()
     assert pickle.loads(pickle.dumps(linker.vocabulary)).to_rows() == rows
+
+
+@pytest.mark.parametrize(
+    "text", ["laceration of the left forearm", "burn of the right foot", "contusion of left thigh"]
+)
+def test_description_of_another_site_does_not_cover(linker: Linker, text: str):
+    assert all(candidate.how == RANKED for candidate in linker.link(text))

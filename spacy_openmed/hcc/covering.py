@@ -83,6 +83,8 @@ class Covering:
                 continue
             if any(word.isdigit() for word in missing):
                 continue
+            if any(not known & {place, *wider} for place, wider in broader.items()):
+                continue
             has = words.union(*broader.values()) if broader else words
             for cover in covers:
                 said = cover.words.union(*cover.choices)

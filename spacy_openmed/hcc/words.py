@@ -10,6 +10,9 @@ STEM = 6  # letters of a word that are compared
 # What a description says that a text need not say.
 LEFT_OUT = re.compile(
     r",? ?\bwithout behavioral disturbance, psychotic disturbance, mood disturbance, and anxiety"
+    # The place comes after these: "laceration without foreign body of scalp".
+    r"|,? ?\bwithout (?:foreign body|intraarticular extension|intercondylar fracture"
+    r"|complications|spontaneous rupture)(?= of )"
     r"|,? ?\bwithout\b.*?(?=,| with |$)|not having achieved remission"
     r"|\b(?:unspecified|other specified|other)\b(?: \w+$)?|\bstage unspecified\b|\([^()]*\)",
     re.IGNORECASE,
