@@ -233,3 +233,8 @@ def test_small_vocabulary():
 )
 def test_description_of_another_site_does_not_cover(linker: Linker, text: str):
     assert all(candidate.how == RANKED for candidate in linker.link(text))
+
+
+@pytest.mark.parametrize("text", ["moderate disease", "right eye", "his right ear"])
+def test_description_without_a_disease_does_not_cover(linker: Linker, text: str):
+    assert all(candidate.how == RANKED for candidate in linker.link(text))

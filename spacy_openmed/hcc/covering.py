@@ -18,6 +18,7 @@ ALLOWED = 0.25  # share of a name's words that a description need not have, but 
 N_CATEGORIES = 6
 LEAST_WORDS = 2  # of a name: the stem of one is too little
 LEAST_SAID = 0.5  # a description itself has more than this share of the words of a name
+NOT_SAID = re.compile(r"(?:other |specified |unspecified )+(?:disease|disorder)s?\b", re.IGNORECASE)
 # "bronchus or lung", "head, face, and neck"
 CHOICES = re.compile(r"\b\w+(?:(?:, \w+)+,)? (?:and|or) \w+\b")
 
@@ -105,7 +106,8 @@ class Covering:
         """What each name of a code asks for, and all words that it and its headings have."""
         if code not in self._covers:
             row = self.vocabulary.codes[code]
-            covers = [cover for name in _names(row) if any(cover := self._read(name))]
+            said = [name for name in _names(row) if not NOT_SAID.match(name)]
+            covers = [cover for name in said if any(cover := self._read(name))]
             ancestors = self.vocabulary.ancestors(code)
             texts = [*_names(row), *(name for one in ancestors for name in _names(one))]
             self._covers[code] = covers, frozenset().union(*map(find_stems, texts))
