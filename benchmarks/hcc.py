@@ -17,9 +17,9 @@ is denied, of the family, or only possible. The rules were revised once after a 
 Codes: those of `texts/diagnoses.tsv`, 120 diagnosis sentences of which 20 have no code, and those
 of the notes corpus (`--split`): once with all components, once with the gold problems and
 assertions in place of the model's, which leaves the linking. A code counts once a text.
-Blind sentences: those of `texts/diagnoses_blind.jsonl`, if it is there, written by a coder who had
-not seen the rules. A row has `text`, `codes`, and optionally `kind`, `also`, codes that are as
-right with these as without, and `alt`, for a code those that are as good.
+Blind sentences: those of `texts/diagnoses_blind.jsonl`, written by a coder who had not seen the
+rules. Half of them were `seen` while the rules were mended. `also` has codes that are as right with
+the `codes` as without, and `alt`, for a code, those that are as good.
 """
 
 import json
@@ -66,6 +66,7 @@ FOUND = (
     *("denied or family coded", "possible coded", "mean abs. RAF error"),
 )
 CODES = ("codes", "texts", "gold", "P", "R", "F1", "wrongly coded", "CPU ms a text")
+SEEN, UNSEEN = "seen half", "unseen half"
 KINDS = ("blind sentences", "texts", "gold", "P", "R", "F1", "wrongly coded")
 TOLERATED = ("Z79.899", "Z79.6")  # long-term drugs, which coders add or leave out
 SENTENCES = "diagnosis sentences"
@@ -101,8 +102,7 @@ def main(
     Measure linking, HCC categories of notes, and risk scores.
     """
     tables: dict[str, Table] = {"codes": (CODES, score_codes(split))}
-    if BLIND.exists():
-        tables["blind"] = KINDS, score_blind(BLIND)
+    tables["blind"], tables["kinds"] = ((KINDS, rows) for rows in score_blind(BLIND))
     if part != "codes":
         linking, thresholds = score_linking(limit)
         tables["linking"] = LINKING, linking
@@ -269,11 +269,12 @@ def score_codes(split: str) -> list[tuple]:
     ]
 
 
-def score_blind(path: Path) -> list[tuple]:
+def score_blind(path: Path) -> tuple[list[tuple], list[tuple]]:
     """Score sentences of a coder who had not seen the rules.
 
     path (Path): The sentences, a JSON object a line.
-    RETURNS (list[tuple]): The scores of all of them, and of each kind.
+    RETURNS (tuple[list[tuple], list[tuple]]): The scores of all of them and of each half, and the
+        scores of each kind.
     """
     nlp = spacy.blank("en")
     add_hcc_pipes(nlp)
@@ -287,20 +288,16 @@ def score_blind(path: Path) -> list[tuple]:
         hits = {code for code, as_good in alternatives.items() if as_good & found}
         tolerated = wanted.union(row.get("also", ()), *alternatives.values())
         extra = {code for code in found - tolerated if not code.startswith(TOLERATED)}
-        for kind in ("all", row.get("kind", "")):
+        for kind in ("all", SEEN if row["seen"] else UNSEEN, row["kind"]):
             prf, counts = scores.setdefault(kind, (PRFScore(), [0, 0]))
             prf.tp += len(hits)
             prf.fp += len(extra)
             prf.fn += len(wanted - hits)
             counts[0] += 1
             counts[1] += bool(extra) and not wanted
-    return [
-        (kind, counts[0], *_values(prf), counts[1])
-        for kind, (prf, counts) in sorted(
-            scores.items(), key=lambda item: (item[0] != "all", item[0])
-        )
-        if kind
-    ]
+    halves = ("all", SEEN, UNSEEN)
+    rows = {k: (k, counts[0], *_values(prf), counts[1]) for k, (prf, counts) in scores.items()}
+    return [rows[k] for k in halves], [rows[k] for k in sorted(rows.keys() - set(halves))]
 
 
 def _score_codes(name: str, rows: Sequence[tuple[Doc, set[str]]], component: Callable) -> tuple:
