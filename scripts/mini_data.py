@@ -124,6 +124,8 @@ class Corpus:
     wrap (float): Share of the passages that are wrapped into lines.
     names (bool): Whether mentions are swapped for names of `mini_words.json`, too.
     texts (int): Of fragments: how many are made for an epoch.
+    repeat (Mapping[str, int]): For a head with few mentions, how many more times each passage with
+        one of them is read.
     """
 
     name: str
@@ -140,6 +142,7 @@ class Corpus:
     wrap: float = 0.1
     names: bool = False
     texts: int = 0
+    repeat: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_heads(path: Path) -> tuple[list[Head], list[Corpus]]:
@@ -685,6 +688,11 @@ class Data:
                 if corpus.negatives < 1:
                     joined = [
                         p for p in joined if (p.labels > 0).any() or rng.random() < corpus.negatives
+                    ]
+                for head, times in corpus.repeat.items():
+                    row = list(corpus.heads).index(head)
+                    joined = [
+                        p for p in joined for _ in range(1 + times * (p.labels[row] > 0).any())
                     ]
                 if turn == whole:  # a part of a turn
                     joined = rng.sample(joined, int(np.ceil(rest * len(joined))))

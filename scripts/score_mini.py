@@ -82,7 +82,7 @@ def predict(
     order = sorted(range(len(passages)), key=lambda i: len(passages[i].pieces))
     for start in range(0, len(order), 16):
         rows = order[start : start + 16]
-        length = max(len(passages[i].pieces) for i in rows) + 2
+        length = min(max(len(passages[i].pieces) for i in rows), 510) + 2
         ids = np.full((len(rows), length), tokenizer.pad_token_id, dtype="int64")
         for r, i in enumerate(rows):
             pieces = passages[i].pieces[:510]
