@@ -542,7 +542,15 @@ class Errors:
     OM680 = "[OM680] No entity has the label '{label}'.{nearest} The labels there are: {known}."
     OM681 = (
         "[OM681] {mentions} of entities were left out, as they are no names: they are single "
-        "letters, units, or cut off."
+        "letters, numerals, units, or cut off."
+    )
+    OM682 = (
+        "[OM682] '{path}' is not a saved graph builder. Name a new file, or one that `--builder` "
+        "or `to_disk` wrote."
+    )
+    OM683 = (
+        "[OM683] The builder in '{path}' has other settings: {settings}. Use the same settings, "
+        "or name a new file."
     )
     # Command line
     OM700 = "[OM700] Interrupted. Finished shards are kept: give the same command again to go on."

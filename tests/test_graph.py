@@ -235,7 +235,11 @@ def test_edges_of_one_text_under_two_labels():
 
 
 @pytest.mark.parametrize(
-    "text", ["a", "5", "12 %", "mg", "mg/kg", "5 mL", "min-1", "loss of", "and fever", "beats/min"]
+    "text",
+    [
+        *("a", "5", "12 %", "mg", "mg/kg", "5 mL", "min-1", "beats/min", "II", "IV"),
+        *("loss of", "and fever", "-induced", "anti-"),
+    ],
 )
 def test_what_is_no_name_is_no_node(text: str):
     builder = GraphBuilder()
@@ -246,7 +250,11 @@ def test_what_is_no_name_is_no_node(text: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["MS", "MG", "HER2", "in situ carcinoma", "hepatitis A", "IN", "gold", "UTI", "T4"]
+    "text",
+    [
+        *("MS", "MG", "HER2", "in situ carcinoma", "hepatitis A", "IN", "gold", "UTI", "T4", "VX"),
+        *("-31T/C", "X-ray"),
+    ],
 )
 def test_what_may_be_a_name_is_a_node(text: str):
     builder = GraphBuilder()
@@ -490,6 +498,33 @@ def test_graph_of_parquet(tmp_path: Path):
     data = json.loads((tmp_path / "graph" / "graph.json").read_text(encoding="utf8"))
     [tremor] = [node for node in data["nodes"] if node["id"] == TREMOR]
     assert tremor["mentions"] == 2
+
+
+def test_the_command_goes_on(tmp_path: Path):
+    rows = make_rows()[:-1]
+    parts = [write_rows(tmp_path / f"{i}.parquet", [row]) for i, row in enumerate(rows)]
+    for path in parts:
+        run(path, tmp_path / "graph", "--builder", tmp_path / "builder.json")
+    run(write_rows(tmp_path / "all.parquet", rows), tmp_path / "at-once")
+    graphs = [(tmp_path / name / "graph.json").read_text("utf8") for name in ("graph", "at-once")]
+    assert graphs[0] == graphs[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "args", "code"),
+    [
+        (GraphBuilder().to_bytes(), ["--scope", "document"], "OM683"),
+        (b"{}", [], "OM682"),
+        (b"\xff", [], "OM682"),
+    ],
+)
+def test_builders_that_do_not_fit(tmp_path: Path, content: bytes, args: list[str], code: str):
+    path = write_rows(tmp_path / "found.parquet", make_rows())
+    (tmp_path / "builder.json").write_bytes(content)
+    args = ["--builder", str(tmp_path / "builder.json"), *args]
+    assert code in run(path, tmp_path / "graph", *args, code=1)
+    assert (tmp_path / "builder.json").read_bytes() == content
+    assert not (tmp_path / "graph").exists()
 
 
 def test_graph_of_json_lines(tmp_path: Path):

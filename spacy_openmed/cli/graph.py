@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from spacy.cli._util import Opt
@@ -7,6 +8,9 @@ from wasabi import msg
 from ..errors import Errors
 from ..formatting import count
 from ._options import check_output, split_names
+
+if TYPE_CHECKING:
+    from ..graph.builder import GraphBuilder
 
 FORMATS = "graphml, json, kgx, turtle, neo4j, html"
 
@@ -34,6 +38,13 @@ def graph_cli(
     ),
     min_score: float = Opt(0.0, "--min-score", min=0, max=1, help="Leave out weaker relations"),
     max_evidence: int = Opt(5, "--max-evidence", min=1, help="Places to keep for each edge"),
+    builder_path: Path | None = Opt(
+        None,
+        "--builder",
+        "-b",
+        help="File to keep what was counted in. If it is there, these documents are added to it",
+        dir_okay=False,
+    ),
     text_column: str = Opt("text", "--text-column", "-tk", help="Column of the texts"),
     id_column: str | None = Opt(None, "--id-column", help="Column of the ids; else 'id'"),
     # fmt: on
@@ -47,6 +58,8 @@ def graph_cli(
     python -m spacy openmed process pipeline notes.parquet docs --to spacy
 
     python -m spacy openmed graph docs graph --to kgx,html
+
+    python -m spacy openmed graph more-docs graph --builder builder.json
     """
     from ..apply.pipelines import SPANS_KEY
     from ..batch.results import read_annotated
@@ -63,16 +76,21 @@ def graph_cli(
         scope=scope,  # type: ignore[arg-type]
         max_evidence=max_evidence,
     )
-    n_failed = 0
+    if builder_path is not None:
+        check_output(builder_path)
+        builder = _go_on(builder, builder_path)
+    n_before, n_failed = builder.n_documents, 0
     for id, doc in read_annotated(given, text_column=text_column, id_column=id_column):
         if doc is None:
             n_failed += 1
         else:
             builder.add(doc, id)
-    if n_failed and not builder.n_documents:
+    if n_failed and builder.n_documents == n_before:
         raise ValueError(Errors.OM720.format(rows=count(n_failed, "row")))
     graph = builder.build(min_documents=min_documents, min_npmi=min_npmi, min_score=min_score)
     paths = write_graph(graph, output, formats)
+    if builder_path is not None:
+        builder.to_disk(builder_path)
     if n_failed:
         msg.warn(Errors.OM720.format(rows=count(n_failed, "row")))
     for note in builder.explain(graph):
@@ -81,3 +99,15 @@ def graph_cli(
         f"{count(len(graph), 'thing')} and {count(graph.number_of_edges(), 'edge')} from "
         f"{count(builder.n_documents, 'document')}: {', '.join(str(path) for path in paths)}"
     )
+
+
+def _go_on(builder: "GraphBuilder", path: Path) -> "GraphBuilder":
+    """RETURNS (GraphBuilder): The saved builder, if there is one. It has to have the settings of
+    the one that is given."""
+    if not path.exists():
+        return builder
+    saved = builder.from_disk(path)
+    if saved.settings != builder.settings:
+        settings = ", ".join(f"{name} = {value}" for name, value in saved.settings.items())
+        raise ValueError(Errors.OM683.format(path=path, settings=settings))
+    return saved

@@ -172,19 +172,23 @@ class GraphBuilder:
                 at_head, at_tail, at = (list(place[k]) for k in ("head", "tail", "sentence"))
                 edge.evidence.append(Place(id, at_head, at_tail, at, relation["score"]))
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """RETURNS (dict[str, Any]): The settings, as the class takes them."""
+        return {
+            "span_keys": list(self.span_keys),
+            "labels": None if self.labels is None else sorted(self.labels),
+            "scope": self.scope,
+            "max_evidence": self.max_evidence,
+        }
+
     def to_bytes(self) -> bytes:
         """Save what was added, to go on with other documents later.
 
         RETURNS (bytes): What `from_bytes` takes.
         """
-        settings = {
-            "span_keys": self.span_keys,
-            "labels": None if self.labels is None else sorted(self.labels),
-            "scope": self.scope,
-            "max_evidence": self.max_evidence,
-        }
         state = {
-            "settings": settings,
+            "settings": self.settings,
             **{name: getattr(self, name) for name in _STATE},
             "nodes": [[id, vars(node)] for id, node in self._nodes.items()],
             "edges": [[*at, vars(edge)] for at, edge in self._edges.items()],
@@ -221,8 +225,12 @@ class GraphBuilder:
 
         path (str | Path): The file.
         RETURNS (GraphBuilder): A builder with the same settings and documents.
+        RAISES (ValueError): If `to_disk` did not write the file.
         """
-        return cls.from_bytes(Path(path).read_bytes())
+        try:
+            return cls.from_bytes(Path(path).read_bytes())
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(Errors.OM682.format(path=path)) from error
 
     def build(
         self, *, min_documents: int = 1, min_npmi: float = -1.0, min_score: float = 0.0

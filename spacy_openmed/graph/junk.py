@@ -17,18 +17,24 @@ ENDS = {
     *("those", "through", "to", "which", "who", "whose", "with", "without"),
 }
 STARTS = ENDS - {"her", "his", "in", "at"}  # "HER 2", "in situ carcinoma", "AT 1 receptor"
+# "Type II", "grade IV" without the first word; "VX" is a poison.
+NUMERAL = re.compile(r"(?=.*[IV])X{0,2}(?:IX|IV|V?I{0,3})")
+# What is left of "anti-inflammatory", "drug-induced". "-31T/C" is a variant.
+CUT = re.compile(r"[-‐–](?=[^\W\d_]).*|.*\w[-‐–]", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def is_junk(text: str) -> bool:
     """Tell whether a text can't be the name of anything: it is a single letter or has none, is a
-    unit, or is cut off ("loss of").
+    Roman numeral or a unit, or is cut off ("loss of", "drug-").
 
     text (str): The text.
     RETURNS (bool): Whether it can't.
     """
     words = re.findall(r"[^\W_]+", text)
-    if len("".join(words)) < 2 or not _LETTER.search(text) or UNIT.fullmatch(text.strip()):
+    if len("".join(words)) < 2 or not _LETTER.search(text):
+        return True
+    if any(pattern.fullmatch(text.strip()) for pattern in (UNIT, NUMERAL, CUT)):
         return True
     # Capitals are more than a word: "IN", "OR".
     return words[0].lower() in STARTS and not words[0].isupper() or words[-1] in ENDS
