@@ -16,7 +16,8 @@ import typer
 from linking_data import ALL, CORPORA, VOCABULARIES, Gold, open_vocabularies, read_gold
 
 from spacy_openmed.linking.features import FEATURES
-from spacy_openmed.linking.ranking import RANKER, Linker, load_ranker
+from spacy_openmed.linking.ranking import RANKER, Linker
+from spacy_openmed.linking.weights import read_weights
 
 ROUNDS = 2  # the scores of a document's other mentions are those of the round before
 BINS = 10
@@ -40,7 +41,7 @@ def main(
         model = LogisticRegression(C=10, max_iter=1000).fit(features, is_right)
         weights = dict(zip(FEATURES, model.coef_[0].astype(float).round(4).tolist(), strict=True))
         srsly.write_json(RANKER, {"weights": weights, "bias": round(float(model.intercept_[0]), 4)})
-        load_ranker.cache_clear()
+        read_weights.cache_clear()
     print(weights, model.intercept_)
     for corpus in CORPORA:
         features, is_right, mentions = describe(linkers[:2], read_gold(corpus, "dev"))

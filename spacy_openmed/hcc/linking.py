@@ -230,8 +230,7 @@ class Linker:
         return self._rank(*self.index.get_features(text), n)
 
     def _rank(self, rows: np.ndarray, features: np.ndarray, n: int) -> list[Candidate]:
-        weights, bias = load_ranker()
-        scores = 1 / (1 + np.exp(-(features @ weights + bias)))
+        scores = load_ranker().score(features)
         order = np.argsort(-scores, kind="stable")[:n]
         return [
             Candidate(self.codes[i].code, self.codes[i].description, round(float(score), 4), RANKED)

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import srsly
 
 from ..errors import missing_extra
+from ..linking.index import find_best
 from ..linking.normalise import load_words, to_singular
+from ..linking.weights import Weights, read_weights
 from ..paths import DATA_PATH
 from .icd10cm import Vocabulary, to_key
 
@@ -132,8 +133,8 @@ class Index:
     ) -> tuple[np.ndarray, np.ndarray]:
         characters = np.maximum.reduceat(by_term, self.starts)
         words = np.maximum.reduceat(by_word, self.starts)
-        rows = _best(characters + words + profile / 2, POOL)
-        neighbours = _best(words, NEIGHBOURS)
+        rows = find_best(characters + words + profile / 2, POOL)
+        neighbours = find_best(words, NEIGHBOURS)
         votes = words[neighbours] ** 3
         tokens = set(normal.split())
         known = [self.known_words[token] for token in tokens if token in self.known_words]
@@ -175,11 +176,9 @@ def normalise(text: str) -> str:
     return " ".join(words) or text
 
 
-@cache
-def load_ranker() -> tuple[np.ndarray, float]:
-    """RETURNS (tuple[Floats1d, float]): The weights of the features, and the bias."""
-    ranker = srsly.read_json(RANKER)
-    return np.array([ranker["weights"][name] for name in FEATURES]), ranker["bias"]
+def load_ranker() -> Weights:
+    """RETURNS (Weights): The weights of the features."""
+    return read_weights(RANKER, FEATURES)
 
 
 def _number(names: Sequence[str]) -> np.ndarray:
@@ -188,11 +187,6 @@ def _number(names: Sequence[str]) -> np.ndarray:
 
 def _cosines(vectorizer: Any, rows: Any, texts: Sequence[str]) -> np.ndarray:
     return (vectorizer.transform(texts) @ rows).toarray()
-
-
-def _best(values: np.ndarray, n: int) -> np.ndarray:
-    best = np.argpartition(-values, min(n, len(values) - 1))[:n]
-    return best[np.argsort(-values[best], kind="stable")]
 
 
 def _share(

@@ -118,7 +118,7 @@ class NameIndex:
         partial = sums[met] / self._name_norms[met]
         sums[met] = 0
         # A name was met once for each group that it shares.
-        best = met[_best(partial, n * len(rare))]
+        best = met[find_best(partial, n * len(rare))]
         return best[np.sort(np.unique(best, return_index=True)[1])[:n]].astype(np.int64)
 
     def compare(self, grams: np.ndarray, names: np.ndarray) -> np.ndarray:
@@ -284,6 +284,7 @@ def _to_idf(counts: np.ndarray, n: int) -> np.ndarray:
     return (np.log((1 + n) / (1 + counts)) + 1).astype(np.float32)
 
 
-def _best(values: np.ndarray, n: int) -> np.ndarray:
-    best = np.argpartition(-values, n - 1)[:n] if n < len(values) else np.arange(len(values))
+def find_best(values: np.ndarray, n: int) -> np.ndarray:
+    """RETURNS (Ints1d): The places of the highest values, the best first."""
+    best = np.argpartition(-values, min(n, len(values) - 1))[:n]
     return best[np.argsort(-values[best], kind="stable")]

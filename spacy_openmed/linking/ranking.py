@@ -15,6 +15,7 @@ from ..labels import canonical_label
 from ..paths import DATA_PATH
 from .features import ELSEWHERE, FEATURES, MISFITS, Pool, find_pool
 from .vocabulary import Vocabulary
+from .weights import read_weights
 
 RANKER, TYPES = DATA_PATH / "linking_ranker.json", DATA_PATH / "linking_types.json"
 MAX_POOLS = 20_000  # mentions whose concepts are remembered
@@ -121,15 +122,7 @@ class Linker:
 
 def score(features: np.ndarray) -> np.ndarray:
     """RETURNS (Floats1d): The probability of each concept that the mention means it."""
-    weights, bias = load_ranker()
-    return 1 / (1 + np.exp(-(features @ weights + bias)))
-
-
-@cache
-def load_ranker() -> tuple[np.ndarray, float]:
-    """RETURNS (tuple[Floats1d, float]): The weights of the features, and the bias."""
-    ranker = srsly.read_json(RANKER)
-    return np.array([ranker["weights"][name] for name in FEATURES], np.float32), ranker["bias"]
+    return read_weights(RANKER, FEATURES).score(features)
 
 
 @cache
