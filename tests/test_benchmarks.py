@@ -159,6 +159,7 @@ def test_accuracy(made_up_corpora: Path, multi_head_checkpoint: Path):
         "P": pytest.approx(100),
         "R": pytest.approx(100 * 2 / 3),
         "F1, gold tokens": pytest.approx(80),
+        "F1, sentences": pytest.approx(80),
         "P, raw": pytest.approx(50),
         "R, raw": pytest.approx(100 / 3),
         "F1, raw text": pytest.approx(40),
