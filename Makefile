@@ -151,5 +151,5 @@ $(VENV_RELEASE)/.installed: setup.cfg constraints/release.txt
 $(VENV_DOCS)/.installed: constraints/docs.txt
 	$(PYTHON) -m venv $(VENV_DOCS)
 	$(VENV_DOCS)/bin/pip install --quiet --constraint constraints/docs.txt \
-		mkdocs-include-markdown-plugin mkdocs-material "mkdocstrings[python]" ruff
+		mkdocs-material "mkdocstrings[python]" ruff
 	@touch $@

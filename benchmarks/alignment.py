@@ -37,8 +37,8 @@ from spacy_openmed.checkpoints.loading import load_checkpoint
 from spacy_openmed.checkpoints.source import Source
 from spacy_openmed.engines.base import EngineSettings
 from spacy_openmed.labels import canonical_label
+from spacy_openmed.ner.settings import SWITCHES
 from spacy_openmed.paths import MINI_PATH
-from spacy_openmed.settings import SWITCHES
 
 DATASETS = ("ncbi_disease", "bc5cdr_chem", "bc5cdr_disease")
 STRATEGIES = ("simple", "first", "average", "max")

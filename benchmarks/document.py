@@ -33,7 +33,7 @@ from spacy_openmed.checkpoints.heads import Head
 from spacy_openmed.labels import canonical_label
 from spacy_openmed.ner.component import OpenMedNER
 from spacy_openmed.ner.logits import PieceLogits
-from spacy_openmed.settings import SWITCHES
+from spacy_openmed.ner.settings import SWITCHES
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from corpora import find_corpora, read_documents

@@ -48,6 +48,11 @@ LENGTHS = (100, 500, 1000, 5000, 10_000, 50_000, 100_000)
 SIZES = (1000, 10_000, 100_000)
 BUFFERS = (1, 4, 16, 64, 128, 512, 1000)
 
+ENGINE = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION")
+CHECKPOINT = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini")
+ROUNDS = typer.Option(3, min=1, help="Rounds")
+AS_JSON = typer.Option(False, "--json", help="Print JSON")
+
 app = typer.Typer(help=__doc__)
 
 
@@ -66,11 +71,11 @@ class TimedEngine(Engine):
 
 @app.command()
 def length(
-    engine: str = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION"),
-    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    engine: str = ENGINE,
+    checkpoint: str = CHECKPOINT,
     lengths: list[int] = typer.Option(LENGTHS, help="Word pieces of a document; repeatable"),
-    rounds: int = typer.Option(3, min=1, help="Rounds"),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    rounds: int = ROUNDS,
+    as_json: bool = AS_JSON,
     output: Path | None = OUTPUT,
 ) -> None:
     """
@@ -110,10 +115,10 @@ def length(
 
 @app.command()
 def number(
-    engine: str = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION"),
-    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    engine: str = ENGINE,
+    checkpoint: str = CHECKPOINT,
     sizes: list[int] = typer.Option(SIZES, help="Sentences; repeatable"),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    as_json: bool = AS_JSON,
     output: Path | None = OUTPUT,
 ) -> None:
     """
@@ -133,12 +138,12 @@ def number(
 
 @app.command()
 def buffer(
-    engine: str = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION"),
-    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    engine: str = ENGINE,
+    checkpoint: str = CHECKPOINT,
     sizes: list[int] = typer.Option(BUFFERS, help="Documents buffered; repeatable"),
     number: int = typer.Option(1000, min=1, help="Sentences of a round"),
-    rounds: int = typer.Option(3, min=1, help="Rounds"),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    rounds: int = ROUNDS,
+    as_json: bool = AS_JSON,
     output: Path | None = OUTPUT,
 ) -> None:
     """
@@ -165,11 +170,11 @@ def buffer(
 @app.command()
 def forward(
     engine: str = typer.Option("torch-int8", "--engine", "-e", help="ENGINE-PRECISION"),
-    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    checkpoint: str = CHECKPOINT,
     set_: list[str] = typer.Option(list(CORPORA), "--set", help="Texts to run on; repeatable"),
     pieces: int = typer.Option(30000, min=1, help="Word pieces of a round, about"),
-    rounds: int = typer.Option(3, min=1, help="Rounds"),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    rounds: int = ROUNDS,
+    as_json: bool = AS_JSON,
     output: Path | None = OUTPUT,
 ) -> None:
     """
@@ -197,10 +202,10 @@ def forward(
 
 @app.command()
 def heads(
-    engine: str = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION"),
+    engine: str = ENGINE,
     number: int = typer.Option(100, min=1, help="Sentences of a round"),
     rounds: int = typer.Option(5, min=1, help="Rounds"),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    as_json: bool = AS_JSON,
     output: Path | None = OUTPUT,
 ) -> None:
     """

@@ -1,13 +1,15 @@
 """Make the bundled checkpoint out of trained ones: fp16 weights, and the encoder's tokenizer.
 
-    python scripts/bundle_mini.py ENCODER CHECKPOINT [CHECKPOINT …] [--facts FILE] [--window 256]
+    python scripts/bundle_mini.py ENCODER CHECKPOINT [CHECKPOINT …] [--facts FILE] [--window 512]
+    python scripts/bundle_mini.py … --accuracy FILE    # once the bundled checkpoint is measured
 
 The weights of several checkpoints are averaged: runs that went on from one another, or from a
 common start, are better so than each of them (Wortsman et al. 2022, "Model soups"). Heads that only
 served the training are left out.
 
-The facts are a JSON list with a row a head: "dataset", and what was measured of it:
-"recommended_confidence", "temperature", and "f1" (from 0 to 1, on gold tokens of the test set).
+The facts are a JSON list with a row a head, as `fit_mini.py` writes it: "dataset", and what was
+measured of it: "recommended_confidence" and "temperature". The accuracy is the output of
+`benchmarks/accuracy.py`: its F1 on gold tokens of the test sets becomes "f1", from 0 to 1.
 """
 
 import argparse
@@ -64,13 +66,21 @@ def keep_heads(module: Any) -> None:
     config.openmed["heads"] = heads
 
 
+def read_accuracy(path: Path) -> dict[str, float]:
+    """RETURNS (dict[str, float]): The F1 of each dataset, from 0 to 1."""
+    table = json.loads(path.read_text(encoding="utf8"))["tables"]["accuracy"]
+    at = table["columns"].index("F1, gold tokens")
+    return {row[0]: round(row[at] / 100, 4) for row in table["rows"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("encoder", type=Path, help="folder that prepare_mini.py wrote")
     parser.add_argument(
         "checkpoints", type=Path, nargs="+", help="folders that train_mini.py wrote"
     )
-    parser.add_argument("--facts", type=Path, help="what was measured of the heads")
+    parser.add_argument("--facts", type=Path, help="what fit_mini.py wrote")
+    parser.add_argument("--accuracy", type=Path, help="what benchmarks/accuracy.py wrote")
     parser.add_argument("--window", type=int, help="pieces that it reads best at a time")
     parser.add_argument("--output", type=Path, default=MINI)
     args = parser.parse_args()
@@ -83,6 +93,11 @@ def main() -> None:
         facts = {row["dataset"]: row for row in json.loads(args.facts.read_text(encoding="utf8"))}
         for head in module.config.openmed["heads"]:
             head |= facts.get(head["dataset"], {})
+    if args.accuracy is not None:
+        scores = read_accuracy(args.accuracy)
+        for head in module.config.openmed["heads"]:
+            if head["dataset"] in scores:
+                head["f1"] = scores[head["dataset"]]
     # The encoder's own files: transformers of every version reads them.
     args.output.mkdir(parents=True, exist_ok=True)
     for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):

@@ -1,6 +1,6 @@
-"""Make the manual's pages of commands and of error codes from the code.
+"""Make the manual's pages of commands and of error codes, and the table of engines, from the code.
 
-python scripts/make_reference.py            # writes docs/reference/commands.md and errors.md
+python scripts/make_reference.py            # writes commands.md, engines.md, errors.md
 python scripts/make_reference.py --check    # fails where the pages in docs/ differ
 """
 
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
 COMMAND = "python -m spacy openmed"
 NOTE = "<!-- Made by scripts/make_reference.py: change the code, then run it. -->"
+BEGIN, END = "<!-- engines -->\n", "<!-- /engines -->\n"
 COMMANDS = f"""\
 {NOTE}
 
@@ -201,14 +202,32 @@ def show_message(message: str) -> str:
     return shown
 
 
-def main(check: bool = typer.Option(False, "--check", help="Compare, write nothing")) -> None:
-    """Make the pages."""
+def fill_engines(page: str) -> str:
+    """RETURNS (str): The page of engines, with the table of those there are."""
+    from spacy_openmed.engines.registry import ENGINES
+
+    rows = ["| `engine` | needs | precisions | |", "| --- | --- | --- | --- |"]
+    for engine in ENGINES.values():
+        needs = f"the extra `{engine.extra}`" if engine.extra else "nothing"
+        precisions = ", ".join(engine.precisions)
+        rows.append(f'| `"{engine.name}"` | {needs} | {precisions} | {engine.about} |')
+    before, _, rest = page.partition(BEGIN)
+    return before + BEGIN + "\n".join(rows) + "\n" + END + rest.partition(END)[2]
+
+
+def make_pages() -> dict[Path, str]:
+    """RETURNS (dict[Path, str]): The pages, by their files."""
     errors = (ROOT / "spacy_openmed" / "errors.py").read_text(encoding="utf8")
-    pages = {
+    return {
         PAGES / "commands.md": make_commands(),
+        PAGES / "engines.md": fill_engines((PAGES / "engines.md").read_text(encoding="utf8")),
         PAGES / "errors.md": make_errors(errors),
     }
-    write_pages(pages, "make_reference.py", check=check)
+
+
+def main(check: bool = typer.Option(False, "--check", help="Compare, write nothing")) -> None:
+    """Make the pages."""
+    write_pages(make_pages(), "make_reference.py", check=check)
 
 
 if __name__ == "__main__":

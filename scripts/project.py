@@ -29,6 +29,7 @@ from spacy.tokens import DocBin
 from wasabi import msg
 
 from spacy_openmed import __version__, catalogue
+from spacy_openmed.apply.requirements import find_requirements
 from spacy_openmed.cli.convert import convert_cli
 
 ROOT = Path(__file__).parent.parent
@@ -211,6 +212,7 @@ def package(
     """Build the wheel of a pipeline, with what was measured of it in its meta."""
     nlp = spacy.load(model)
     nlp.meta["description"] = f"spacy-openmed pipeline: {name}"
+    nlp.meta["requirements"] = find_requirements(nlp)
     nlp.meta["sources"] = [get_source(nlp)]
     if corpus is not None:
         nlp.meta["sources"] += [{"name": corpus, "license": get_corpus(corpus).licence}]

@@ -11,6 +11,9 @@ A table stands in README.md, docs/ or the card of `mini` between two lines:
 It is the table `identifiers` of `benchmarks/results/deid.json`, which `deid.py --output` wrote.
 The table's name may be left out if it is that of the file, or the only one. The columns are those
 that are named, with their new names; all, if none is. A table without a file stays as it is.
+
+Between `<!-- figures -->` and `<!-- /figures -->` stands a table with a row a dataset. Only its
+column `mini` comes from the results: the F1 on raw text.
 """
 
 import argparse
@@ -30,6 +33,7 @@ PLACE = re.compile(
     r"^( *)<!-- results: ([\w.-]+)((?: *\|[^|\n]+)*) -->\n(.*?)^ *<!-- /results -->$",
     re.MULTILINE | re.DOTALL,
 )
+FIGURES = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
 
 
 def render(page: str, results: Path = RESULTS) -> str:
@@ -52,7 +56,42 @@ def render(page: str, results: Path = RESULTS) -> str:
         body = [indent + line if line else "" for line in ("", *lines.splitlines(), "")]
         return "\n".join([first, *body, last])
 
-    return PLACE.sub(fill, page)
+    def replace(match: re.Match[str]) -> str:
+        return fill_figures(match[0], read_figures(results))
+
+    return FIGURES.sub(replace, PLACE.sub(fill, page))
+
+
+def read_figures(results: Path) -> dict[str, str]:
+    """RETURNS (dict[str, str]): The F1 of `mini` on each dataset, as a table of datasets has it: on
+    raw text, or on gold tokens where a dataset has no other; of notes, that of problems."""
+    accuracy, notes = (
+        json.loads((results / f"{name}.json").read_text(encoding="utf8"))["tables"][table]
+        for name, table in (("accuracy", "accuracy"), ("notes", "entities"))
+    )
+    figures = {}
+    for values in accuracy["rows"]:
+        row = dict(zip(accuracy["columns"], values, strict=True))
+        raw, gold = row["F1, raw text"], row["F1, gold tokens"]
+        figures[row["dataset"]] = f"{gold:.1f} (gold tokens)" if raw is None else f"{raw:.1f}"
+    of_problems = dict(zip(notes["columns"], notes["rows"][0], strict=True))
+    return {**figures, "notes": f"{of_problems['F1']:.1f}"}
+
+
+def fill_figures(table: str, figures: Mapping[str, str]) -> str:
+    """Fill the column `mini` of a table of datasets.
+
+    table (str): The table, in Markdown.
+    figures (Mapping[str, str]): The figure of each dataset.
+    RETURNS (str): The table. Rows of other datasets stay as they are.
+    """
+    lines = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()]
+    dataset, mini = lines[0].index("dataset"), lines[0].index("`mini`")
+    for cells in lines[2:]:
+        bold = "**" if cells[dataset].startswith("**") else ""
+        figure = figures.get(cells[dataset].strip("*"))
+        cells[mini] = f"{bold}{figure}{bold}" if figure is not None else cells[mini]
+    return "".join(f"{' | '.join(cells).strip()}\n" for cells in lines)
 
 
 def render_table(result: dict[str, Any], file: str, table: str, columns: str) -> str:

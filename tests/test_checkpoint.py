@@ -27,7 +27,7 @@ from spacy_openmed.checkpoints.checkpoint import Checkpoint
 from spacy_openmed.checkpoints.loading import load_checkpoint
 from spacy_openmed.checkpoints.source import Source
 from spacy_openmed.engines.base import Engine, EngineSettings
-from spacy_openmed.engines.selection import make_engine
+from spacy_openmed.engines.registry import make_engine
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 OTHER_SHA = "89abcdef0123456789abcdef0123456789abcdef"

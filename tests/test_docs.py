@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 import make_reference
 import render_results
+import site_pages
 from list_blocks import Block, Page, describe, find_pages, read_page
 
 import spacy_openmed.cli  # noqa: F401, adds the command to spaCy's
@@ -211,16 +212,39 @@ def test_a_block_without_an_end_is_an_error(tmp_path: Path):
 # Pages that are made from the code
 
 
-@pytest.mark.parametrize("name", ["commands.md", "errors.md"])
+@pytest.mark.parametrize("name", ["commands.md", "engines.md", "errors.md"])
 def test_generated_pages_are_up_to_date(name: str):
-    source = (ROOT / "spacy_openmed" / "errors.py").read_text(encoding="utf8")
-    page = (
-        make_reference.make_commands()
-        if name == "commands.md"
-        else make_reference.make_errors(source)
-    )
-    committed = (make_reference.PAGES / name).read_text(encoding="utf8")
-    assert committed == page, "run: python scripts/make_reference.py"
+    path = make_reference.PAGES / name
+    page = make_reference.make_pages()[path]
+    assert path.read_text(encoding="utf8") == page, "run: python scripts/make_reference.py"
+
+
+# Links
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*find_pages(), *(ROOT / name for name in site_pages.PAGES)],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_links_lead_to_files_of_the_repository(path: Path):
+    links = site_pages.LINK.findall(path.read_text(encoding="utf8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "moved"),
+    [
+        ("evidence/accuracy.md", "../../spacy_openmed/mini/README.md", "model-card.md"),
+        ("guides/training.md", "../../CONTRIBUTING.md#train", "../contributing.md#train"),
+        ("contributing.md", "docs/guides/training.md", "guides/training.md"),
+        ("evidence/model-card.md", "../../docs/limits.md", "../limits.md"),
+        ("limits.md", "reference/settings.md", "reference/settings.md"),
+        ("limits.md", "https://spacy.io/api.md", "https://spacy.io/api.md"),
+    ],
+)
+def test_links_of_the_site_lead_to_its_pages(page: str, link: str, moved: str):
+    assert site_pages.move_links(f"See [it]({link}).", page) == f"See [it]({moved})."
 
 
 def test_commands_show_their_parameters():
@@ -308,6 +332,13 @@ def test_a_table_without_a_result_stays(results: Path):
 def test_what_a_result_lacks_is_an_error(name: str, results: Path):
     with pytest.raises(ValueError, match="nonsense"):
         render_results.render(f"<!-- results: {name} -->\n<!-- /results -->", results)
+
+
+def test_figures_of_datasets_are_put_into_their_column():
+    rows = "| d | cll | 1.0 | 2 |\n|  | **notes** | **1.0** |  |\n|  | other | see |  |\n"
+    table = f"| domain | dataset | `mini` | x |\n| --- | --- | --- | --- |\n{rows}"
+    filled = render_results.fill_figures(table, {"cll": "81.2", "notes": "85.5"})
+    assert filled == table.replace("| 1.0 |", "| 81.2 |").replace("**1.0**", "**85.5**")
 
 
 def test_pages_show_the_results():

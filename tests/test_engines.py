@@ -19,7 +19,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 from spacy_openmed.checkpoints.checkpoint import Checkpoint
 from spacy_openmed.checkpoints.loading import load_checkpoint
 from spacy_openmed.checkpoints.source import Source
-from spacy_openmed.engines import int8, selection
+from spacy_openmed.engines import int8, registry, selection
 from spacy_openmed.engines import torch as torch_engine
 from spacy_openmed.engines.base import (
     ARCHITECTURES,
@@ -316,7 +316,7 @@ def test_auto_is_torch_where_openvino_is_broken(
 
     broken = SimpleNamespace(make_openvino_engine=fail)
     monkeypatch.setitem(sys.modules, "spacy_openmed.engines.openvino", broken)
-    monkeypatch.setattr(selection, "is_openvino_installed", lambda *_: True)
+    monkeypatch.setattr(registry.EngineInfo, "is_installed", lambda *_: True)
     checkpoint = load(make_checkpoint("deberta-v2"), "auto")
     checkpoint.forget_engine()
     assert isinstance(checkpoint.engine, TorchEngine)

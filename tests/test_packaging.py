@@ -7,8 +7,11 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+import spacy
 
 import spacy_openmed
+from spacy_openmed.apply.requirements import EXTRAS, find_requirements
+from spacy_openmed.engines.registry import ENGINES
 
 ROOT = Path(__file__).parent.parent
 # Distributions that are not called like the module.
@@ -74,6 +77,29 @@ def test_oldest_pins_are_the_versions_that_are_promised():
     for name, version in re.findall(r"^([\w-]+)>=([\d.]+)", required, re.MULTILINE):
         if name != "torch":
             assert pinned[name.replace("_", "-").lower()] == version
+
+
+def test_every_extra_of_a_component_and_its_packages_are_there():
+    factories = {
+        point.partition("=")[0].strip()
+        for point in read_options()["options.entry_points"]["spacy_factories"].splitlines()
+    }
+    assert EXTRAS.keys() <= factories
+    extras = read_options()["options.extras_require"]
+    assert {*EXTRAS.values()} <= extras.keys()
+    for engine in ENGINES.values():
+        named = read_names(extras[engine.extra]) if engine.extra else set()
+        assert {*engine.packages, *engine.quantizers} <= named
+
+
+def test_a_pipeline_names_the_extras_of_components_and_engine():
+    nlp = spacy.blank("en")
+    nlp.meta["requirements"] = ["my-package", "spacy-openmed[hcc]"]
+    nlp.add_pipe("openmed_ner", config={"model": {"engine": "onnx"}})
+    nlp.add_pipe("openmed_phi")
+    own, found = find_requirements(nlp)
+    assert own == "my-package"
+    assert found.startswith("spacy-openmed[deid,onnx]>=")
 
 
 def test_version_stands_in_one_place():

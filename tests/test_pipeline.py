@@ -28,7 +28,7 @@ from spacy.util import raise_error
 from spacy_openmed import catalogue, paths
 from spacy_openmed.ner.component import OpenMedNER
 from spacy_openmed.ner.model import TokenClassifier
-from spacy_openmed.settings import CHOICES
+from spacy_openmed.ner.settings import CHOICES
 from spacy_openmed.spans import Entity
 
 TEXT = "Aspirin and ibuprofen for asthma in renal failure."

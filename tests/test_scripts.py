@@ -102,7 +102,12 @@ def test_bundle_is_the_mean_in_half_precision(train, tmp_path, monkeypatch):
     first, last = run / "average-1", run / "final"
     (tmp_path / "encoder" / "special_tokens_map.json").write_text("{}", encoding="utf8")
     output = tmp_path / "bundle"
+    facts, accuracy = tmp_path / "facts.json", tmp_path / "accuracy.json"
+    facts.write_text('[{"dataset": "drugs", "temperature": 1.5}]', encoding="utf8")
+    table = {"columns": ["dataset", "P", "F1, gold tokens"], "rows": [["drugs", 90.0, 81.237]]}
+    accuracy.write_text(json.dumps({"tables": {"accuracy": table}}), encoding="utf8")
     argv = ["bundle_mini.py", tmp_path / "encoder", first, last, "--output", output]
+    argv += ["--facts", facts, "--accuracy", accuracy]
     monkeypatch.setattr(sys, "argv", [*map(str, argv), "--window", "64"])
     bundle_mini.main()
     expected = {key: ((a + b) / 2).half() for (key, a), b in zip_states(first, last)}
@@ -111,7 +116,8 @@ def test_bundle_is_the_mean_in_half_precision(train, tmp_path, monkeypatch):
     torch.testing.assert_close(weights(output), expected, rtol=0, atol=0)
     config = json.loads((output / "config.json").read_text(encoding="utf8"))
     assert config["openmed"]["window"] == 64
-    assert [head["dataset"] for head in config["openmed"]["heads"]] == ["drugs"]
+    (head,) = config["openmed"]["heads"]
+    assert (head["dataset"], head["temperature"], head["f1"]) == ("drugs", 1.5, 0.8124)
     assert config["id2label"] == {"0": "drugs/O", "1": "drugs/B-Drug", "2": "drugs/I-Drug"}
 
 

@@ -1,7 +1,7 @@
 """Find files of texts, on this machine or elsewhere, and their format."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -114,6 +114,22 @@ def find_filesystem(uri: str) -> tuple[Any, str]:
         return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), path
 
 
+def check_format(what: str, format: str, known: Iterable[str]) -> None:
+    """Check the format of files.
+
+    what (str): "input" or "output".
+    format (str): The format.
+    known (Iterable[str]): Those there are.
+    RAISES (ValueError): If it is none of them.
+    """
+    known = [*known]
+    if format not in known:
+        near = nearest(format, known)
+        raise ValueError(
+            Errors.OM360.format(what=what, format=format, nearest=near, formats=", ".join(known))
+        )
+
+
 def find_source(
     uri: str,
     format: str | None = None,
@@ -135,13 +151,8 @@ def find_source(
     RAISES (ValueError): If their format is not known, or not one, or not for standard input, or
         if the format has no encoding or delimiter to choose.
     """
-    if format is not None and format not in FORMATS:
-        near = nearest(format, FORMATS)
-        raise ValueError(
-            Errors.OM360.format(
-                what="input", format=format, nearest=near, formats=", ".join(FORMATS)
-            )
-        )
+    if format is not None:
+        check_format("input", format, FORMATS)
     if uri == STDIN:
         if format in ("spacy", *COLUMNAR):
             raise ValueError(Errors.OM356.format(format=format, formats=", ".join(ENCODED)))

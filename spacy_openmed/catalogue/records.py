@@ -4,7 +4,8 @@ Imported whenever spaCy lists its factories, so the standard library is all it u
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..labels import canonical_label
 
@@ -84,6 +85,15 @@ class CheckpointInfo:
         RETURNS (float | None): The highest F1, from 0 to 1, if one is known.
         """
         return max((s.f1 for s in self.scores if s.dataset == dataset), default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """RETURNS (dict[str, Any]): All that is known of it, for JSON."""
+        return {
+            **asdict(self),
+            "canonical_labels": self.canonical_labels,
+            "size": self.size,
+            "f1": self.f1,
+        }
 
 
 @dataclass(frozen=True)

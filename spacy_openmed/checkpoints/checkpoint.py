@@ -12,13 +12,12 @@ import srsly
 
 from .. import engines
 from ..engines.base import Engine, EngineSettings, first_position, quiet_transformers
+from ..engines.registry import ENGINES
 from ..errors import Errors
 from ..paths import DATA_PATH
 from .heads import add_types, read_assertion, read_heads
-from .source import BASE_CARD, ONNX_FILES, Source
+from .source import BASE_CARD, Source
 from .windows import Pieces, plan_batches, plan_windows
-
-TORCH = ("auto", "torch")  # engines that take weights in torch's number formats, on any device
 
 
 class Checkpoint:
@@ -82,9 +81,8 @@ class Checkpoint:
     def has_engine_files(self) -> bool:
         """RETURNS (bool): Whether its engine is saved with it. No ONNX file is beside weights: it
         does not say which weights it was made of."""
-        engine, precision = self.settings.name, self.settings.precision
-        is_made = engine == "openvino" or (engine in TORCH and precision == "int8")
-        return is_made or self.has_no_weights
+        saved = ENGINES[self.settings.name].saved
+        return self.settings.precision in saved or self.has_no_weights
 
     @property
     def stored_weights(self) -> dict[str, Any]:
@@ -205,7 +203,7 @@ class Checkpoint:
         self.settings = settings
         self.device = resolve_device(settings.device)
         # The other engines make their own formats of fp32.
-        is_torch = settings.name in TORCH
+        is_torch = ENGINES[settings.name].is_torch
         dtype = resolve_precision(settings.precision, self.device) if is_torch else torch.float32
         if self.has_no_weights:
             return
@@ -279,7 +277,7 @@ class Checkpoint:
         """
         folder.mkdir(parents=True, exist_ok=True)
         # What another checkpoint left there would be taken for this one's.
-        stale = ["*.safetensors"] if self.has_no_weights else ONNX_FILES
+        stale = ["*.safetensors"] if self.has_no_weights else ENGINES["onnx"].files
         for path in [path for pattern in stale for path in folder.glob(pattern)]:
             path.unlink()
         with quiet_transformers():

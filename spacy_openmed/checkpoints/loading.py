@@ -12,12 +12,12 @@ from weakref import WeakValueDictionary
 import srsly
 
 from ..engines.base import EngineSettings, quiet_transformers
+from ..engines.registry import ENGINES
 from ..errors import Errors, Warnings
-from .checkpoint import LOCK, TORCH, Checkpoint
+from .checkpoint import LOCK, Checkpoint
 from .heads import check_rows, describe
 from .source import (
     NOTICES,
-    ONNX_FILES,
     TOKENIZER_FILES,
     VOCABULARIES,
     WEIGHTS,
@@ -63,7 +63,7 @@ def resolve_settings(settings: EngineSettings) -> EngineSettings:
     """
     from ..engines.torch import DTYPES, has_vnni, resolve_device, resolve_precision
 
-    is_torch = settings.name in TORCH
+    is_torch = ENGINES[settings.name].is_torch
     device = resolve_device(
         "cpu" if settings.device == "auto" and not is_torch else settings.device
     )
@@ -89,7 +89,7 @@ def _load(source: Source, settings: EngineSettings) -> Checkpoint:
     if not (folder / "config.json").is_file():
         raise OSError(Errors.OM105.format(name=folder, file="config.json"))
     has_weights = has_files(folder, "*.safetensors")
-    if not has_weights and not (settings.name == "onnx" and has_files(folder, *ONNX_FILES)):
+    if not has_weights and not has_files(folder, *ENGINES[settings.name].files):
         raise OSError(Errors.OM104.format(name=name))
     with _reading(name):
         config = srsly.read_json(folder / "config.json")

@@ -22,7 +22,6 @@ TOKENIZER_FILES = (
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 BASE_CARD = "BASE_README.md"  # the model card of what a trained checkpoint was before
 NOTICES = ("LICENSE", "NOTICE", "README.md", BASE_CARD)
-ONNX_FILES = ("*.onnx", "onnx/*.onnx")
 # All files that a checkpoint may be loaded from: never pickles, never code.
 CHECKPOINT_FILES = (
     "config.json",

@@ -15,11 +15,15 @@ from wasabi import msg
 
 from .. import catalogue
 from ..encoding import decode
+from ..engines.registry import PRECISIONS
 from ..errors import Errors, missing_extra
-from ..settings import PRECISIONS, describe_settings
+from ..settings import describe_settings
 from ..suggestions import near_path, nearest
 
 SIZES = ", ".join(catalogue.SIZES)
+WITHOUT_MODEL = (
+    f"Without MODEL: {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"  # help of --precision
+)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # hosts that only this machine reaches
 PARTS = {"serve": ("batch",), "graph": ("batch",), "app": ("batch",), "hcc": ("clinical",)}
 INTERRUPTED = 130  # exit code, as of shells

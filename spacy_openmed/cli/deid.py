@@ -204,21 +204,18 @@ def _run(
     *,
     force: bool,
 ) -> None:
-    from tqdm import tqdm
-
     from ..apply.pipelines import to_model
     from ..batch.deid import Deidentifier
-    from ..batch.job import Job, run
+    from ..batch.job import Job
     from ..batch.output import FORMATS
-    from ..batch.sources import count_rows, find_source
-    from .process import print_summary
+    from ..batch.progress import print_summary, run_with_progress
+    from ..batch.sources import check_format, find_source
 
-    check_choice("to", options["format"], [name for name in FORMATS if name != "spacy"])
+    check_format("output", options["format"], [name for name in FORMATS if name != "spacy"])
     annotator = Deidentifier(to_model(model), **settings)
     job = Job(annotator, find_source(**given), output=output, **options)
-    with tqdm(total=count_rows(job.source), unit="docs", disable=None) as bar:
-        summary = run(job, force=force, tick=lambda rows, pieces: bar.update(rows) and None)
-    print_summary(summary, job.source, output)
+    summary = run_with_progress(job, force=force)
+    print_summary(job, summary)
     if summary.errors:
         raise typer.Exit(ROWS_WITH_ERRORS)
 

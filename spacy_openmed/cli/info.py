@@ -6,13 +6,10 @@ from wasabi import table
 from .. import catalogue
 from ..catalogue.records import CheckpointInfo, Dataset, Domain, canonical
 from ..catalogue.store import CatalogueError
-from ..engines.base import FASTER_IN_OPENVINO
+from ..engines.registry import find_faster
 from ..errors import Errors
+from ..formatting import TABLE, format_score, wrap_text
 from ..suggestions import nearest
-from .models import TABLE, format_f1, wrap_text
-
-# What a faster engine for a CPU needs, by architecture
-FASTER = dict.fromkeys(FASTER_IN_OPENVINO, 'pip install "spacy-openmed[openvino]" (on a CPU)')
 
 
 def info_cli(
@@ -65,7 +62,7 @@ def _print_domain(domain: Domain, language: str) -> None:
         rows = []
         for d in datasets:
             mini_f1 = heads[d.name].f1 if d.name in heads else None
-            rows.append((d.name, *map(format_f1, (mini_f1, d.best_f1, d.earlier_f1))))
+            rows.append((d.name, *map(format_score, (mini_f1, d.best_f1, d.earlier_f1))))
         print(table(rows, header=("dataset", "mini F1", "best F1", "earlier F1"), divider=True))
         _print_facts({d.name: _say_what_it_finds(d) for d in datasets})
     _print_sizes("domain", domain.name, language)
@@ -79,8 +76,8 @@ def _say_what_it_finds(dataset: Dataset) -> str:
 def _print_dataset(dataset: Dataset) -> None:
     head = catalogue.bundled().get(dataset.name)
     own = canonical(head.labels) if head else ()
-    best_f1 = f"{format_f1(dataset.best_f1)} (OpenMed announcement, July 2025)"
-    earlier_f1 = f"{format_f1(dataset.earlier_f1)} (published state of the art before it)"
+    best_f1 = f"{format_score(dataset.best_f1)} (OpenMed announcement, July 2025)"
+    earlier_f1 = f"{format_score(dataset.earlier_f1)} (published state of the art before it)"
     differs = f", finds {', '.join(own)}" if {*own} != {*dataset.canonical_labels} else ""
     _print_facts(
         {
@@ -106,6 +103,7 @@ def _print_checkpoint(checkpoint: CheckpointInfo) -> None:
     dataset = catalogue.datasets().get(checkpoint.dataset or "")
     params = "not known" if checkpoint.params is None else f"{checkpoint.params / 1e6:g}M"
     confidence = checkpoint.recommended_confidence
+    faster = find_faster(checkpoint.architecture)
     _print_facts(
         {
             "checkpoint": checkpoint.id,
@@ -122,19 +120,23 @@ def _print_checkpoint(checkpoint: CheckpointInfo) -> None:
             "released": checkpoint.released,
             "threshold": f"{confidence:g} (recommended)" if confidence is not None else None,
             "ONNX": checkpoint.onnx_repo,
-            "faster with": FASTER.get(checkpoint.architecture or ""),
+            "faster with": _install(faster.extra) if faster else None,
         }
     )
     if checkpoint.id == catalogue.MINI:
         heads = [
-            (h.dataset, ", ".join(h.labels), format_f1(h.f1), format_f1(h.threshold))
+            (h.dataset, ", ".join(h.labels), format_score(h.f1), format_score(h.threshold))
             for h in catalogue.bundled().values()
         ]
         header = ("head", "native labels", "F1", "threshold")
         print(table(heads, header=header, divider=True, **TABLE))
         return
     for score in checkpoint.scores:
-        _print_facts({f"F1 {score.dataset}": f"{format_f1(score.f1)} ({score.source})"})
+        _print_facts({f"F1 {score.dataset}": f"{format_score(score.f1)} ({score.source})"})
+
+
+def _install(extra: str | None) -> str:
+    return f'pip install "spacy-openmed[{extra}]" (on a CPU)'
 
 
 def _print_sizes(key: str, name: str, language: str) -> None:
@@ -146,7 +148,7 @@ def _print_sizes(key: str, name: str, language: str) -> None:
             if size == catalogue.BEST and not rows:  # the language is unknown
                 raise
             continue
-        rows.append((size, choice.checkpoint.id, format_f1(choice.f1)))
+        rows.append((size, choice.checkpoint.id, format_score(choice.f1)))
     print(table(rows, header=("size", "checkpoint", "F1"), divider=True, **TABLE))
 
 

@@ -1,18 +1,12 @@
 import json
-from dataclasses import asdict
 from itertools import groupby
-from textwrap import fill
-from typing import Any
 
 from spacy.cli._util import Opt
 from wasabi import table
 
 from .. import catalogue
 from ..catalogue.records import CheckpointInfo
-
-WIDTH = 80
-# Ids in full, with the columns still fitting.
-TABLE: dict[str, Any] = {"max_col": 62, "spacing": 2}
+from ..formatting import TABLE, format_score, wrap_text
 
 
 def models_cli(
@@ -43,49 +37,14 @@ def models_cli(
     )
     heads = catalogue.bundled()
     if as_json:
-        print(json.dumps([as_record(checkpoint) for checkpoint in found], indent=2))
+        print(json.dumps([checkpoint.to_dict() for checkpoint in found], indent=2))
         return
     for title, rows in groupby(sorted(found, key=_title), key=_title):
-        cells = [(c.id, c.size or "-", format_f1(c.f1)) for c in rows]
+        cells = [(c.id, c.size or "-", format_score(c.f1)) for c in rows]
         print(f"\n{wrap_text(title)}")
         print(table(cells, header=("checkpoint", "size", "F1"), divider=True, **TABLE).strip())
     bundled = f"Bundled with the package: mini ({', '.join(heads)})."
     print(f"\n{wrap_text(f'{len(found)} checkpoints. {bundled}')}")
-
-
-def as_record(checkpoint: CheckpointInfo) -> dict[str, Any]:
-    """Get everything that is known of a checkpoint.
-
-    checkpoint (CheckpointInfo): The checkpoint.
-    RETURNS (dict[str, Any]): Its fields and properties, for JSON.
-    """
-    return {
-        **asdict(checkpoint),
-        "canonical_labels": checkpoint.canonical_labels,
-        "size": checkpoint.size,
-        "f1": checkpoint.f1,
-    }
-
-
-def format_f1(f1: float | None) -> str:
-    """Format a score or a threshold for a table.
-
-    f1 (float | None): The number, from 0 to 1.
-    RETURNS (str): The number to four digits; "-" if there is none.
-    """
-    return "-" if f1 is None else f"{f1:.4g}"
-
-
-def wrap_text(text: str, indent: str = "") -> str:
-    """Break a text into lines that fit a terminal. Names and ids stay whole.
-
-    text (str): The text.
-    indent (str): What the lines after the first begin with.
-    RETURNS (str): The lines.
-    """
-    return fill(
-        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
 
 
 def _title(checkpoint: CheckpointInfo) -> str:

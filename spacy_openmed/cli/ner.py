@@ -9,9 +9,9 @@ from wasabi import msg, table
 
 from .. import catalogue
 from ..errors import Errors
+from ..formatting import wrap_text
 from ..suggestions import near_path
 from ._options import SIZES, check_output, decode_utf8, read_file
-from .models import wrap_text
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc

@@ -1,14 +1,11 @@
 import json
 import os
-from typing import TYPE_CHECKING
 
 import typer
 from spacy.cli._util import Opt
 from wasabi import msg
 
 from ..errors import Errors
-from ..formatting import count
-from ..suggestions import nearest
 from ._options import (
     DELIMITER,
     ENCODING,
@@ -16,13 +13,10 @@ from ._options import (
     INTERRUPTED,
     ROWS_WITH_ERRORS,
     SIZES,
+    WITHOUT_MODEL,
     choose_model,
     split_names,
 )
-
-if TYPE_CHECKING:
-    from ..batch.output import Summary
-    from ..batch.sources import Source
 
 PATHS = (
     "MODEL: a pipeline's path or package, left out where --domain, --dataset or --size is given. "
@@ -37,7 +31,7 @@ def process_cli(
     domain: list[str] | None = Opt(None, "--domain", "-d", help="Name of a domain, repeatable"),
     dataset: list[str] | None = Opt(None, "--dataset", "-D", help="Name of a dataset, repeatable"),
     size: str | None = Opt(None, "--size", "-s", help=f"Size of the checkpoint: {SIZES}"),
-    precision: str = Opt("auto", "--precision", help="fp32, bf16, fp16 or int8, without MODEL"),
+    precision: str = Opt("auto", "--precision", help=WITHOUT_MODEL),
     format: str | None = FORMAT,
     delimiter: str | None = DELIMITER,
     encoding: str | None = ENCODING,
@@ -69,21 +63,14 @@ def process_cli(
     Exit codes: 0 all done; 1 failed; 3 done, but some rows have an error in place of entities; 130
     interrupted.
     """
-    from tqdm import tqdm
-
     try:
         from ..batch.annotator import Annotator
-        from ..batch.job import Job, run
+        from ..batch.job import Job
         from ..batch.output import FORMATS
-        from ..batch.sources import count_rows, find_source
+        from ..batch.progress import print_summary, run_with_progress
+        from ..batch.sources import check_format, find_source
 
-        if to not in FORMATS:
-            near = nearest(to, FORMATS)
-            raise ValueError(
-                Errors.OM360.format(
-                    what="output", format=to, nearest=near, formats=", ".join(FORMATS)
-                )
-            )
+        check_format("output", to, FORMATS)
         if len(paths) not in (2, 3):
             raise ValueError(Errors.OM701)
         if len(paths) == 2 and not (domain or dataset or size):
@@ -110,56 +97,13 @@ def process_cli(
             n_process=n_process,
             strict=strict,
         )
-        total = count_rows(job.source)
-        if limit is not None:
-            total = min(total, limit) if total is not None else None
-        with tqdm(total=total, unit="docs", disable=None) as bar:
-            n_pieces = 0
-
-            def tick(rows: int, pieces: int) -> None:
-                nonlocal n_pieces
-                n_pieces += pieces
-                bar.update(rows)
-                bar.set_postfix_str(
-                    f"{n_pieces / max(bar.format_dict['elapsed'], 1e-9):,.0f} pieces/s"
-                )
-
-            summary = run(job, force=force, tick=tick)
+        summary = run_with_progress(job, force=force)
     except KeyboardInterrupt:
         msg.fail(Errors.OM700)
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print(json.dumps({**summary.to_dict(), "files_left_out": job.source.n_left_out}))
     else:
-        print_summary(summary, job.source, output)
+        print_summary(job, summary)
     if summary.errors:
         raise typer.Exit(ROWS_WITH_ERRORS)
-
-
-def print_summary(summary: "Summary", source: "Source", output: str) -> None:
-    """Print what a run came to.
-
-    summary (Summary): What is in the output.
-    source (Source): The files that were read.
-    output (str): The folder.
-    """
-    if source.n_left_out:
-        msg.warn(f"{count(source.n_left_out, 'file')} left out: not {source.format}")
-    by_count = sorted(summary.entities.items(), key=lambda item: (-item[1], item[0]))
-    msg.table([(label, f"{n:,}") for label, n in by_count], aligns=("l", "r"))
-    for error, n in summary.errors.items():
-        msg.warn(
-            f"{count(n, 'row')}: {error} {'The first is' if n > 1 else 'It is'} in "
-            f"{summary.places[error]}."
-        )
-    n_entities = summary.entities.total()
-    noun = "entity" if n_entities == 1 else "entities"
-    found = f"{count(summary.rows, 'row')}, {n_entities:,} {noun}"
-    if summary.rows and summary.n_kept == summary.rows:
-        msg.good(f"Nothing was left to do. {output} holds {found}.")
-    elif summary.n_kept:
-        msg.good(
-            f"{output} holds {found}. An earlier run wrote {count(summary.n_kept, 'row')} of it."
-        )
-    else:
-        msg.good(f"Wrote {found} to {output}.")

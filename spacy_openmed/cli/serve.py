@@ -8,7 +8,7 @@ from spacy.cli._util import Arg, Opt
 from wasabi import msg
 
 from ..errors import Errors, Warnings
-from ._options import LOOPBACK, SIZES, choose_model, read_file
+from ._options import LOOPBACK, SIZES, WITHOUT_MODEL, choose_model, read_file
 
 TOKEN = "OPENMED_TOKEN"  # environment variable
 LEAST = 16  # characters of a token
@@ -26,7 +26,7 @@ def serve_cli(
     domain: list[str] | None = Opt(None, "--domain", "-d", help="Name of a domain, repeatable"),
     dataset: list[str] | None = Opt(None, "--dataset", "-D", help="Name of a dataset, repeatable"),
     size: str | None = Opt(None, "--size", "-s", help=f"Size of the checkpoint: {SIZES}"),
-    precision: str = Opt("auto", "--precision", help="fp32, bf16, fp16 or int8, without MODEL"),
+    precision: str = Opt("auto", "--precision", help=WITHOUT_MODEL),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
     host: str = Opt("127.0.0.1", "--host", help="Address; the default is for this machine alone"),
     port: int = Opt(8000, "--port", "-p", min=0, max=65535, help="Port; 0: any that is free"),

@@ -5,6 +5,6 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy
 
 if TYPE_CHECKING:
-    from .selection import make_engine as make_engine
+    from .registry import make_engine as make_engine
 
-__all__, __getattr__ = lazy(__name__, selection=["make_engine"])
+__all__, __getattr__ = lazy(__name__, registry=["make_engine"])

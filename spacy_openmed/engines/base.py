@@ -16,8 +16,6 @@ from ..errors import Errors
 # Model types that torch runs on a CPU without padding: layers are those of BERT, where a norm comes
 # after each sum.
 ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
-# Model types that OpenVINO runs faster than torch in fp32 on a CPU; for "auto" and `openmed info`.
-FASTER_IN_OPENVINO = ("deberta", "deberta-v2")
 
 
 class Engine(Protocol):
@@ -64,7 +62,7 @@ class Engine(Protocol):
 class EngineSettings:
     """How a checkpoint runs.
 
-    name (str): "torch", "openvino", "onnx", or "auto"; see `engines.selection.choose_engine`.
+    name (str): A key of `engines.registry.ENGINES`.
     device (str): See `engines.torch.resolve_device`.
     precision (str): "auto", "fp32", "bf16", "fp16" or "int8".
     calibration (str | None): A file with sample texts for int8, one a line. None: our own.

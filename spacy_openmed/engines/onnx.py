@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import Errors, missing_extra
+from ..errors import Errors
 from .base import Engine, Runnable, converting, watch_memory
 from .parallel import count_cpus
 from .torch import pad_windows
@@ -17,10 +17,7 @@ from .torch import pad_windows
 # As with OpenVINO: its use is nobody's business. It reads this when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-try:
-    import onnxruntime
-except ImportError as error:
-    raise missing_extra("onnx", error) from error
+import onnxruntime
 
 # Names that optimum and the hub's own exporter give, best first.
 FILES = {
@@ -48,11 +45,9 @@ def make_onnx_engine(checkpoint: Runnable) -> "OnnxEngine":
 
     checkpoint (Runnable): The checkpoint.
     RETURNS (OnnxEngine): The engine.
-    RAISES (ValueError): If it can't have that precision, or can't convert the checkpoint.
+    RAISES (ValueError): If it can't convert the checkpoint.
     """
     precision = checkpoint.settings.precision
-    if precision not in FILES:
-        raise ValueError(Errors.OM153.format(what="the engine onnx", precision=precision))
     path = find_onnx(checkpoint.folder, precision)
     if path is not None:
         return OnnxEngine(path.read_bytes(), checkpoint.pad, path.name)
@@ -98,10 +93,8 @@ def quantize(path: Path, output: Path) -> Path:
     output (Path): The file to write.
     RETURNS (Path): That file.
     """
-    try:
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        raise missing_extra("onnx", error) from error
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     quantize_dynamic(path, output, weight_type=QuantType.QInt8, per_channel=True)
     return output
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import Errors, Warnings, missing_extra
+from ..errors import Warnings
 from .base import Engine, Runnable, converting, made_of, round_up, watch_memory
 from .packed import HAS_AMX
 from .parallel import count_cpus
@@ -38,12 +38,9 @@ def without_telemetry() -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
-try:
-    with without_telemetry():
-        import openvino
-        import openvino.tools.ovc
-except ImportError as error:
-    raise missing_extra("openvino", error) from error
+with without_telemetry():
+    import openvino
+    import openvino.tools.ovc
 
 MODEL = "openvino.xml"  # in the checkpoint's folder, its weights in openvino.bin
 FACTS = ["openmed", "made_of"]  # where the model says what it was made of
@@ -54,11 +51,9 @@ def make_openvino_engine(checkpoint: Runnable) -> "OpenVINOEngine":
 
     checkpoint (Runnable): The checkpoint.
     RETURNS (OpenVINOEngine): The engine.
-    RAISES (ValueError): If it can't have that precision, or can't convert the checkpoint.
+    RAISES (ValueError): If it can't convert the checkpoint.
     """
     settings = checkpoint.settings
-    if settings.precision == "fp16":
-        raise ValueError(Errors.OM153.format(what="the engine openvino", precision="fp16"))
     if settings.precision == "int8" and not has_vnni():
         warnings.warn(Warnings.OM906, stacklevel=2)
     source = made_of(checkpoint)
@@ -136,11 +131,8 @@ def quantize(model: Any, batches: Iterable[Sequence[np.ndarray]], pad: int) -> A
     pad (int): Vocabulary id that fills up shorter windows.
     RETURNS (openvino.Model): The quantised model.
     """
-    try:
-        with without_telemetry():
-            import nncf
-    except ImportError as error:
-        raise missing_extra("openvino", error) from error
+    with without_telemetry():
+        import nncf
     data = [list(pad_windows(batch, pad)) for batch in batches]
     with redirect_stdout(io.StringIO()):  # its progress bars
         return nncf.quantize(

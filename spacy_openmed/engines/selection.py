@@ -1,17 +1,16 @@
 """Which engine runs a checkpoint, and whether it gives the answers of the plain module."""
 
-import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..errors import Warnings
-from .base import FASTER_IN_OPENVINO, Engine, Runnable
+from .base import Engine, Runnable
+from .registry import ENGINES, find_faster
 from .torch import TorchEngine
 
 # Texts that engines are compared on
@@ -30,28 +29,22 @@ def choose_engine(checkpoint: Runnable) -> Engine:
     result would depend on what else the machine does just then.
 
     Torch runs batches side by side and is as fast as OpenVINO or faster, without converting the
-    checkpoint, except for the architectures in `FASTER_IN_OPENVINO` and for int8.
+    checkpoint, except for the architectures that are `faster` in its row and for int8.
 
     checkpoint (Runnable): The checkpoint, on its device.
     RETURNS (Engine): The engine.
     """
-
     settings = checkpoint.settings
-    if (
-        settings.precision == "int8"
-        and is_openvino_installed("int8")
-        and not was_saved_by_torch(checkpoint)
-    ):
-        from .openvino import make_openvino_engine
-
-        return make_openvino_engine(checkpoint)
+    openvino = ENGINES["openvino"]
+    is_new_int8 = settings.precision == "int8" and not was_saved_by_torch(checkpoint)
+    if is_new_int8 and openvino.is_installed("int8"):
+        return openvino(checkpoint)
     engine = make_torch_engine(checkpoint)
-    if not (is_openvino_faster(checkpoint) and is_openvino_installed()):
+    faster = find_faster(checkpoint.module.config.model_type)
+    if faster is None or not is_plain(checkpoint) or not faster.is_installed("fp32"):
         return engine
     try:
-        from .openvino import make_openvino_engine
-
-        other = make_openvino_engine(checkpoint)
+        other = faster(checkpoint)
     except (ImportError, RuntimeError, ValueError):  # Broken, or it can't convert the checkpoint.
         return engine
     # One is much longer than the others: OpenVINO makes NaN of some architectures' padding.
@@ -74,24 +67,14 @@ def was_saved_by_torch(checkpoint: Runnable) -> bool:
     return (folder / RANGES).is_file()
 
 
-def is_openvino_faster(checkpoint: Runnable) -> bool:
-    """RETURNS (bool): Whether OpenVINO would be faster than torch, with the same answers.
+def is_plain(checkpoint: Runnable) -> bool:
+    """RETURNS (bool): Whether a checkpoint runs in fp32 on a CPU, and is not compiled.
 
     checkpoint (Runnable): The checkpoint, on its device.
     """
     settings = checkpoint.settings
-    is_plain = settings.precision == "fp32" and not settings.compile
-    is_faster = checkpoint.module.config.model_type in FASTER_IN_OPENVINO
-    return is_plain and is_faster and checkpoint.device.type == "cpu"
-
-
-def is_openvino_installed(precision: str = "fp32") -> bool:
-    """RETURNS (bool): Whether OpenVINO can be imported, and for int8 what quantises."""
-    packages = ("openvino", "nncf") if precision == "int8" else ("openvino",)
-    return all(
-        sys.modules[package] is not None if package in sys.modules else find_spec(package)
-        for package in packages
-    )
+    is_fp32 = settings.precision == "fp32" and not settings.compile
+    return is_fp32 and checkpoint.device.type == "cpu"
 
 
 def check_engine(make: Callable[[], Engine], checkpoint: Runnable, precision: str) -> Engine:
@@ -143,28 +126,6 @@ def sample_windows(checkpoint: Runnable, n_repeats: int = 5) -> list[np.ndarray]
     parts = np.split(np.minimum(pieces.ids, n_known - 1), np.cumsum(pieces.lengths)[:-1])
     windows = [np.concatenate([checkpoint.prefix, x[:room], checkpoint.suffix]) for x in parts]
     return [window for window in windows if len(window)]
-
-
-def make_engine(checkpoint: Runnable) -> Engine:
-    """Make the engine for a checkpoint.
-
-    checkpoint (Runnable): The checkpoint, on its device and in its number format.
-    RETURNS (Engine): The engine that its settings name.
-    RAISES (ImportError): If the engine's packages are not installed.
-    RAISES (ValueError): If the engine can't run this checkpoint, or not in this precision.
-    """
-    settings = checkpoint.settings
-    if settings.name == "auto":
-        return choose_engine(checkpoint)
-    if settings.name == "openvino":
-        from .openvino import make_openvino_engine
-
-        return make_openvino_engine(checkpoint)
-    if settings.name == "onnx":
-        from .onnx import make_onnx_engine
-
-        return make_onnx_engine(checkpoint)
-    return make_torch_engine(checkpoint)
 
 
 def make_torch_engine(checkpoint: Runnable) -> Engine:

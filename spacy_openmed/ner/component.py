@@ -15,20 +15,13 @@ from thinc.api import Model
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import Warnings
 from ..labels import canonical_label
-from ..settings import (
-    CHOICES,
-    SWITCHES,
-    check_bias,
-    check_choice,
-    check_switch,
-    check_threshold,
-    warn_of_labels,
-)
+from ..settings import check_choice, check_switch
 from ..spans import Entity, add_assertions, add_spans, set_ents
 from .finding import FindingPipe
 from .learning import LearningPipe
 from .logits import PieceLogits
 from .plan import resolve_sizes
+from .settings import CHOICES, SWITCHES, check_bias, check_threshold, warn_of_labels
 from .shim import CheckpointShim
 from .stream import Pending, begin, run_ahead
 

@@ -12,8 +12,9 @@ from thinc.api import Model
 from ..checkpoints.source import Source
 from ..checkpoints.windows import plan_batches
 from ..engines.base import EngineSettings
+from ..engines.registry import ENGINES, PRECISIONS
 from ..errors import Errors, Warnings
-from ..settings import ENGINES, PRECISIONS, check_choice
+from ..settings import check_choice
 from .logits import PieceLogits, check_finite, make_buffer
 from .plan import Plan
 from .shim import CheckpointShim
