@@ -15,8 +15,9 @@ in it as they are.
 Notes: those of `examples/hcc_notes.jsonl`, written for this: diagnoses with their codes, and what
 is denied, of the family, or only possible. The rules were revised once after a look at them.
 Codes: those of `texts/diagnoses.tsv`, 120 diagnosis sentences of which 20 have no code, and those
-of the notes corpus (`--split`): once with all components, once with the gold problems and
-assertions in place of the model's, which leaves the linking. A code counts once a text.
+of whole notes of the notes corpus (`--split`), by class: once with all components, once with the
+gold problems and assertions in place of all that finds mentions, which leaves the linking, and no
+codes of status. A code counts once a text.
 Blind sentences: those of `texts/diagnoses_blind.jsonl`, written by a coder who had not seen the
 rules. Half of them were `seen` while the rules were mended. `also` has codes that are as right with
 the `codes` as without, and `alt`, for a code, those that are as good.
@@ -43,12 +44,12 @@ from spacy_openmed.hcc.component import add_hcc_pipes
 from spacy_openmed.hcc.icd10cm import read_vocabulary
 from spacy_openmed.hcc.linking import Candidate, Linker
 from spacy_openmed.hcc.ranking import NGRAMS
-from spacy_openmed.hcc.report import patient_report
+from spacy_openmed.hcc.report import find_counted, patient_report
 from spacy_openmed.hcc.risk import MODELS, calculate, find_hccs
-from spacy_openmed.hcc.rules import find_superseded
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from icd10cm_ranker import Term, split_terms, without_terms
+from notes_codes import ALL, NoteCode, add_counts, read_note_codes
 
 from notes_corpus import annotate, read_notes
 
@@ -248,8 +249,10 @@ def score_codes(split: str) -> list[tuple]:
     nlp("Stenosis of a renal artery")  # makes the index
     rows = [line.split("\t") for line in DIAGNOSES.read_text(encoding="utf8").splitlines()]
     sentences = [(nlp.make_doc(text), set(codes.split())) for text, codes in rows]
-    texts = [annotate(note) for note in read_notes(split=split)]
-    wanted = [{span.code for span in text.entities if span.code} for text in texts]
+    wanted = read_note_codes(split)
+    notes = [note for note in read_notes(split=split) if note.id in wanted]
+    texts = [annotate(note) for note in notes]
+    codes_of = [wanted[note.id] for note in notes]
     docs = [nlp.make_doc(text.text) for text in texts]
     gold = [nlp.make_doc(text.text) for text in texts]
     for doc, text in zip(gold, texts, strict=True):
@@ -264,8 +267,8 @@ def score_codes(split: str) -> list[tuple]:
     linker = nlp.get_pipe("openmed_hcc")
     return [
         _score_codes(SENTENCES, sentences, nlp),
-        _score_codes(f"notes, {split}", list(zip(docs, wanted, strict=True)), nlp),
-        _score_codes(f"gold problems, {split}", list(zip(gold, wanted, strict=True)), linker),
+        *_score_notes(f"notes, {split}", list(zip(docs, codes_of, strict=True)), nlp),
+        *_score_notes(f"gold problems, {split}", list(zip(gold, codes_of, strict=True)), linker),
     ]
 
 
@@ -281,8 +284,7 @@ def score_blind(path: Path) -> tuple[list[tuple], list[tuple]]:
     scores: dict[str, tuple[PRFScore, list[int]]] = {}
     for line in path.read_text(encoding="utf8").splitlines():
         row = json.loads(line)
-        report = patient_report([nlp(row["text"])])
-        found = {code["code"] for code in report["codes"] if code["counted"]}
+        found = find_counted(nlp(row["text"]))
         wanted = set(row["codes"])
         alternatives = {code: {code, *row.get("alt", {}).get(code, ())} for code in wanted}
         hits = {code for code, as_good in alternatives.items() if as_good & found}
@@ -304,22 +306,29 @@ def _score_codes(name: str, rows: Sequence[tuple[Doc, set[str]]], component: Cal
     prf, n_wrong = PRFScore(), 0
     start = process_time()
     for doc, codes in rows:
-        # Only what counts: history is listed, but is no code to report.
-        report = patient_report([component(doc)])
-        found = {row["code"] for row in report["codes"] if row["counted"]}
-        if name != SENTENCES:
-            # The corpus has codes of problems only, not of devices, procedures and measurements,
-            # and one for each mention.
-            found -= {row["code"] for row in report["codes"] if _is_status(row)} - codes
-            codes = codes - find_superseded(codes).keys()
+        found = find_counted(component(doc))
         prf.score_set(found, codes)
         n_wrong += bool(found) and not codes
     milliseconds = 1000 * (process_time() - start) / len(rows)
     return name, len(rows), *_values(prf), n_wrong, milliseconds
 
 
-def _is_status(row: dict) -> bool:
-    return all(evidence["how"] == "status" for evidence in row["evidence"])
+def _score_notes(
+    name: str, rows: Sequence[tuple[Doc, list[NoteCode]]], component: Callable
+) -> list[tuple]:
+    scores: dict[str, PRFScore] = {}
+    n_wrong = 0
+    start = process_time()
+    for doc, codes in rows:
+        found = find_counted(component(doc))
+        add_counts(scores, found, codes)
+        n_wrong += bool(found) and not codes
+    milliseconds = 1000 * (process_time() - start) / len(rows)
+    return [
+        (f"{name}: {kind}", len(rows), *_values(prf), *others)
+        for kind, prf in scores.items()
+        for others in [(n_wrong, milliseconds) if kind == ALL else (None, None)]
+    ]
 
 
 def _hccs(result: dict) -> set[str]:

@@ -8,8 +8,10 @@ its characters are exact, and overlaps if it shares one with a gold mention.
 Context is given the gold problems: by the rules, by the checkpoint's head, if it has one, and by
 both. The rules have one class for what is possible and what is conditional, so these two are one
 in the table. An identifier is found if all its letters and digits are
-covered. A clinical item is taken away if one of its characters is. Codes are compared note by note;
-predicted codes that are historical are left out. The real sections have no test split.
+covered. A clinical item is taken away if one of its characters is. Codes that count are compared
+note by note with those of `notes_corpus/codes`, by class; where that names several codes, each is
+right. The codes of problems are those of the mentions: what linking makes of the words alone. The
+real sections have no test split.
 """
 
 import re
@@ -28,6 +30,8 @@ from util import NOTES, OUTPUT, SPANS_KEY, Table, make_pipeline, print_rows, sav
 from spacy_openmed.spans import Entity, add_spans
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+from notes_codes import add_counts, read_note_codes
+
 from notes_corpus import LABELS, Note, Text, annotate, read_notes, read_standoff
 from notes_corpus import Span as GoldSpan
 
@@ -39,7 +43,8 @@ KINDS = ("kind", "mentions", "found %", "overlap %")
 CONTEXT = ("source", "class", "problems", "P", "R", "F1")
 IDENTIFIERS = ("type", "number", "left %")
 TAKEN = ("clinical items", "number", "taken away %")
-CODES = ("notes with codes", "codes", "P", "R", "F1")
+CODES = ("codes of notes", "gold", "P", "R", "F1")
+MENTIONS = ("linking", "mentions", "code right %", "category right %")
 SHORT = re.compile(r"[A-Z0-9/&+-]{2,8}s?|\w{1,3}(?:/\w{1,3})+|\w/\w+|[A-Z][a-z]?[A-Z]\w{0,4}")
 CLASS = re.compile(
     r"(?i).*(?:s|ics|blockers?|inhibitors?|steroids?|therapy|chemo|pressors?|abx)$|(?:ACE|ARB|PPI|SSRI|NSAID)\w*"
@@ -78,7 +83,8 @@ def main(
         left, taken = score_identifiers(texts, checkpoint, threshold)
         others["identifiers"] = IDENTIFIERS, left
         others["taken"] = TAKEN, taken
-        others["codes"] = CODES, score_codes(texts)
+        others["codes"] = CODES, score_codes(notes, checkpoint)
+        others["coded_mentions"] = MENTIONS, score_coded_mentions(texts)
     for header, rows in others.values():
         print_rows(header, rows, as_json)
     save_results(output, {**tables, **others})
@@ -232,20 +238,50 @@ def score_identifiers(
     return tables[0], tables[1]
 
 
-def score_codes(texts: Annotated) -> list[tuple]:
-    """RETURNS (list[tuple]): P, R and F1 of the codes of notes that have any."""
+def score_codes(notes: Sequence[Note], checkpoint: str | None) -> list[tuple]:
+    """RETURNS (list[tuple]): P, R and F1 of the codes of whole notes, by class."""
     from spacy_openmed.hcc.component import add_hcc_pipes
+    from spacy_openmed.hcc.report import find_counted
 
     nlp = spacy.blank("en")
     add_hcc_pipes(nlp)
-    prf = PRFScore()
-    coded = [(text, {s.code for s in text.entities if s.code}) for _, text in texts]
-    coded = [(text, codes) for text, codes in coded if codes]
-    docs = nlp.pipe(text.text for text, _ in coded)
-    for (_, codes), doc in zip(coded, docs, strict=True):
-        prf.score_set({row["code"] for row in doc._.hcc if not row["historical"]}, codes)
-    scores = (100 * prf.precision, 100 * prf.recall, 100 * prf.fscore)
-    return [(len(coded), prf.tp + prf.fn, *scores)]
+    if checkpoint is not None:
+        nlp.replace_pipe(
+            "openmed_ner",
+            "openmed_ner",
+            config={"domain": "disease", "model": {"name": checkpoint}},
+        )
+    gold = read_note_codes(notes[0].split) if notes else {}
+    coded = [note for note in notes if note.id in gold]
+    scores: dict[str, PRFScore] = {}
+    for note, doc in zip(coded, nlp.pipe(annotate(note).text for note in coded), strict=True):
+        add_counts(scores, find_counted(doc), gold[note.id])
+    return [
+        (name, prf.tp + prf.fn, 100 * prf.precision, 100 * prf.recall, 100 * prf.fscore)
+        for name, prf in scores.items()
+    ]
+
+
+def score_coded_mentions(texts: Annotated) -> list[tuple]:
+    """RETURNS (list[tuple]): How often the first code of a coded problem is right, before rules
+    combine it with others."""
+    nlp = spacy.blank("en")
+    component: Any = nlp.add_pipe("openmed_hcc")
+    rows = [
+        (text.text[span.start : span.end], span.code)
+        for _, text in texts
+        for span in text.entities
+        if span.code
+    ]
+    linked = component.linker.link_all([name for name, _ in rows], 1)
+    found = [
+        (candidates[0].code if candidates else "", code)
+        for candidates, (_, code) in zip(linked, rows, strict=True)
+    ]
+    shares = [
+        100 * sum(own[:n] == code[:n] for own, code in found) / max(len(found), 1) for n in (8, 3)
+    ]
+    return [("coded problems", len(found), *shares)]
 
 
 if __name__ == "__main__":

@@ -609,7 +609,11 @@ def check(
         notes = read_notes(folder)
     except ValueError as error:
         msg.fail(str(error), exits=1)
+    from notes_codes import find_code_faults
+
     faults = find_faults(notes)
+    if not faults:
+        faults += find_code_faults(notes, folder)
     if corpora := os.environ.get("OPENMED_CORPORA"):
         faults += find_copies(notes, Path(corpora))
     for fault in faults:

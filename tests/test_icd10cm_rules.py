@@ -19,6 +19,7 @@ from spacy_openmed.hcc.report import find_meat, patient_report
 from spacy_openmed.hcc.risk import find_hccs
 from spacy_openmed.hcc.rules import Rules, find_superseded
 from spacy_openmed.hcc.status import (
+    ALLERGY,
     BMI,
     CONDITIONAL,
     METASTASIS,
@@ -497,7 +498,7 @@ def test_hints_of_what_was_done():
 def test_pattern_ids_are_codes():
     special = {BMI, METASTASIS, WRITTEN}
     for pattern in status_patterns():
-        code = pattern["id"].removeprefix(CONDITIONAL).removeprefix(PROCEDURE)
+        code = pattern["id"].removeprefix(CONDITIONAL).removeprefix(PROCEDURE).removeprefix(ALLERGY)
         assert code in special or re.fullmatch(r"[A-Z]\d\d(\.\w+)?", code)
 
 
@@ -524,3 +525,80 @@ def test_superseded_by_a_code_that_counts():
 
 def test_no_mentions():
     Rules(read_vocabulary()).revise(spacy.blank("en")("Nothing."), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Heart attack last week, now free of pain.", {"I21.9"}),
+        ("NSTEMI three days ago.", {"I21.4"}),
+        ("NSTEMI three years ago.", {"I25.2"}),
+        ("NSTEMI in 2019, seen last week.", {"I25.2"}),
+    ],
+)
+def test_infarction_is_acute_for_four_weeks(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("GI bleed due to warfarin.", {"K92.2", "T45.515A"}),
+        ("Gout from HCTZ.", {"M10.9", "T50.2X5A"}),
+        ("Vancomycin-induced AKI.", {"N17.9", "T36.8X5A"}),
+        ("Lisinopril was stopped because of hyperkalemia.", {"E87.5", "T46.4X5A"}),
+        ("Gout, on HCTZ.", {"M10.9"}),
+        ("T2DM due to see nutrition. Metformin started.", {"E11.9", "Z79.84"}),
+    ],
+)
+def test_adverse_effect_names_the_drug(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) - {"Z79.01"} == codes
+
+
+def test_each_code_of_a_mention_is_listed_once(nlp: Language):
+    codes = [row["code"] for row in nlp("COPD exacerbation with pneumonia and bronchitis.")._.hcc]
+    assert codes.count("J44.0") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Her mother had breast cancer.", {"Z80.3"}),
+        ("Family history: diabetes, hypertension", {"Z83.3", "Z82.49"}),
+        ("No family history of colon cancer.", set()),
+        ("Her husband has pancreatic cancer.", set()),
+    ],
+)
+def test_disease_of_a_relative_is_family_history(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Allergic to penicillin and latex.", {"Z88.0", "Z91.040"}),
+        ("Allergies: sulfa (hives)\nMeds: codeine", {"Z88.2"}),
+        ("No known allergies. Penicillin given for cellulitis.", {"L03.90"}),
+        ("Not allergic to penicillin.", set()),
+    ],
+)
+def test_allergens_count_as_allergies_only(nlp: Language, text: str, codes: set[str]):
+    assert counted(nlp, text) == codes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Colon cancer screening due.",
+        "Prostate cancer screening declined.",
+        "Overdue for mammogram screening.",
+        "Non-smoker, never vapes.",
+    ],
+)
+def test_what_is_due_or_denied_is_no_status(nlp: Language, text: str):
+    assert counted(nlp, text) == set()
+
+
+def test_central_facial_palsy_is_no_bells_palsy(nlp: Language):
+    assert counted(nlp, "1. Right facial palsy (UMN)") == {"R29.810"}
+    assert counted(nlp, "1. Right facial palsy") == {"G51.0"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import notes_plain
 import pytest
 import typer
+from notes_codes import ALL, NoteCode, add_counts, find_code_faults, read_note_codes
 from notes_counts import read_plain
 from notes_formats import WRITERS
 from spacy.tokens import DocBin
@@ -214,3 +215,56 @@ def test_real_sections_have_no_test_split(monkeypatch):
 
     with pytest.raises(typer.BadParameter, match="no test part"):
         notes.main(split="test", standoff=True)
+
+
+def test_faults_in_the_codes_of_whole_notes(make_note, tmp_path):
+    pytest.importorskip("simple_icd_10_cm")
+    note = make_note(BODY)
+    rows = [
+        (note.id, "Z85.3", "history", "h/o breast cancer"),
+        (note.id, "I50.9|I50", "diagnosis", "SOB"),
+        (note.id, "R06.02", "complaint", "SOB"),
+        (note.id, "R07.9", "symptom", "crushing chest pain"),
+        ("nursing-z99", "I10", "diagnosis", "HTN"),
+    ]
+    path = tmp_path / "codes" / "train.tsv"
+    path.parent.mkdir()
+    path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf8")
+    assert [fault.message for fault in find_code_faults([note], tmp_path)] == [
+        f"{note.id}: I50 is not a code to report",
+        f"{note.id}: unknown class complaint",
+        f"{note.id}: the evidence of R07.9 is not in the note",
+        "no note of this split has the id nursing-z99",
+    ]
+    path.write_text(f"{note.id}\tI10\n", encoding="utf8")
+    [fault] = find_code_faults([note], tmp_path)
+    assert "expected 4 columns" in fault.message
+
+
+def test_a_note_without_codes_has_an_empty_list(tmp_path):
+    (tmp_path / "codes").mkdir()
+    (tmp_path / "codes" / "dev.tsv").write_text(
+        "letter-v01\tI10\tdiagnosis\tHTN\nletter-v02\t-\t-\t-\n", encoding="utf8"
+    )
+    assert read_note_codes("dev", tmp_path) == {
+        "letter-v01": [NoteCode(("I10",), "diagnosis", "HTN")],
+        "letter-v02": [],
+    }
+
+
+def test_each_of_several_codes_is_right_and_a_wrong_one_counts_in_its_own_class():
+    gold = [
+        NoteCode(("E11.40", "E11.42"), "diagnosis", "T2DM w/ neuropathy"),
+        NoteCode(("R05.9",), "symptom", "cough"),
+        NoteCode(("Z79.4",), "status", "Lantus"),
+    ]
+    scores = {}
+    add_counts(scores, {"E11.42", "E11.40", "R05.9", "Z79.84", "I10"}, gold)
+    counts = {name: (prf.tp, prf.fp, prf.fn) for name, prf in scores.items()}
+    assert counts == {
+        "diagnoses": (1, 1, 0),
+        "symptoms": (1, 0, 0),
+        "status and history": (0, 1, 1),
+        "family and other": (0, 0, 0),
+        ALL: (2, 2, 1),
+    }

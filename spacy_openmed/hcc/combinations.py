@@ -14,6 +14,7 @@ from .icd10cm import Vocabulary
 from .revised import Revised
 from .sides import find_side, is_dominant
 from .specific import Families
+from .status import DENIED
 from .tables import load_patterns, load_rules
 
 REACH = 4  # mentions after the first that it is combined with
@@ -97,6 +98,7 @@ def add_codes(found: Sequence[Revised], families: Families) -> None:
     families (Families): The codes by the words that tell them apart.
     """
     sentence = found[0].name.sent.text
+    said = DENIED.sub(" ", sentence)
     for one in found:
         for rule in _load_additional():
             if one.code is None or one.is_dropped:
@@ -108,7 +110,7 @@ def add_codes(found: Sequence[Revised], families: Families) -> None:
             codes += [code for o in found for code, _ in o.also]
             if any(rule["unless"].match(code) for code in codes):
                 continue
-            match = rule["pattern"].search(sentence)
+            match = rule["pattern"].search(said)
             if match:
                 code = rule["add"].get(find_side(sentence), rule["add"][""])
                 if "{number}" in code:

@@ -26,9 +26,16 @@ from .linking import Candidate, Linker, make_linker
 from .patterns import AMBIGUOUS_ID, LABELS, SPAN_KEYS, alias_patterns, hcc_patterns
 from .revised import Revised
 from .risk import MODELS, find_hccs
-from .rules import Rules
-from .status import METASTASIS, STATUS, find_status
-from .surroundings import is_final, is_leading, is_no_code, stands_alone
+from .rules import Rules, to_family
+from .status import ALLERGY, METASTASIS, STATUS, find_status
+from .surroundings import (
+    is_allergy,
+    is_final,
+    is_leading,
+    is_no_code,
+    is_of_family,
+    stands_alone,
+)
 
 SKIPPED = ("is_negated", "is_family", "is_hypothetical")
 HISTORICAL, UNCERTAIN = "is_historical", "is_hypothetical"
@@ -91,6 +98,7 @@ class Link(NamedTuple):
         rule that gave it, if one did.
     is_dropped (bool): Whether the code of another mention says it too.
     is_symptom (bool): Whether it is a symptom outside a list.
+    is_historical (bool): Whether it is mentioned as history.
     """
 
     mention: Span
@@ -99,6 +107,7 @@ class Link(NamedTuple):
     codes: list[tuple[Candidate, str]]
     is_dropped: bool = False
     is_symptom: bool = False
+    is_historical: bool = False
 
 
 class OpenMedHCC(SerializableComponent):
@@ -186,8 +195,21 @@ class OpenMedHCC(SerializableComponent):
                     Link(status, status, [self._to_candidate(code, STATUS.lower())], [])
                     for code in find_status(status, self.vocabulary)
                 ]
+        links += self._link_family(skipped)
         links.sort(key=lambda link: (link.name.start, -link.name.end))
         return self._revise(doc, list(_drop_parts(links)))
+
+    def _link_family(self, skipped: Iterable[Span]) -> list[Link]:
+        """Find the codes of diseases in the family: that a relative had them is history too."""
+        mentions = util.filter_spans([span for span in skipped if is_of_family(span)])
+        linked = self.linker.link_all([mention.text for mention in mentions], 1)
+        links = []
+        for mention, candidates in zip(mentions, linked, strict=True):
+            best = self._best(candidates)
+            code = best and to_family(best)
+            if code:
+                links.append(Link(mention, mention, [self._to_candidate(code, RULE)], []))
+        return links
 
     def _revise(self, doc: Doc, links: Sequence[Link]) -> list[Link]:
         """Take the best code of each mention, and let the rules revise them."""
@@ -216,10 +238,16 @@ class OpenMedHCC(SerializableComponent):
                 same = one.code == self._best(link.candidates)
                 first = link.candidates[0] if same else self._to_candidate(one.code, RULE)
                 codes = [(first, "" if same else one.rule)]
-                codes += [(self._to_candidate(code, RULE), rule) for code, rule in one.also]
+                also = {code: rule for code, rule in one.also if code != one.code}
+                codes += [(self._to_candidate(code, RULE), rule) for code, rule in also.items()]
             is_dropped = link.is_dropped or one.is_dropped
             revised.append(
-                link._replace(codes=codes, is_dropped=is_dropped, is_symptom=one.is_symptom)
+                link._replace(
+                    codes=codes,
+                    is_dropped=is_dropped,
+                    is_symptom=one.is_symptom,
+                    is_historical=one.is_historical,
+                )
             )
         return revised
 
@@ -250,7 +278,7 @@ class OpenMedHCC(SerializableComponent):
                 "start": name.start_char,
                 "end": name.end_char,
                 "sentence": [sentence.start_char, sentence.end_char],
-                "historical": _is(link.mention, HISTORICAL),
+                "historical": link.is_historical,
             }
             for candidate, rule in link.codes:
                 extra = {"symptom": link.is_symptom, "rule": rule}
@@ -272,8 +300,8 @@ class OpenMedHCC(SerializableComponent):
         skipped = [span for span in spans if _is_skipped(span)]
         blocked = {i for span in skipped for i in range(span.start, span.end)}
         kept = [span for span in spans if blocked.isdisjoint(range(span.start, span.end))]
-        # An ambiguous abbreviation is only left out: it does not block a model's mention there.
-        kept = [span for span in kept if not _is_ambiguous(span)]
+        # These are only left out: they do not block a model's mention there.
+        kept = [span for span in kept if not _means_something_else(span)]
         no_code: list[Span] = []
         named: list[Span] = []
         for span in kept:
@@ -392,8 +420,11 @@ def _drop_parts(links: Iterable[Link]) -> Iterator[Link]:
         yield link._replace(is_dropped=is_part)
 
 
-def _is_ambiguous(span: Span) -> bool:
-    return span.id_ == AMBIGUOUS_ID and not stands_alone(span)
+def _means_something_else(span: Span) -> bool:
+    """Whether a pattern found an ambiguous abbreviation, or an allergen that is no allergy here."""
+    if span.id_ == AMBIGUOUS_ID:
+        return not stands_alone(span)
+    return span.id_.startswith(ALLERGY) and not is_allergy(span)
 
 
 def _is_in(span: Span, other: Span) -> bool:

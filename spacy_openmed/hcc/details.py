@@ -14,11 +14,12 @@ from typing import Any
 from .icd10cm import Vocabulary
 from .revised import Revised
 from .status import DENIED
-from .tables import load_rules
+from .tables import load_patterns, load_rules
 
 WEEKS = re.compile(
-    r"\b(\d{1,2})(?:\s*(?:\+|&|and)?\s*[0-6](?:/7)?|\.\d)?[ -]?(?:w|wk|wks|weeks?)\b"
-    r"(?! (?:ago|post|s/p|out|later|history|of (?:pain|cough|therapy|treatment)))",
+    r"\b(\d{1,2})(?:\s*(?:\+|&|and)?\s*[0-6](?:/7)?|\.\d)?[ -]?(?:w(?=\d)|(?:w|wk|wks|weeks?)\b)"
+    r"(?! (?:ago|post|s/p|out|later|history|of (?:pain|cough|therapy|treatment)))"
+    r"|\b(\d{1,2})(?:\+\d)?/40\b",
     re.IGNORECASE,
 )
 LAST_WEEK = 42
@@ -61,18 +62,35 @@ def add_adverse_effects(found: Sequence[Revised]) -> None:
         if one.code is None or one.is_dropped:
             continue
         diseases = [row for row in _load_caused() if row["code"].match(one.code)]
-        if not diseases:
-            continue
-        sentence = one.name.sent
-        after = sentence.text[one.name.end_char - sentence.start_char :]
-        up_to = sentence.text[: one.name.end_char - sentence.start_char]
-        for drug_after, drug_before, code in _load_drugs():
-            if drug_after.match(after) or drug_before.search(up_to):
-                row = next((row for row in diseases if row["drug"] in (code, "")), None)
-                if row is not None:
-                    one.code, one.rule = row["to"], source
-                    one.also.append((code, source))
-                break
+        drug = _find_cause(one, is_often_caused=bool(diseases))
+        row = next((row for row in diseases if row["drug"] in (drug, "")), None)
+        if drug is not None and row is not None:
+            one.code, one.rule = row["to"], source
+        if drug is not None and (row or not load_patterns("unaffected")["code"].match(one.code)):
+            one.also.append((drug, source))
+
+
+def _find_cause(one: Revised, *, is_often_caused: bool) -> str | None:
+    """The code of the adverse effect of the drug that a sentence names as the cause. "On" and
+    "after" are enough for a disease that drugs often cause, with a drug that does not treat it."""
+    patterns = _load_drugs()
+    sentence = one.name.sent
+    start, end = (i - sentence.start_char for i in (one.name.start_char, one.name.end_char))
+    text = sentence.text
+    matches = [
+        patterns["after"].match(text, end),
+        patterns["induced"].search(text[:end]),
+        patterns["related"].match(text, end),
+        patterns["before"].search(text[:start]),
+    ]
+    drugs = [_to_drug(match) for match in matches if match]
+    if is_often_caused and (match := patterns["after_loosely"].match(text, end)):
+        drugs += {_to_drug(match)} & {*load_rules()["adverse"]["often"]}
+    return drugs[0] if drugs else None
+
+
+def _to_drug(match: re.Match[str]) -> str:
+    return str(match.lastgroup).replace("_", ".")
 
 
 def unify_diabetes(found: Sequence[Revised]) -> None:
@@ -105,7 +123,7 @@ def add_pregnancy(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -
     is_pregnant = re.search(table["pattern"], DENIED.sub(" ", text)) is not None
     if not rows or not (obstetric or is_pregnant):
         return
-    weeks = next((int(match[1]) for match in WEEKS.finditer(text)), None)
+    weeks = next((int(match[1] or match[2]) for match in WEEKS.finditer(text)), None)
     weeks = weeks if weeks is not None and weeks <= LAST_WEEK else None
     trimester = _find_trimester(text, weeks)
     if is_pregnant:
@@ -166,14 +184,14 @@ def _load_caused() -> list[dict[str, Any]]:
 
 
 @cache
-def _load_drugs() -> list[tuple[re.Pattern[str], re.Pattern[str], str]]:
-    """How a drug is named after what it caused, and before it, with the code of its adverse
-    effect."""
+def _load_drugs() -> dict[str, re.Pattern[str]]:
+    """How drugs are named as a cause, before and after what they caused. The group that matches is
+    called as the code of the adverse effect."""
     table = load_rules()["adverse"]
-    rows = []
-    for code, names in table["drugs"].items():
-        drugs = "|".join(names)
-        after = re.compile(rf"{table['from']}(?:{drugs})", re.IGNORECASE)
-        before = rf"\b(?:{drugs})[- ](?:induced|related|associated)\b[^,;.]*$"
-        rows.append((after, re.compile(before, re.IGNORECASE), code))
-    return rows
+    drugs = "|".join(
+        f"(?P<{code.replace('.', '_')}>{'|'.join(names)})" for code, names in table["drugs"].items()
+    )
+    return {
+        name: re.compile(pattern.replace("{drug}", f"(?:{drugs})"), re.IGNORECASE)
+        for name, pattern in table["named"].items()
+    }

@@ -225,11 +225,15 @@ def add_aliases(vocabulary: Vocabulary, aliases: Mapping[str, str]) -> Vocabular
 def to_key(text: str) -> str:
     """RETURNS (str): A name as it is looked up: without case, punctuation and British spelling."""
     text = text.lower().replace("’", "'")
-    for pattern, replacement in _load_spelling():
-        text = pattern.sub(replacement, text)
+    for pattern, old, new in _load_spelling():
+        text = text.replace(old, new) if pattern is None else pattern.sub(new, text)
     return " ".join(re.findall(r"\w+", text))
 
 
 @cache
-def _load_spelling() -> list[tuple[re.Pattern, str]]:
-    return [(re.compile(old), new) for old, new in srsly.read_json(WORDS)["spelling"]]
+def _load_spelling() -> list[tuple[re.Pattern[str] | None, str, str]]:
+    """Replacements; a pattern only where it is needed, as it takes much longer than a string."""
+    return [
+        (None if old.isalpha() else re.compile(old), old, new)
+        for old, new in srsly.read_json(WORDS)["spelling"]
+    ]

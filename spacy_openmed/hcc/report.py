@@ -78,6 +78,11 @@ def patient_report(
     }
 
 
+def find_counted(doc: Doc) -> set[str]:
+    """RETURNS (set[str]): The codes of one document that count."""
+    return {row["code"] for row in patient_report([doc])["codes"] if row["counted"]}
+
+
 def find_meat(text: str) -> dict[str, list[str]]:
     """Find what a sentence says was done about a diagnosis: monitored, evaluated, assessed,
     treated.

@@ -6,7 +6,7 @@ Most rules are tables in `data/icd10cm_rules.json`. `Rules.revise` applies them 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from spacy.tokens import Doc
@@ -60,8 +60,11 @@ class Rules:
         drop_without_need(found)
         symptoms = load_patterns("symptoms")["codes"]
         for one in found:
+            if one.is_historical and _is_recent(one):
+                one.is_historical = False
             self.to_history(one)
-            if one.code is not None and symptoms.match(one.code):
+            # The effect of a drug is coded, whatever it is.
+            if one.code is not None and symptoms.match(one.code) and not one.also:
                 one.is_symptom = not begins_line(text, one.name.start_char)
 
     def to_history(self, one: Revised) -> None:
@@ -70,12 +73,21 @@ class Rules:
             return
         if is_kept(one.code, self.vocabulary.describe(one.code)):
             return
-        table = load_rules()["history"]
-        for n in range(len(one.code), 0, -1):
-            code = table["codes"].get(one.code[:n])
-            if code is not None:
-                one.code, one.rule, one.also = code, table["source"], []
-                return
+        code = _find_longest(load_rules()["history"]["codes"], one.code)
+        if code is not None:
+            one.code, one.rule, one.also = code, load_rules()["history"]["source"], []
+
+
+def to_family(code: str) -> str | None:
+    """RETURNS (str | None): The code of a relative's disease, by the code of the disease; None if
+    it has none."""
+    return _find_longest(load_rules()["family"]["codes"], code)
+
+
+def _find_longest(codes: Mapping[str, str], code: str) -> str | None:
+    """What a table has for the longest beginning of a code that is in it."""
+    beginnings = (code[:n] for n in range(len(code), 0, -1))
+    return next((codes[beginning] for beginning in beginnings if beginning in codes), None)
 
 
 def drop_beside_codes(text: str, found: Sequence[Revised]) -> None:
@@ -151,6 +163,17 @@ def _is_over(one: Revised) -> bool:
     text = one.name.sent.text
     is_cancer = patterns["code"].match(str(one.code)) is not None
     return is_cancer and bool(patterns["says"].search(text) and not patterns["not"].search(text))
+
+
+def _is_recent(one: Revised) -> bool:
+    """Whether the words beside a name say that it is too recent to be history."""
+    patterns = load_patterns("recent")
+    sentence = one.name.sent
+    start, end = (i - sentence.start_char for i in (one.name.start_char, one.name.end_char))
+    return patterns["code"].match(str(one.code)) is not None and bool(
+        patterns["after"].match(sentence.text, end)
+        or patterns["before"].search(sentence.text[:start])
+    )
 
 
 def _by_sentence(found: Sequence[Revised]) -> Iterator[list[Revised]]:

@@ -18,6 +18,7 @@ STATUS = "STATUS"  # label of what gives a code, but is no disease
 BMI, WRITTEN, METASTASIS = "BMI", "ICD10CM", "METASTASIS"  # ids of patterns; of others, their code
 # What counts only beside another code, and what was taken out: these stand before the code.
 CONDITIONAL, PROCEDURE = "if ", "done "
+ALLERGY = "allergy "  # what counts only as an allergy
 JOINING = ("and", "or", "&", ",", "/")
 DOTTED = re.compile(r"[A-TV-Z]\d[0-9A-Z]\.[0-9A-Z]{1,4}")
 CODE_HEADING = re.compile(
@@ -53,6 +54,11 @@ def status_patterns() -> list[dict[str, Any]]:
         {"label": STATUS, "pattern": phrase, "id": f"{PROCEDURE}{code}"}
         for code, row in rules["procedures"]["codes"].items()
         for phrase in row["names"]
+    ]
+    patterns += [
+        {"label": STATUS, "pattern": phrase, "id": f"{ALLERGY}{code}"}
+        for code, phrases in rules["allergies"]["codes"].items()
+        for phrase in phrases
     ]
     patterns += [
         {"label": STATUS, "id": code, "pattern": pattern}
@@ -112,7 +118,7 @@ def find_status(span: Span, vocabulary: Vocabulary) -> list[str]:
 
 def get_code(span: Span) -> str:
     """RETURNS (str): The code in the id of a pattern; the id itself if it has none."""
-    return span.id_.removeprefix(CONDITIONAL).removeprefix(PROCEDURE)
+    return span.id_.removeprefix(CONDITIONAL).removeprefix(PROCEDURE).removeprefix(ALLERGY)
 
 
 def find_complication(span: Span) -> str | None:

@@ -6,10 +6,11 @@ from functools import cache
 
 from spacy.tokens import Span
 
-from .status import BMI, CONDITIONAL, PROCEDURE, STATUS, WRITTEN, find_complication
+from .status import ALLERGY, BMI, CONDITIONAL, PROCEDURE, STATUS, WRITTEN, find_complication
 from .tables import load_patterns, load_rules
 
 BEFORE, AFTER = 80, 60  # characters that are looked at
+HEADING = 150  # characters in which the heading of allergies is looked for
 ITEM = re.compile(r"[\s#*•·–\-+]*(?:\(?\d{1,2}[.):\]]|[a-zA-Z][.)])?[\s#*•·–\-+]*")
 AS_ITEM = re.compile(r"\s*(?:$|[,.;(\n]|on\b|with\b|since\b|w/|s/p\b|[-–]\s)")
 
@@ -21,7 +22,7 @@ def is_no_code(span: Span) -> bool:
     RETURNS (bool): Whether the words beside it say so.
     """
     is_status = span.label_ == STATUS
-    if is_status and span.id_ in (BMI, WRITTEN):
+    if is_status and (span.id_ in (BMI, WRITTEN) or span.id_.startswith(ALLERGY)):
         return False
     text, offset = span.sent.text, span.sent.start_char
     start, end = span.start_char - offset, span.end_char - offset
@@ -45,6 +46,14 @@ def _is_done(before: str, after: str) -> bool:
     return bool(done[0].search(before) or done[1].match(after))
 
 
+def is_allergy(span: Span) -> bool:
+    """RETURNS (bool): Whether the text names something as an allergy, maybe lines before, as the
+    heading."""
+    table, text = _load_allergies(), span.doc.text
+    before = text[max(0, span.start_char - HEADING) : span.start_char].rpartition("\n\n")[2]
+    return bool(table["before"].search(before) or table["after"].match(text, span.end_char))
+
+
 def stands_alone(span: Span) -> bool:
     """RETURNS (bool): Whether a mention is an entry of its own: at the start of a line or sentence,
     with nothing but a comma, an end, or "on" after it."""
@@ -58,6 +67,17 @@ def is_final(span: Span) -> bool:
     sentence, patterns = span.sent, load_patterns("uncertain")
     before = sentence.text[: span.start_char - sentence.start_char]
     return bool(patterns["diagnosis"].search(sentence.text) and patterns["before"].search(before))
+
+
+def is_of_family(span: Span) -> bool:
+    """RETURNS (bool): Whether a mention is a disease that a blood relative has or had."""
+    axes = [n for n in ("is_negated", "is_family", "is_hypothetical") if span._.get(n)]
+    text, offset = span.sent.text, span.sent.start_char
+    before, after = text[: span.start_char - offset], text[span.end_char - offset :]
+    patterns = load_patterns("relatives")
+    return axes == ["is_family"] and not (
+        patterns["not_before"].search(before) or patterns["not_after"].match(after)
+    )
 
 
 def is_leading(word: str) -> bool:
@@ -75,6 +95,12 @@ def begins_line(text: str, start: int) -> bool:
 def _load_done() -> tuple[re.Pattern[str], re.Pattern[str]]:
     table = load_rules()["procedures"]
     return re.compile(table["done_before"]), re.compile(table["done_after"])
+
+
+@cache
+def _load_allergies() -> dict[str, re.Pattern[str]]:
+    table = load_rules()["allergies"]
+    return {side: re.compile(table[side]) for side in ("before", "after")}
 
 
 @cache
