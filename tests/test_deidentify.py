@@ -203,6 +203,26 @@ def test_the_sex_of_a_rare_given_name_is_kept():
     assert made.split()[1] in Provider.first_names_male
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "sex"),
+    [
+        ("his wife, Mr. Terry Quayle says", "Terry Quayle", "male"),
+        ("seen by Mr Terry Quayle", "Mr Terry Quayle", "male"),
+        ("Terry Quayle is a 40-year-old woman", "Terry Quayle", "female"),
+        ("Terry Quayle, 62M", "Terry Quayle", "male"),
+        ("Terry Quayle has asthma. She smokes", "Terry Quayle", "female"),
+        ("the son of Maria Quayle", "Maria Quayle", "female"),
+    ],
+)
+def test_the_sex_that_the_text_tells_is_kept(text: str, name: str, sex: str):
+    from faker.providers.person.en_US import Provider
+
+    before, behind = map(re.escape, text.split(name))
+    made = re.fullmatch(rf"{before}(?:Mr )?(\w+) \w+{behind}", surrogates(text, (name, "PERSON")))
+    assert made is not None
+    assert made[1] in getattr(Provider, f"first_names_{sex}")
+
+
 def test_a_number_has_one_surrogate_in_every_format():
     numbers = ("617-555-1234", "(617) 555-1234", "6175551234", "+1 617.555.1234")
     labels = ("PHONE", "PHONE", "UNIQUE_ID", "PHONE")

@@ -70,6 +70,18 @@ class AnswerReader:
         start, end (int): The characters of the entity.
         RETURNS (Answer | None): What it says of the entity; None if there is none.
         """
+        if mark := self.read_mark(text, start, end):
+            return mark
+        match = self.answer_after.match(text[end : end + NEAR])
+        return self.answers[(match[1] or match[2]).lower()] if match else None
+
+    def read_mark(self, text: str, start: int, end: int) -> Answer | None:
+        """Read the box or the sign that stands beside an entity: a result in words doesn't count.
+
+        text (str): The text, with plain apostrophes, dashes and spaces.
+        start, end (int): The characters of the entity.
+        RETURNS (Answer | None): What it says of the entity; None if there is none.
+        """
         while start < end and (not text[start].isalnum() or text[start] in "Øø"):  # "-fever"
             start += 1
         before, after = text[max(0, start - NEAR) : start], text[end : end + NEAR]
@@ -80,11 +92,7 @@ class AnswerReader:
         if sign and (len(sign[1]) > 1 or sign[1] not in "+-" or _is_signed(text, start, sign[1])):
             return self.signs[sign[1].lower()]
         if self.box.search(before) or self.box.search(after):
-            boxes = self._read_boxes(text, start, before, after)
-            if boxes:
-                return boxes
-        if match := self.answer_after.match(after):
-            return self.answers[(match[1] or match[2]).lower()]
+            return self._read_boxes(text, start, before, after)
         return None
 
     def _choose(self, pairs: str) -> Answer | None:

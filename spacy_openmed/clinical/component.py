@@ -1,8 +1,9 @@
 """Clinical context of entities: negated, historical, hypothetical, or of the family.
 
-Where a checkpoint says what the text asserts of an entity, that decides. For other entities there
-are rules: NegEx (Chapman et al. 2001, doi:10.1006/jbin.2001.1029) as negspacy has it, once for each
-of the four; the trigger lists are our own, in `data/context.json`.
+Where a checkpoint says what the text asserts of an entity, that decides, unless a check box or a
+sign stands beside it. For other entities there are rules: NegEx (Chapman et al. 2001,
+doi:10.1006/jbin.2001.1029) as negspacy has it, once for each of the four; the trigger lists are our
+own, in `data/context.json`.
 """
 
 import re
@@ -97,8 +98,9 @@ def make_openmed_context(
         "model", they have no effect.
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
     source (str): What decides. "auto": the checkpoint of `openmed_ner` where it says what the
-        text asserts of an entity, and the rules elsewhere. "rules": only the rules. "model": only
-        the checkpoint; entities of which it says nothing have no context.
+        text asserts of an entity, and the rules elsewhere and for check boxes and signs. "rules":
+        only the rules. "model": only the checkpoint; entities of which it says nothing have no
+        context.
     RETURNS (OpenMedContext): The component.
     """
     component = OpenMedContext(
@@ -170,10 +172,13 @@ class OpenMedContext(RuleComponent):
             axes: list[set[str]] = [set() for _ in spans]
         else:
             axes = self._apply_rules(doc, spans)
+        text = doc.text.translate(PLAIN) if asserted and self.source == "auto" else ""
         found = []
         for span, at, own in zip(spans, places, axes, strict=True):
             label, score = asserted.get(at, (None, None))
             if label is not None:
+                marked = _read_mark(text, span, label)
+                label, score = (label, score) if marked is None else (marked, None)
                 own = _to_axes(label)
             elif self.source != "model":
                 names = OF_DRUGS if is_drug(span) else BY_RULES
@@ -296,6 +301,20 @@ def _read_answer(text: str, span: Span, axes: set[str]) -> None:
         axes |= {"negated", "not_taken"}
     elif answer == "possible":
         axes.add("hypothetical")
+
+
+def _read_mark(text: str, span: Span, label: str) -> str | None:
+    """RETURNS (str | None): What a box or a sign beside an entity makes of a checkpoint's label;
+    None if there is no such mark, or the label may stand beside it."""
+    mark = load_answers().read_mark(text, span.start_char, span.end_char) if text else None
+    axes = _to_axes(label)
+    if mark is None or label == "ALLERGY" or "family" in axes:
+        return None
+    if mark == "absent":
+        return "NOT_TAKEN" if is_drug(span) else "ABSENT"
+    if mark == "present":
+        return PRESENT if axes & {"negated", "hypothetical"} else None
+    return "POSSIBLE" if not axes or "negated" in axes else None
 
 
 def _has_ended(text: str, section: Section, at: int) -> bool:

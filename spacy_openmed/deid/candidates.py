@@ -44,12 +44,42 @@ GUESSED_NAMES = {
     *("City", "Organisation", "Workplace", "LowercaseName"),
 }
 IN_CAPITALS = "NameInCapitals"
+# Rules that take initials where somebody's stand, and abbreviations that stand there as well.
+SIGNATURE = "SignatureInitials"
+INITIALS = {SIGNATURE, "InitialsAfterRole"}
+ABBREVIATIONS = frozenset(
+    (
+        *("ED", "ER", "OR", "IV", "IM", "PO", "SC", "SL", "PR", "NG", "GI", "GU", "ID", "IR", "OB"),
+        *("PT", "OT", "ST", "SW", "RN", "NP", "PA", "MD", "DO", "GP", "CT", "US", "XR", "LP", "DC"),
+        *("BD", "QD", "OK", "NA", "TB", "DM", "PE", "MI", "CP", "HR", "BP", "RR", "FU", "UC", "MS"),
+        *(
+            "RT",
+            "RA",
+            "LA",
+            "LV",
+            "RV",
+            "AF",
+            "HF",
+            "OA",
+            "SR",
+            "EMS",
+            "WHO",
+            "CDC",
+            "FDA",
+            "ICU",
+            "ENT",
+            "EHR",
+            "EMR",
+        ),
+    )
+)
 # Rules that take words where names are rare: none of the words may be of the allow-list.
 RARE_NAMES = {IN_CAPITALS, "LowercaseFullName", "NameByItself", "Closing"}
 # Rules whose finds are looked at once more.
 FILTERED = (
     GUESSED_NAMES
     | RARE_NAMES
+    | INITIALS
     | {*("WrittenDate", "DateRecognizer", "ZipCode", "LabelledCode", "NameBeforeRelative")}
 )
 # Rules that take times of day in a row ("0700 1000 1300") for a number.
@@ -92,6 +122,8 @@ _VERB = re.compile(
 )
 _BETWEEN = re.compile(r"\s*(?:\b(?:or|and)\b|[;,])\s*")  # of two telephone numbers
 _POSSESSIVE = re.compile(r"['’]s?\Z")
+_GENE = re.compile(r"[ \t]+(?=[A-Z]{2,5}\d{1,2}[A-Za-z]?\b)[^\n]*\Z")  # taken as part of a name
+_DOTTED = re.compile(r"(?:[^\W\d_]\.[ \t]?){2,3}")
 # A model's labels that say little. Where one that says more overlaps, that one wins, unless it is
 # a guess.
 COARSE = {"ADDRESS", "DATE", "DATE_TIME", "ID", "LOCATION", "ORGANIZATION", "PHONE", "UNIQUE_ID"}
@@ -195,6 +227,9 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
             is_in_place = c.rule != IN_CAPITALS or _line_of(text, c).isupper()
             if is_in_place and not words & plain:
                 kept.append(c)
+        elif c.rule in INITIALS:
+            if _may_be_initials(text[c.start : c.end], c.rule):
+                kept.append(c)
         elif c.rule == "NameBeforeRelative":
             if text[c.start : c.end].lower() not in plain:
                 kept.append(c)
@@ -202,7 +237,8 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
             if not _is_procedure_code(text, c.start):
                 kept.append(c)
         elif identifier == "name":
-            start, end = trim_name(text, c.start, c.end)
+            gene = _GENE.search(text, c.start, c.end)
+            start, end = trim_name(text, c.start, gene.start() if gene else c.end)
             if may_be_name(text, start, end, names):
                 kept.append(c._replace(start=start, end=end))
         elif identifier == "geography":
@@ -219,6 +255,17 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
         elif may_be_number(text, c.start, c.end):
             kept.append(c)
     return kept
+
+
+def _may_be_initials(found: str, rule: str) -> bool:
+    """Whether capitals may be somebody's initials: nearly all pairs of letters stand for something
+    in medicine, of three letters most do not. A signature has a list of its own."""
+    known = read_words().plain
+    return not any(
+        (part in ABBREVIATIONS and rule != SIGNATURE)
+        or (len(part) > 2 and part.isupper() and part.lower() in known)
+        for part in found.split("/")
+    )
 
 
 def _split_numbers(text: str, c: Candidate) -> list[Candidate]:
@@ -297,6 +344,9 @@ def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
         if len(words) == 2 and "," not in text[c.start : c.end]:
             letters = words[0][0].upper() + words[1][0].upper()
             initials[letters] = max(c.score, initials.get(letters, 0.0))
+        if _DOTTED.fullmatch(text, c.start, c.end):
+            again = re.compile(rf"(?<![\w.]){re.escape(text[c.start : c.end].strip())}")
+            found += [c._replace(start=m.start(), end=m.end()) for m in again.finditer(text)]
     if initials:
         for match in re.finditer(r"(?<![\w/.-])[A-Z]{2}(?![\w/-])", text):
             score = initials.get(match[0])

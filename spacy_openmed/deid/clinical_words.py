@@ -95,10 +95,12 @@ _CLINICAL = re.compile(
     r"|cillin|mycin|statin|sartan|pril|olol|azole|azepam|idone|parin))\b",
     re.IGNORECASE,
 )
+_CODE = re.compile(r"[A-TV-Z]\d[0-9A-Z]\.[0-9A-Z]{1,4}")  # of ICD-10-CM
 NEAR = 200  # characters on either side that are looked at
 _OFFICE = re.compile(
     r"[ \t]+(?:office|branch|clinic|campus|location|area|region|hospital|facility)\b"
 )
+_SIDE = re.compile(r"[LRB][ \t][A-Z]{2,5}")  # "L TKR"
 _STATE = re.compile(
     r"(?:new|north|south|east|west|los|las|san|santa|saint|st|el|mt|fort)\b", re.IGNORECASE
 )
@@ -222,8 +224,8 @@ def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) ->
     found = text[start:end]
     words = [word for word in _WORD.findall(found) if len(word) > 1]
     lower = [word.lower() for word in words]
-    if len(words) == 1 and re.fullmatch(r"q[A-Z][a-z]+", words[0]):  # "qSun"
-        return False
+    if len(words) == 1 and re.fullmatch(r"q[A-Z][a-z]+|[A-Z]{2,5}\d{1,2}[A-Za-z]?", found.strip()):
+        return False  # "qSun", "BRCA1"
     if not words:  # "S." of "S. creat"
         return found.strip(" .").isalpha() and not re.match(r"[. \t]*[a-z]", text[end : end + 4])
     before = text[max(start - 30, 0) : start].rpartition("\n")[2]
@@ -300,7 +302,7 @@ def may_be_place(text: str, start: int, end: int) -> bool:
     RETURNS (bool): False if it is a term of medicine or a word of everyday language.
     """
     found = text[start:end]
-    if is_in_phrase(text, start, end):
+    if is_in_phrase(text, start, end) or _SIDE.fullmatch(found.strip()):
         return False
     plain, eponyms, *_ = read_words()
     lower = [word.lower() for word in _WORD.findall(found) if len(word) > 1]
@@ -366,8 +368,10 @@ def may_be_number(text: str, start: int, end: int) -> bool:
     words = [word.lower() for word in _WORD.findall(found) if len(word) > 1]
     if words and max(map(len, numbers), default=0) <= 4 and all(map(_is_known, words)):
         return False
-    if is_taper(found) or re.search(
-        r"(?i)\b(?:rm|room|bed|ward|bay|unit|floor|level)[ \t]+\Z", before
+    if (
+        _CODE.fullmatch(found.strip())
+        or is_taper(found)
+        or re.search(r"(?i)\b(?:rm|room|bed|ward|bay|unit|floor|level)[ \t]+\Z", before)
     ):
         return False
     if not numbers:

@@ -40,16 +40,18 @@ _EVERY = re.compile(r"\b(?:every|each)[ \t]+\Z", re.IGNORECASE)
 _PAIR = re.compile(r"\W*(\d{1,4})([/-])(\d{1,4})\W*")
 _SCORE = re.compile(
     r"\b(?:pain|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
-    r"|nrs|acuity|vision|va|od|os|ou|pinhole|rated|rates|rating|motor|reflex(?:es)?|severity|intensity|murmur"
+    r"|nrs|amts?|ace-?iii|acuity|vision|va|pinhole|rated|rates|rating|motor|reflex(?:es)?|severity|intensity|murmur"
     r"|grade|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
     r"|dyspnoea|dyspnea|borg|mrc|flacc|cage|stress|mood|energy|anxiety|fatigue|flexion|extension|grip|dips"
-    r"|dtrs?|bp|uterus|ratio|cores|nodes|bottles|cuff|weakness)\b[^\n]{0,40}\Z",
+    r"|dtrs?|bp|uterus|ratio|cores|nodes|bottles|cuff|weakness)\b(?:[^\n.]|\.(?=\d)){0,40}\Z"
+    r"|\b(?:od|os|ou|(?-i:RE|LE))[ \t:]{1,3}\Z",
     re.IGNORECASE,
 )
 _DATE_BEFORE = re.compile(
     r"\b(?:on|since|until|till|dated?|from|by|before|due|visit|admitted|adm|discharged|seen|surgery"
     r"|appt|appointment|started|stopped|follow[ -]?up|f/u|fu|lmp|edd|edc|dos|doa|dod|last|next"
-    r"|prior|recheck|repeat|reviewed?|dc|d/c'?d?|cx|bcx|ucx|labs?|drawn|as of|as at|post[ -]?op"
+    r"|prior|recheck|repeat|reviewed?|r/v|rv|booked|x-?rays?|coros|angio(?:gram)?"
+    r"|dc|d/c'?d?|cx|bcx|ucx|labs?|drawn|as of|as at|post[ -]?op"
     r"|clinic|ward|scan|ct|mri|cxr|echo)"
     r"[ \t]*:?[ \t(]*\Z",
     re.IGNORECASE,
@@ -65,7 +67,7 @@ _BEHIND_DURATION = re.compile(
 )
 _UNIT = re.compile(
     r"[ \t]*(?:%|mg|mcg|ml|µg|g|kg|mm|cm|units?|iu|tabs?|tablets?|caps?|puffs?|drops?|mmhg|bpm"
-    r"|l/min|hrs?|hours|weeks?|wks?|days?|months?|mos?|years?|yrs?|times|x|/7|/52|/12|inch|full|strength"
+    r"|l/min|hrs?|hours|weeks?|wks?|days?|months?|mos?|years?|yrs?|times|x|/7|/52|/12|inch|full|strength|bd|od|tds|qds|nocte|mane"
     r"|cup|liters?|litres?|lb|bid|tid|qd|qhs|daily|nightly|prn|ns\b|french|fr|gauge|percent"
     r"|systolic|diastolic|cells|bottles|vessels|breakfast|lunch|dinner|meals?|nodes?|cores?|pills?|dose)\b",
     re.IGNORECASE,
@@ -75,6 +77,13 @@ _BRITISH = re.compile(
 )
 _WEEKDAY = r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*"
 _WEEKDAYS = re.compile(rf"\W*{_WEEKDAY}(?:(?:[\s,/&]|and\b)+{_WEEKDAY})+\W*", re.IGNORECASE)
+# A day of the week is one of several on which something is done: "Monday Wednesday Friday".
+_DAY_NAME = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|mon|tues?|weds?|thurs?|fri|sat|sun)\b"
+_DAY = re.compile(rf"\W*{_DAY_NAME}\W*", re.IGNORECASE)
+_DAY_BEFORE = re.compile(
+    rf"\b(?:{_DAY_NAME}(?:[\s,/&+]|and\b)+|\d[ \t]?(?:mg|mcg|units?)[ \t]+)\Z", re.IGNORECASE
+)
+_DAY_BEHIND = re.compile(rf"(?:[ \t,/&+]|and\b)+{_DAY_NAME}", re.IGNORECASE)
 _MORE = re.compile(r"[/:]\d")  # of "22/380/12/60"
 # Two days of one month: "Jan 5-9, 2020", "5-9 January 2020".
 _RANGE = re.compile(
@@ -127,6 +136,10 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
     found = text[start:end]
     if number := re.fullmatch(r"\W*(\d+)\W*", found):
         return _may_be_day(number[1], text, start, end)
+    if _DAY.fullmatch(found) and (
+        _DAY_BEFORE.search(text, max(start - 20, 0), start) or _DAY_BEHIND.match(text, end)
+    ):
+        return False
     if _WEEKDAYS.fullmatch(found) or _EVERY.search(text, max(start - _LINE, 0), start):
         return False
     pair = _PAIR.fullmatch(found)
@@ -146,8 +159,11 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
         return False
     if sign == "-":
         return True
+    if second == 10 and re.search(r"\b(?:10|\d)/10\b", before):  # "5/10, down from 8/10"
+        return False
     if second == 52 or (
         second in (7, 12, 24)
+        and (second != 7 or first <= 14 or first % 7 == 0)
         and (_BEFORE_DURATION.search(before) or _BEHIND_DURATION.match(text, end) or writes_weeks)
         and not _DATE_BEFORE.search(before)
     ):

@@ -32,8 +32,9 @@ _KIND = re.compile(
     re.IGNORECASE,
 )
 _ATTEMPTS = 8  # to make another text than the value itself
-_WOMEN = {name.lower() for name in Provider.first_names_female}
-_MEN = {name.lower() for name in Provider.first_names_male}
+_EITHER = {*Provider.first_names_female} & {*Provider.first_names_male}
+_WOMEN = {name.lower() for name in Provider.first_names_female if name not in _EITHER}
+_MEN = {name.lower() for name in Provider.first_names_male if name not in _EITHER}
 _STATES = {name.lower() for name in AddressProvider.states}
 _STATE_CODES = {*AddressProvider.states_abbr, "DC", "PR"}
 # Parts of a name, and of an address, that are nobody's.
@@ -46,16 +47,21 @@ _KEPT_IN_ADDRESSES = _words(
     " crescent cres close gardens garden grove mews row hill ridge path pike apt apartment"
     " suite ste unit floor fl no box po p o n s e w ne nw se sw north south east west the of"
 )
-_FEMALE = re.compile(
-    r"\b(?:mrs|ms|miss|sister|madam|she|her|female|woman|lady|girl|mother|mom|mum|wife|daughter|dtr"
-    r"|grandmother|aunt|niece)\b\W*(?:\w+\W+)?\Z",
+_SEX_BEFORE = re.compile(
+    r"\b(?:(?P<woman>mrs|ms|miss|mme|sister|madam|she|female|woman|lady|girl|mother|mom|mum|wife"
+    r"|daughter|dtr|grandmother|aunt|niece|girlfriend)"
+    r"|(?P<man>mr|sir|he|male|man|gentleman|boy|father|dad|husband|son|brother|grandfather|uncle"
+    r"|nephew|boyfriend))\b\W*(?:\b(?:named|called|is|was|dr|prof|patient|pt|\w\.)\W+)*\Z",
     re.IGNORECASE,
 )
-_MALE = re.compile(
-    r"\b(?:mr|sir|he|male|man|gentleman|boy|father|dad|husband|son|brother|grandfather|uncle|nephew)"
-    r"\b\W*(?:\w+\W+)?\Z",
-    re.IGNORECASE,
+# Behind a name: "is a 40-year-old man", "62F", and the first "he" or "she".
+_SEX_BEHIND = re.compile(
+    r"[\s,(]*(?:(?:is|was)\s+)?(?:an?\s+)?\d{1,3}[\s-]*(?:years?|yrs?|y)?[\s/-]*(?:(?:old|o)\b)?[\s,-]*"
+    r"(?:[\w-]+\s+){0,2}?(?:(?P<woman>woman|female|lady|girl|f)|(?P<man>man|male|gentleman|boy|m))\b"
+    r"|.*?\b(?:(?P<she>she)|(?P<he>he))\b",
+    re.IGNORECASE | re.DOTALL,
 )
+_NEAR = 150  # characters behind a name that may tell the sex, up to the next name
 _TITLE = re.compile(r"\b(?:mrs?|ms|miss|dr|prof|rev|sir)\b\.?\s*\Z", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"['’]s?\Z", re.IGNORECASE)
 GIVEN, WOMAN, MAN, SURNAME = "given", "woman", "man", "surname"
@@ -87,6 +93,8 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
     RETURNS (People): It.
     """
     people = People()
+    found = [*found]
+    names = [start for start, _, label in found if identifier_of(label) == "name"]
     for start, end, label in found:
         kind = identifier_of(label)
         if kind in ("phone", "fax"):
@@ -102,8 +110,11 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
         words = [(at, w) for at, w in words if not _is_kept_in_name(w, name) and len(w) > 1]
         if not words:
             continue
-        before = text[max(start - 30, 0) : start]
-        sex = WOMAN if _FEMALE.search(before) else MAN if _MALE.search(before) else GIVEN
+        before = text[max(start - 30, 0) : words[0][0]]  # a title may be part of the name
+        behind = min([end + _NEAR, *(at for at in names if at >= end)])
+        sex = _read_sex(_SEX_BEFORE.search(before))
+        if sex == GIVEN and len(words) > 1:
+            sex = _read_sex(_SEX_BEHIND.match(text, end, behind))
         comma = text.find(",", start, end)
         if start < comma < words[-1][0]:
             surnames = [word for at, word in words if at < comma]
@@ -121,6 +132,12 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
         for word in surnames:
             people.roles.setdefault(word.lower(), SURNAME)
     return people
+
+
+def _read_sex(match: re.Match[str] | None) -> str:
+    if match is None:
+        return GIVEN
+    return WOMAN if match.lastgroup in ("woman", "she") else MAN
 
 
 def _is_kept_in_name(word: str, name: str) -> bool:
