@@ -205,33 +205,33 @@ def names(
 @app.command()
 def speed(
     n: int = typer.Option(1_000_000, "--names", help="Names of the vocabulary"),
-    mentions: int = typer.Option(20_000, "--mentions", help="Mentions to link, all different"),
+    mentions: int = typer.Option(10_000, "--mentions", help="Mentions to link, all different"),
     as_json: bool = AS_JSON,
     output: Path | None = OUTPUT,
 ) -> None:
     """
-    Build, open and search a synthetic vocabulary.
+    Build, open and search a synthetic vocabulary. Times are those of one core.
     """
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
+        start = time.process_time()
         vocabulary = build_vocabulary(make_records(n), Path(folder) / "synthetic")
-        rows.append(("build", "s", round(time.perf_counter() - start, 1)))
+        rows.append(("build", "s", round(time.process_time() - start, 1)))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         rows.append(("memory to build", "GB", round(peak, 2)))
         size = sum(file.stat().st_size for file in vocabulary.path.iterdir()) / 2**30
         rows.append(("files", "GB", round(size, 2)))
-        start = time.perf_counter()
+        start = time.process_time()
         vocabulary = Vocabulary(vocabulary.path)
         linker = Linker(vocabulary)
         linker.link([Mention("a first mention", "")], 1)
-        rows.append(("open and first link", "s", round(time.perf_counter() - start, 2)))
+        rows.append(("open and first link", "s", round(time.process_time() - start, 2)))
         for kind, change in (("exact", 0.0), ("two in ten changed", 0.2), ("all changed", 1.0)):
             texts = make_mentions(vocabulary, mentions, change)
-            start = time.perf_counter()
+            start = time.process_time()
             for at in range(0, len(texts), 20):
                 linker.link([Mention(text, "") for text in texts[at : at + 20]], N)
-            rate = len(texts) / (time.perf_counter() - start)
+            rate = len(texts) / (time.process_time() - start)
             rows.append((f"link, {kind}", "mentions/s", round(rate)))
     header = ("what", "unit", f"{n:,} names")
     print_rows(header, rows, as_json)

@@ -20,7 +20,7 @@ LAYERS = (
     {"cli"},
     {"batch", "page", "serve"},
     {"apply", "corpora", "graph"},
-    {"clinical", "deid", "hcc", "relations"},
+    {"clinical", "deid", "hcc", "relations", "variants"},
     {"linking", "ner"},
     {"checkpoints"},
     {"engines"},

@@ -1,6 +1,6 @@
 """Write entities to documents."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,6 +126,50 @@ def add_spans(doc: Doc, entities: Iterable[Entity], key: str) -> None:
     attrs = {name: [values[i] for values in columns] for i, name in enumerate(ATTRS)}
     spans = [span for span, _ in ordered]
     doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs={**other_attrs, **attrs})
+
+
+def change_spans(doc: Doc, key: str, change: Callable[[Span], Span | None]) -> None:
+    """Change the spans of a group, or take some away. What is known of the others stays.
+
+    doc (Doc): The document.
+    key (str): The group's key in `doc.spans`. There may be no such group.
+    change (Callable[[Span], Span | None]): Returns the span to have for a span, or None.
+    """
+    changed = [(change(own.span), own) for own in read_spans(doc, key)]
+    if all(span is own.span for span, own in changed):
+        return
+    old = doc.spans[key].attrs
+    spans, rows = [], []
+    for span, own in changed:
+        if span is None:
+            continue
+        chars = [max(span.start_char, own.offsets[0]), min(span.end_char, own.offsets[1])]
+        asserted = [own.assertion, own.assertion_score]
+        spans.append(span)
+        rows.append([own.score, list(own.datasets), chars, *asserted])
+    attrs = {name: [row[i] for row in rows] for i, name in enumerate(ATTRS)}
+    doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs={**old, **attrs})
+
+
+def set_ids(doc: Doc, keys: Iterable[str], ids: Mapping[tuple[int, int, int], str]) -> None:
+    """Give entities an id, unless they have one.
+
+    doc (Doc): The document.
+    keys (Iterable[str]): The groups in `doc.spans` whose spans get it too.
+    ids (Mapping[tuple[int, int, int], str]): The id of what has these tokens (the first, and the
+        one after the last) and this label.
+    """
+    for key in keys:
+        group = doc.spans.get(key, ())
+        for i, span in enumerate(group):
+            id = ids.get((span.start, span.end, span.label))
+            if id and not span.kb_id:
+                group[i] = Span(doc, span.start, span.end, span.label, kb_id=id, span_id=span.id)
+    for ent in doc.ents:
+        id = ids.get((ent.start, ent.end, ent.label))
+        if id and not ent.kb_id:
+            for token in ent:
+                token.ent_kb_id_ = id
 
 
 def _to_attrs(entity: Entity | None) -> list[Any]:

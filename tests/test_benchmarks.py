@@ -12,7 +12,9 @@ import calibration
 import checkpoints as ckpt
 import document
 import engines
+import fit_mini
 import latency
+import mini_data
 import numpy as np
 import plots
 import privacy
@@ -32,6 +34,7 @@ from transformers.utils import logging
 from typer.testing import CliRunner
 
 from spacy_openmed import catalogue
+from spacy_openmed.checkpoints.heads import Head
 
 # "aspirin(oral" is one token of spaCy's. "placebo" is gold, and no keyword of the checkpoints.
 TEXTS = ["Aspirin was given for asthma.", "We gave aspirin(oral) and placebo."]
@@ -163,6 +166,7 @@ def test_accuracy(made_up_corpora: Path, multi_head_checkpoint: Path):
         "P": pytest.approx(100),
         "R": pytest.approx(100 * 2 / 3),
         "F1, gold tokens": pytest.approx(80),
+        "F1, sentences": pytest.approx(80),
         "P, raw": pytest.approx(50),
         "R, raw": pytest.approx(100 / 3),
         "F1, raw text": pytest.approx(40),
@@ -228,6 +232,46 @@ def test_calibration_divides_the_logits_of_a_head_that_is_too_sure(
     (row,) = run(calibration.main, "--checkpoint", folder, "-d", "bc5cdr_chem")
     assert row["best temperature"] > 1.5
     assert row["ECE with it, %"] < row["ECE, %"] - 3
+
+
+def test_fitted_facts_are_those_that_the_benchmarks_find(
+    made_up_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    heads = {
+        "corpora": {"BC5CDR": {"reader": "iob", "heads": {"bc5cdr_chem": "all", "more": "all"}}},
+        "heads": {"bc5cdr_chem": {"types": ["Chemical"]}, "more": {"types": ["X"], "keep": False}},
+    }
+    file, facts = tmp_path / "heads.json", tmp_path / "facts.json"
+    file.write_text(json.dumps(heads), encoding="utf8")
+    words = {"aspirin": "Chemical", "asthma": "Chemical"}
+    folder = ckpt.make_multi_head_checkpoint(
+        tmp_path / "sure", {"bc5cdr_chem": words, "more": {"asthma": "X"}}, margins={"asthma": 4.0}
+    )
+    argv = ["fit_mini.py", folder, facts, "--heads", file]
+    monkeypatch.setattr("sys.argv", [*map(str, argv)])
+    fit_mini.main()
+    (row,) = json.loads(facts.read_text(encoding="utf8"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    config["openmed"]["heads"][0] |= row
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf8")
+    options = ("--checkpoint", folder, "-d", "bc5cdr_chem")
+    (found,) = run(calibration.main, *options)
+    assert found["temperature"] == found["best temperature"] != 1
+    (found,) = run(accuracy.main, *options, "--thresholds")
+    assert found["recommended_confidence"] == row["recommended_confidence"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("reader", "mentions"), [("iob", ["Aspirin"]), ("docs", ["aspirin", "placebo"])]
+)
+def test_facts_of_a_held_out_part_are_fitted_on_nothing_else(
+    made_up_corpora: Path, reader: str, mentions: list[str]
+):
+    heads = {"bc5cdr_chem": {"Chemical": "Chemical"}}
+    splits = {"train": "dev", "dev": "dev"}
+    corpus = mini_data.Corpus("BC5CDR", reader, heads, {}, {}, splits, held_out=2)
+    (text,) = fit_mini.read_held_out(corpus, Head("bc5cdr_chem", 0, ()), spacy.blank("en"))
+    assert sorted(text.doc.text[start:end] for start, end, _ in text.gold) == mentions
 
 
 def test_calibration_error_is_the_weighted_distance():

@@ -18,6 +18,7 @@ from ..errors import Errors
 from ..extensions import register_extensions
 from ..idle import warn_if_idle, watch
 from ..labels import DETAILS, PERSONAL, canonical_label
+from ..spans import set_ids
 from .knowledge import KnowledgeBase
 from .mentions import expand, find_long_forms
 from .ranking import Candidate, Linker, Mention
@@ -192,19 +193,8 @@ class OpenMedLinker(RuleComponent):
         for link in found:
             # Entities of one place share the attribute: those of doc.ents come last, and stay.
             link.span._.kb_ents = [tuple(candidate) for candidate in link.candidates]
-            ids[_at(link.span)] = link.candidates[0].id
-        for key in self.span_keys:
-            group = doc.spans.get(key, ())
-            for i, span in enumerate(group):
-                if not span.kb_id and _at(span) in ids:
-                    kb_id = ids[_at(span)]
-                    group[i] = Span(
-                        doc, span.start, span.end, span.label, kb_id=kb_id, span_id=span.id
-                    )
-        for ent in doc.ents:
-            if not ent.kb_id and _at(ent) in ids:
-                for token in ent:
-                    token.ent_kb_id_ = ids[_at(ent)]
+            ids[link.span.start, link.span.end, link.span.label] = link.candidates[0].id
+        set_ids(doc, self.span_keys, ids)
 
     def _get_source(self, label: str) -> str | None:
         canonical = canonical_label(label)
@@ -308,7 +298,3 @@ class OpenMedLinker(RuleComponent):
             for file, content in files.items():
                 (path / name / file).write_bytes(content)
         self._read(path)
-
-
-def _at(span: Span) -> tuple[int, int, int]:
-    return span.start, span.end, span.label

@@ -1,11 +1,12 @@
 """The features by which the concepts that a mention may mean are ranked."""
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from .index import NameIndex
+from .index import NameIndex, to_bag
 from .normalise import to_distinctive, to_key, to_words
 
 POOL = 16  # concepts to rank for a mention at most
@@ -71,11 +72,12 @@ def find_pool(index: NameIndex, text: str) -> Pool:
     if not mention.key:
         empty = np.empty(0, np.int64)
         return Pool(empty, np.empty((0, len(FEATURES)), np.float32))
-    names = index.find_key(mention.key)
+    grams = to_bag(mention.key)
+    names = index.find_key(mention.key)[:NAMES]
     if not len(names):
-        names = index.search(mention.key, NAMES)
-    names = np.unique(np.concatenate([names, index.find_words(mention.key)]))
-    cosines = index.compare(mention.key, names)
+        names = index.search(grams, NAMES)
+    names = np.unique(np.concatenate([names, index.find_words(mention.key)[:NAMES]]))
+    cosines = index.compare(grams, names)
     order = np.argsort(-cosines, kind="stable")
     found: dict[int, tuple[int, float]] = {}
     for number, cosine, record in zip(
@@ -105,8 +107,12 @@ def _describe(
     size = sum(idf[word] for word in said) or 1.0
     best = max(cosines, default=1.0) or 1.0
     is_short = len(mention.text) <= SHORT
+    near = np.array(cosines)
+    n_rivals = (near >= near[:, None] - 1e-6).sum(1) - 1
     rows = []
-    for name, cosine, is_first in zip(names, cosines, index.is_canonical(numbers), strict=True):
+    for name, cosine, is_first, n in zip(
+        names, cosines, index.is_canonical(numbers), n_rivals.tolist(), strict=True
+    ):
         own = {*name.words}
         shared = sum(idf[word] for word in said & own)
         is_exact = name.key == mention.key
@@ -124,7 +130,7 @@ def _describe(
                 len(name.distinctive ^ mention.distinctive),
                 is_short,
                 is_short and is_exact,
-                np.log1p(sum(other >= cosine - 1e-6 for other in cosines) - 1),
+                math.log1p(n),
                 0,
                 0,
             )

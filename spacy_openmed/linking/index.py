@@ -80,15 +80,11 @@ class NameIndex:
 
     def find_key(self, key: str) -> np.ndarray:
         """RETURNS (Ints1d): The names of a key, see `to_key`."""
-        found = find_hash(self._keys, self._key_names, key)
-        return np.array([n for n in found if to_key(self.get_text(n)) == key], np.int64)
+        return find_hash(self._keys, self._key_names, key)
 
     def find_words(self, key: str) -> np.ndarray:
         """RETURNS (Ints1d): The names with the same words as a key, in any order."""
-        words = to_word_key(key)
-        found = find_hash(self._words, self._word_names, words)
-        same = [n for n in found if to_word_key(to_key(self.get_text(n))) == words]
-        return np.array(same, np.int64)
+        return find_hash(self._words, self._word_names, to_word_key(key))
 
     def get_idf(self, words: Sequence[str]) -> np.ndarray:
         """RETURNS (Floats1d): How rare each word is in the vocabulary."""
@@ -99,14 +95,13 @@ class NameIndex:
         before = np.maximum(names - 1, 0)
         return (names == 0) | (self._name_records[before] != self._name_records[names])
 
-    def search(self, key: str, n: int) -> np.ndarray:
+    def search(self, grams: np.ndarray, n: int) -> np.ndarray:
         """Find the names that share the most groups of three characters with a key.
 
-        key (str): The key.
+        grams (Ints1d): What `to_bag` returned for the key.
         n (int): How many to find.
         RETURNS (Ints1d): The names, the nearest first, as far as the rarest groups tell.
         """
-        grams = _to_bag(key)
         starts, ends = self._gram_starts[grams], self._gram_starts[grams + 1]
         order = np.argsort(ends - starts)
         order = order[(ends - starts)[order] > 0]
@@ -114,30 +109,29 @@ class NameIndex:
         rare = order[: max(1, int(np.searchsorted(n_met, MOST_POSTINGS, side="right")))]
         if not len(rare):
             return np.empty(0, np.int64)
-        sums, marks, _ = self._scratch
+        sums, _ = self._scratch
         weights = self._gram_idf[grams] ** 2
         lists = [self._gram_names[starts[i] : ends[i]] for i in rare]
         for names, i in zip(lists, rare, strict=True):
             sums[names] += weights[i]
         met = np.concatenate(lists)
-        marks[met] = np.arange(len(met))
-        met = met[marks[met] == np.arange(len(met))]  # each once
         partial = sums[met] / self._name_norms[met]
         sums[met] = 0
-        return met[_best(partial, n)].astype(np.int64)
+        # A name was met once for each group that it shares.
+        best = met[_best(partial, n * len(rare))]
+        return best[np.sort(np.unique(best, return_index=True)[1])[:n]].astype(np.int64)
 
-    def compare(self, key: str, names: np.ndarray) -> np.ndarray:
+    def compare(self, grams: np.ndarray, names: np.ndarray) -> np.ndarray:
         """Compare names with a key.
 
-        key (str): The key.
+        grams (Ints1d): What `to_bag` returned for the key.
         names (Ints1d): The names.
         RETURNS (Floats1d): The cosines of their vectors: of groups of three characters, in the key
             and in the words that it is compared by, weighted by how rare they are.
         """
         if not len(names):
             return np.empty(0, np.float32)
-        grams = _to_bag(key)
-        _, _, weights = self._scratch
+        _, weights = self._scratch
         squares = self._gram_idf[grams] ** 2
         weights[grams] = squares
         # The groups of all names one after another, and where those of each begin.
@@ -151,12 +145,11 @@ class NameIndex:
         return sums / (self._name_norms[names] * (float(np.sqrt(squares.sum())) or 1.0))
 
     @property
-    def _scratch(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Arrays to count in, a set for each thread. Between calls, all but the second are zero."""
+    def _scratch(self) -> tuple[np.ndarray, np.ndarray]:
+        """Arrays to count in, zero between calls: a set for each thread."""
         if not hasattr(self._local, "scratch"):
             self._local.scratch = (
                 np.zeros(len(self), np.float32),
-                np.zeros(len(self), np.int32),
                 np.zeros(N_GRAMS, np.float32),
             )
         return self._local.scratch
@@ -245,7 +238,7 @@ class IndexWriter:
             np.save(self.path / f"{name}.npy", arrays[name])
 
 
-def _to_bag(key: str) -> np.ndarray:
+def to_bag(key: str) -> np.ndarray:
     """RETURNS (Ints1d): The groups of three characters of a key, and of its words, each once."""
     return np.unique(_to_grams([key, " ".join(to_words(key))])[0])
 
@@ -276,9 +269,10 @@ def _to_buckets(words: Iterable[str]) -> np.ndarray:
 
 
 def find_hash(hashes: np.ndarray, values: np.ndarray, text: str) -> np.ndarray:
-    """RETURNS (Ints1d): The values at the places of sorted hashes where a text's hash is."""
-    number = to_hashes([text])[0]
-    return values[np.searchsorted(hashes, number) : np.searchsorted(hashes, number, side="right")]
+    """RETURNS (Ints1d): The values at the places of sorted hashes where a text's hash is. Hashes
+    have so many bits that two texts have none in common."""
+    start, end = np.searchsorted(hashes, [number := to_hashes([text])[0], number + 1])
+    return values[start:end]
 
 
 def to_starts(sizes: np.ndarray) -> np.ndarray:
