@@ -5,24 +5,34 @@
     python benchmarks/scaling.py buffer [--engine torch-int8]
     python benchmarks/scaling.py forward [--engine torch-int8]
     python benchmarks/scaling.py heads [--engine torch-fp32]
+    python benchmarks/scaling.py memory [--clinical] [--sizes 3000 --sizes 9000]
+    python benchmarks/scaling.py cluster [--number 2000] [--way ray --way spark]
 
 `length`: time a word piece, and entities found, in documents of 100 to 100,000 pieces, in
 interleaved rounds. `number`: sentences a second and peak memory of a process each. `buffer`:
 sentences a second by how many documents are buffered (`batch_size`), in interleaved rounds.
 `forward`: the share of the time that is the engine's. `heads`: the share of the time that
 finding entities takes, after the forward pass, with all heads of the bundled checkpoint.
+`memory`: resident memory after so many different notes, with and without spaCy's memory zones,
+and the strings that the vocabulary holds. `cluster`: time a row of Ray and Spark and of processes,
+beside one process, all on two cores: how much longer it takes for more rows. The rest is start.
 """
 
 import json
+import os
+import random
+import re
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
@@ -35,6 +45,7 @@ from speed import (
     make_engines,
     measure,
     split_sentences,
+    take_notes,
     take_texts,
 )
 from util import OUTPUT, print_rows, save_results
@@ -46,6 +57,8 @@ from spacy_openmed.spans import Entity
 
 LENGTHS = (100, 500, 1000, 5000, 10_000, 50_000, 100_000)
 SIZES = (1000, 10_000, 100_000)
+NOTES = (3000, 9000)
+WAYS = ("one process", "two processes", "ray", "spark")
 BUFFERS = (1, 4, 16, 64, 128, 512, 1000)
 
 ENGINE = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION")
@@ -249,6 +262,151 @@ def heads(
     header = ("sentences", "ms a sentence", "forward pass, %", "finding entities, %")
     print_rows(header, rows, as_json)
     save_results(output, {"heads": (header, rows)})
+
+
+@app.command()
+def memory(
+    clinical: bool = typer.Option(False, "--clinical", help="With all components for codes"),
+    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    sizes: list[int] = typer.Option(NOTES, help="Notes; repeatable"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
+) -> None:
+    """
+    Measure resident memory by the number of notes, no two of which are the same.
+    """
+    rows: list[tuple[object, ...]] = []
+    for way, zones in (("nlp.pipe", False), ("in memory zones", True)):
+        settings = json.dumps([checkpoint, clinical, zones, sorted(sizes)])
+        command = [sys.executable, __file__, "watch", settings]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        marks = json.loads(printed.splitlines()[-1])
+        for size, (megabytes, n_strings) in zip(sorted(sizes), marks, strict=True):
+            rows.append((way, size, megabytes, megabytes / marks[0][0], n_strings))
+    header = ("way", "notes", "memory, MB", "ratio to the first", "strings")
+    print_rows(header, rows, as_json)
+    save_results(output, {"memory": (header, rows)})
+
+
+@app.command(hidden=True)
+def watch(settings: str) -> None:
+    """
+    Run notes, none of which is kept, and print memory and strings after so many of them.
+    """
+    checkpoint, clinical, zones, sizes = json.loads(settings)
+    nlp = spacy.blank("en")
+    if clinical:
+        from pipeline import make_nlp
+
+        nlp = make_nlp(checkpoint)
+    else:
+        nlp.add_pipe("openmed_ner", config={"model": {"name": checkpoint}})
+    notes = take_notes()
+    texts = (vary(notes[i % len(notes)], i) for i in range(sizes[-1]))
+    marks, n_done = [], 0
+    for size in sizes:
+        while n_done < size:
+            part = list(islice(texts, min(1000, size - n_done)))
+            n_done += len(part)
+            with nlp.memory_zone() if zones else nullcontext():
+                for _ in nlp.pipe(part):
+                    pass
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf8").split()[1])
+        marks.append((pages * resource.getpagesize() / 2**20, len(nlp.vocab.strings)))
+    print(json.dumps(marks))
+
+
+def vary(text: str, seed: int) -> str:
+    """RETURNS (str): A text with other numbers, and with a word that no other text has."""
+    chance = random.Random(seed)
+    text = re.sub(r"\d", lambda _: str(chance.randrange(10)), text)
+    return f"{text}\nSeen by {''.join(chance.choices('abcdefghijklmnop', k=12)).title()}."
+
+
+@app.command()
+def cluster(
+    number: int = typer.Option(2000, min=20, help="Notes"),
+    way: list[str] = typer.Option(WAYS, help="What to compare; repeatable"),
+    checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    rounds: int = typer.Option(1, min=1, help="Rounds, after one that is not timed"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
+) -> None:
+    """
+    Time a row of Ray, Spark and processes, on two cores.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    notes = take_notes()
+    texts = [vary(notes[i % len(notes)], i) for i in range(number)]
+    settings = {"domain": "disease", "model": {"name": checkpoint}}
+    with TemporaryDirectory() as folder:
+        sizes = (number // 10, number)
+        paths = [Path(folder) / f"{size}.parquet" for size in sizes]
+        for path, size in zip(paths, sizes, strict=True):
+            table = pa.table({"id": range(size), "text": texts[:size]})
+            parquet.write_table(table, path, row_group_size=max(1, size // 4))
+        runs: dict[str, Callable[[], Any]] = {}
+        for name in way:
+            run = make_way(name, settings, folder)
+            runs |= {f"{name}, {path.stem}": partial(run, path) for path in paths}
+        seconds = measure(runs, rounds)
+    rows: list[tuple[object, ...]] = []
+    for name in way:
+        small, whole = (median(seconds[f"{name}, {path.stem}"]) for path in paths)
+        row = (whole - small) / (sizes[1] - sizes[0])
+        rows.append((name, number, whole, 1000 * row, whole - row * number))
+    base = cast(float, rows[0][3])
+    rows = [(*row, cast(float, row[3]) / base) for row in rows]
+    header = ("way", "notes", "s", "ms a note", "s of start", "a note, to the first")
+    print_rows(header, rows, as_json)
+    save_results(output, {"cluster": (header, rows)})
+
+
+def make_way(name: str, settings: dict[str, Any], folder: str) -> Callable[[Path], Any]:
+    """RETURNS (Callable): What annotates a Parquet file on two cores, in one of `WAYS`."""
+    from spacy_openmed.apply.pipelines import to_model
+    from spacy_openmed.batch.annotator import Annotator
+    from spacy_openmed.batch.job import Job, run
+    from spacy_openmed.batch.sources import find_source
+
+    if name in WAYS[:2]:
+        n_process = 1 + WAYS.index(name)
+        threads = 2 // n_process
+        annotator = Annotator(to_model(settings), id_column="id", threads=threads)
+
+        def run_job(path: Path) -> None:
+            source, made = find_source(str(path)), f"{folder}/{n_process}"
+            run(Job(annotator, source, None, made, batch_size=256, n_process=n_process), force=True)
+
+        return run_job
+    if name == "ray":
+        import ray
+
+        from spacy_openmed.batch.ray import annotate
+
+        ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="error")
+
+        def run_ray(path: Path) -> None:
+            rows = ray.data.read_parquet(str(path), override_num_blocks=4)
+            annotate(rows, settings, id_column="id", concurrency=2).materialize()
+
+        return run_ray
+    from pyspark.sql import SparkSession
+
+    from spacy_openmed.batch.spark import annotate as annotate_frame
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    spark = SparkSession.builder.master("local[2]").getOrCreate()
+
+    def run_spark(path: Path) -> None:
+        frame = spark.read.parquet(str(path)).repartition(4)
+        annotated = annotate_frame(frame, settings, id_column="id")
+        annotated.write.format("noop").mode("overwrite").save()
+
+    return run_spark
 
 
 @app.command(hidden=True)

@@ -2,10 +2,17 @@
 
     python benchmarks/speed.py [--set sentences] [--engine torch-int8 --engine ...] [--busy 2]
     python benchmarks/speed.py --device cuda [--batch-size 1000] [--pieces 300000]
+    python benchmarks/speed.py --against 2bed9c7 -e auto --peer hf_token_pipe --minutes 6
 
 All run in one process, in interleaved rounds: what else the machine does meets all of
 them. Other components are left out where they are not installed. The limit of a precision is how
 many pieces a second the checkpoint's linear layers alone could take, measured in the same rounds.
+
+Notes are of the notes corpus, which is always at hand. Other texts are left out without their
+corpora, unless `--set` names them: then they are the examples. The cost of 100 million notes is in
+core hours of this machine. `--against` times an older commit with its default settings in the same
+rounds, in a process of its own, and what part of the difference is due to the checkpoint and to
+its windows.
 """
 
 import copy
@@ -16,7 +23,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import cycle, islice, zip_longest
 from pathlib import Path
@@ -27,7 +34,16 @@ from typing import Any
 import numpy as np
 import spacy
 import typer
-from util import OUTPUT, cut_head, make_pipeline, print_rows, quiet_transformers, save_results
+from trees import ROOT, Worker, start_worker, unpack
+from util import (
+    OUTPUT,
+    Table,
+    cut_head,
+    make_pipeline,
+    print_rows,
+    quiet_transformers,
+    save_results,
+)
 from wasabi import Printer
 
 from spacy_openmed.ner.plan import Plan
@@ -35,6 +51,8 @@ from spacy_openmed.paths import MINI_PATH
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from corpora import read_documents
+
+from notes_corpus import annotate, read_notes
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 DEFAULT = "auto"  # the component with nothing set
@@ -53,10 +71,15 @@ GPU_PEERS = tuple(name for name in FP32_PEERS if name != "openmed")
 CUT_OFF = ("transformers", "openmed")  # these do not read to the end of articles
 BASE = "hf_token_pipe"
 HEADER = ("texts", "component", "docs/s", "slowest", "fastest", "pieces/s", "ratio", "% of limit")
+COST = ("component", "notes/s", "core hours", "dollars")
+N_NOTES = 100_000_000  # whose cost is told
+AGAINST = ("texts", "what", "docs/s", "ratio")
+OLD_WINDOW: Mapping[str, Any] = {"window": 128, "stride": 32}  # of checkpoints before version 0.2
 # Pieces of a pass of the linear layers alone, and passes of a run, by kind of device
 LIMITS = {"cpu": (1024, 5), "cuda": (16384, 20)}
 ARTICLE_PIECES = 5000  # the least of a text of the set "articles"
-CORPORA = {
+CORPORA: Mapping[str, tuple[str, ...]] = {
+    "notes": (),  # of the notes corpus
     "sentences": ("NCBI-disease", "BC5CDR"),
     "abstracts": ("NCBI-disease", "BC5CDR"),
     "articles": ("CRAFT", "linnaeus"),
@@ -70,7 +93,7 @@ def main(
     dataset: str = typer.Option("ncbi_disease", "--dataset", "-d", help="The head to run"),
     base: bool = typer.Option(False, "--base", help="Random weights of BERT-base's size instead"),
     set_: list[str] = typer.Option(
-        ["sentences", "abstracts", "articles"], "--set", help="Texts to run on; repeatable"
+        [], "--set", help="Texts to run on; repeatable", show_default="all that are at hand"
     ),
     engine: list[str] = typer.Option(
         [], "--engine", "-e", help="ENGINE-PRECISION; repeatable", show_default="all"
@@ -82,13 +105,16 @@ def main(
     batch_size: int = typer.Option(128, min=1, help="Documents that our component buffers"),
     pieces: int = typer.Option(30000, min=1, help="Word pieces of a round, about"),
     rounds: int = typer.Option(5, min=1, help="Rounds"),
+    minutes: float = typer.Option(math.inf, min=0, help="Begin no round that would end later"),
+    against: str | None = typer.Option(None, help="A commit to compare the default with"),
+    price: float = typer.Option(0.05, min=0, help="Dollars of a core hour"),
     busy: int = typer.Option(0, min=0, help="Other processes that keep a core each busy meanwhile"),
     threads: int = typer.Option(0, min=0, help="Threads (0: as many as torch chooses)"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
     output: Path | None = OUTPUT,
 ) -> None:
     """
-    Compare the speed of engines and of other components, on the corpora or else the examples.
+    Compare the speed of engines and of other components, on notes and on the corpora.
     """
     for option, given, known in (
         ("--set", set_, CORPORA),
@@ -108,15 +134,31 @@ def main(
     if not is_cpu:
         spacy.require_gpu()  # of peers: ours goes where its settings say
     rows: list[tuple[object, ...]] = []
+    compared: list[tuple[object, ...]] = []
+    names = set_ or [name for name in CORPORA if is_at_hand(name)]
     msg = Printer(no_print=as_json)
-    with TemporaryDirectory() as temporary:
+    with TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = cut_head(checkpoint, dataset, Path(temporary) / dataset)
         if base:
             make_base(folder)
         pipelines = make_engines(folder, engine or (ENGINES if is_cpu else GPU_ENGINES), device)
         first = next(iter(pipelines.values()))
         others = make_peers(folder, peer or (PEERS if is_cpu else GPU_PEERS), device)
-        for name in set_:
+        workers: dict[str, Worker] = {}
+        if against is not None:
+            tree = unpack(against, Path(temporary) / "tree")
+            path = Path(checkpoint)
+            own = str(path.resolve()) if path.exists() else checkpoint  # workers run elsewhere
+            trees: list[tuple[str, Path, dict[str, Any]]] = [
+                ("now", ROOT, {"name": own}),
+                ("now, windows of 128", ROOT, {"name": own, **OLD_WINDOW}),
+                (against, tree, {}),
+                (f"{against}, this checkpoint", tree, {"name": str(folder)}),
+            ]
+            for key, root, model in trees:
+                settings = {"dataset": [dataset], "model": model}
+                workers[key] = stack.enter_context(start_worker(root, settings))
+        for name in names:
             texts = take_texts(name, pieces, first)
             runs: dict[str, Run] = {
                 key: partial(_run_pipeline, nlp, texts, batch_size)
@@ -129,19 +171,66 @@ def main(
             }
             runs |= {key: partial(run, texts) for key, run in fair.items()}
             limits = make_limits(first, pipelines, device)
+            for key, worker in workers.items():
+                runs[key] = worker(texts, batch_size)
             with keep_busy(busy):
-                seconds = measure({**runs, **limits}, rounds)
+                seconds = measure({**runs, **limits}, rounds, 60 * minutes / len(names))
+            if against is not None:
+                compared += compare(name, {key: seconds.pop(key) for key in workers}, len(texts))
             n_pieces = sum(count_pieces(first, texts))
             waste = find_waste(first, texts)
+            n_rounds = len(next(iter(seconds.values())))
             msg.info(
                 f"{name}: {len(texts)} texts ({len(set(texts))} different, {n_pieces} pieces), "
-                f"{rounds} rounds, {torch.get_num_threads()} threads, {busy} busy processes. "
+                f"{n_rounds} rounds, {torch.get_num_threads()} threads, {busy} busy processes. "
                 f"Forward passes of padded engines hold {waste:.0f} % padding and overlap."
             )
             rows += summarize(name, seconds, len(texts), n_pieces, math.prod(LIMITS[device]))
-    print_rows(HEADER, rows, as_json)
+    tables: dict[str, Table] = {"speed": (HEADER, rows)}
+    if costs := find_costs(rows, price):
+        tables["cost"] = COST, costs
+    if compared:
+        tables["against"] = AGAINST, compared
+    if as_json:  # one table, for scripts
+        print_rows(HEADER, rows, as_json)
+    else:
+        for header, cells in tables.values():
+            print_rows(header, cells, as_json)
     gpu = None if is_cpu else torch.cuda.get_device_name()
-    save_results(output, {"speed": (HEADER, rows)}, processor=gpu)
+    save_results(output, tables, processor=gpu)
+
+
+def find_costs(rows: Sequence[tuple[Any, ...]], price: float) -> list[tuple[object, ...]]:
+    """Say what `N_NOTES` notes cost.
+
+    rows (Sequence[tuple]): Rows of `HEADER`.
+    price (float): Dollars of a core hour.
+    RETURNS (list[tuple]): Rows of `COST`, for the texts "notes".
+    """
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    costs: list[tuple[object, ...]] = []
+    for name, component, rate, *_ in rows:
+        if name == "notes":
+            hours = N_NOTES / rate / 3600 * (n_cores or 1)
+            costs.append((component, rate, round(hours), round(hours * price)))
+    return costs
+
+
+def compare(
+    name: str, seconds: Mapping[str, Sequence[float]], n_texts: int
+) -> list[tuple[object, ...]]:
+    """RETURNS (list[tuple]): Rows of `AGAINST`; ratios are to the row before the last, the older
+    commit with its own checkpoint, the median over the rounds."""
+    base = list(seconds.values())[-2]
+    return [
+        (
+            name,
+            key,
+            n_texts / median(times),
+            median(theirs / own for theirs, own in zip(base, times, strict=True)),
+        )
+        for key, times in seconds.items()
+    ]
 
 
 @contextmanager
@@ -264,12 +353,12 @@ def _make_peer(kind: str, folder: Path) -> Any:
 def take_texts(name: str, n_pieces: int, nlp: Any) -> list[str]:
     """Take texts of a kind, repeating them if need be.
 
-    name (str): "sentences", "abstracts" or "articles".
+    name (str): A key of `CORPORA`.
     n_pieces (int): How many word pieces, about.
     nlp (Language): The pipeline whose checkpoint splits them.
     RETURNS (list[str]): The texts.
     """
-    texts = find_documents(*CORPORA[name])
+    texts = take_notes() if name == "notes" else find_documents(*CORPORA[name])
     if name == "sentences":
         texts = split_sentences(texts)
     elif name == "articles":
@@ -278,14 +367,29 @@ def take_texts(name: str, n_pieces: int, nlp: Any) -> list[str]:
     return list(islice(cycle(texts), int(np.searchsorted(lengths, n_pieces)) + 1))
 
 
+def take_notes(split: str = "test") -> list[str]:
+    """RETURNS (list[str]): The texts of a part of the notes corpus."""
+    return [annotate(note).text for note in read_notes(split=split)]
+
+
 def find_documents(*corpora: str) -> list[str]:
     """RETURNS (list[str]): The texts of the corpora's test sets (of BC5CDR's, if none is named),
     one of each in turn, or else the examples."""
     try:
         sets = [read_documents(corpus, "test") for corpus in corpora or ("BC5CDR",)]
-    except FileNotFoundError:
+    except FileNotFoundError:  # see `is_at_hand`
         return [path.read_text(encoding="utf8") for path in sorted(EXAMPLES.glob("*.txt"))]
     return [found.text for row in zip_longest(*sets) for found in row if found is not None]
+
+
+def is_at_hand(name: str) -> bool:
+    """RETURNS (bool): Whether there are the corpora for texts of a kind, a key of `CORPORA`."""
+    try:
+        for corpus in CORPORA[name]:
+            read_documents(corpus, "test")
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def join_short(texts: Sequence[str], lengths: Sequence[int]) -> list[str]:
@@ -386,18 +490,23 @@ def _run_linears(linears: Sequence[tuple[Any, Any]], n_turns: int) -> None:
         torch.cuda.synchronize()
 
 
-def measure(runs: Mapping[str, Run], rounds: int) -> dict[str, list[float]]:
+def measure(runs: Mapping[str, Run], rounds: int, most: float = math.inf) -> dict[str, list[float]]:
     """Time every run once a round, each round beginning with another one.
 
     runs (Mapping[str, Run]): The runs by name.
     rounds (int): How many rounds, after one that is not timed.
+    most (float): Seconds. From the second round on, none is begun that would end later.
     RETURNS (dict[str, list[float]]): Seconds of each run, one a round; without other components
         that fail.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    begun = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # hf_token_pipe warns of every entity that it drops
         for turn in range(rounds + 1):
+            spent = time.perf_counter() - begun
+            if turn > 1 and spent * (turn + 1) / turn > most:
+                break
             names = list(seconds)
             first = turn % len(names)
             for name in names[first:] + names[:first]:

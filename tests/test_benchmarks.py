@@ -1,6 +1,8 @@
 """The benchmarks count right: on made-up corpora whose every number is known beforehand."""
 
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import checkpoints as ckpt
 import document
 import engines
 import fit_mini
+import latency
 import mini_data
 import numpy as np
 import plots
@@ -20,6 +23,7 @@ import scaling
 import spacy
 import speed
 import torch
+import trees
 import typer
 import util
 from corpora import Sentence
@@ -370,6 +374,59 @@ def test_rounds_are_interleaved_after_one_that_is_not_timed():
     seconds = speed.measure({name: lambda name=name: order.append(name) for name in "ab"}, 2)
     assert "".join(order) == "abbaab"
     assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_no_round_is_begun_that_would_end_too_late():
+    seconds = speed.measure({"a": lambda: time.sleep(0.02)}, 50, most=0.01)
+    assert len(seconds["a"]) == 1
+
+
+def test_cost_is_in_hours_of_all_cores(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    rows = [("notes", "auto", 1000.0), ("abstracts", "auto", 10.0)]
+    # 100 million at 1,000 a second are 27.8 hours of two cores.
+    assert speed.find_costs(rows, price=0.1) == [("auto", 1000.0, 56, 6)]
+
+
+def test_commits_are_compared_with_the_older_one_as_it_was():
+    seconds = {"now": [1.0, 2.0], "now, windows of 128": [2.0, 2.0], "old": [2.0, 6.0]}
+    seconds["old, this checkpoint"] = [1.0, 3.0]
+    rows = speed.compare("notes", seconds, n_texts=6)
+    assert rows[0] == ("notes", "now", 4.0, 2.5)
+    assert rows[2] == ("notes", "old", 1.5, 1.0)
+
+
+@pytest.mark.slow
+def test_another_source_tree_runs_the_texts(keyword_checkpoint: Path):
+    settings = {"model": {"name": str(keyword_checkpoint)}}
+    with trees.start_worker(trees.ROOT, settings) as worker:
+        seconds = speed.measure({"now": worker(TEXTS, 1), "again": worker(TEXTS, 2)}, 1)
+    assert all(times[0] > 0 for times in seconds.values())
+
+
+def test_latency_is_held_against_the_same_texts():
+    seconds = {
+        latency.ALL: [2.0, 4.0],
+        latency.ONE: [1.0, 2.0],
+        latency.BARE: [1.0, 1.0],
+        latency.MODULE: [4.0, 4.0],
+    }
+    first = latency.summarize(seconds)[0]
+    assert first == (latency.ALL, 3000.0, pytest.approx(3980.0), 3.0, 2.0)
+
+
+@pytest.mark.slow
+def test_single_texts(multi_head_checkpoint: Path, made_up_corpora: Path):
+    args = ["-d", "ncbi_disease", "--number", 2, "--rounds", 1]
+    rows = run(latency.main, "--checkpoint", multi_head_checkpoint, *args)
+    assert [row["text"] for row in rows[::4]] == ["sentence", "note", "abstract"]
+    assert all(row["to the forward pass"] == 1.0 for row in rows[2::4])
+
+
+def test_notes_are_made_different():
+    notes = [scaling.vary("Seen on 12/03.", seed) for seed in (0, 0, 1)]
+    assert notes[0] == notes[1] != notes[2]
+    assert notes[0].splitlines()[0] != notes[2].splitlines()[0]
 
 
 def test_busy_processes_end():

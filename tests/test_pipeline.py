@@ -57,6 +57,21 @@ def run_words(nlp: Language, *words: str) -> Doc:
     return nlp(Doc(nlp.vocab, words=list(words)))
 
 
+def test_settings_may_change_between_texts(keyword_checkpoint: Path):
+    nlp = make_nlp(keyword_checkpoint)
+    component = nlp.get_pipe("openmed_ner")
+    assert found(nlp(TEXT)) == ENTS
+    component.label_map["CHEMICAL"] = "DRUG"
+    component.labels_to_ignore = ("DISEASE",)
+    assert found(nlp(TEXT)) == [("Aspirin", "DRUG"), ("ibuprofen", "DRUG")]
+    component.label_map.clear()
+    component.labels_to_ignore = ()
+    assert found(nlp(TEXT)) == ENTS
+    component.trim = 1
+    with pytest.raises(ValueError, match="OM005"):
+        nlp(TEXT)
+
+
 @pytest.fixture
 def nlp(keyword_checkpoint: Path) -> Language:
     return make_nlp(keyword_checkpoint)

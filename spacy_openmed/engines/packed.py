@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attention
+from torch.nn.functional import embedding, scaled_dot_product_attention
 
 from .base import ARCHITECTURES, Engine, first_position, round_up, watch_memory
 
@@ -63,6 +63,7 @@ class PackedEngine(Engine):
         config = module.config
         encoder = module.base_model
         self.n_heads: int = config.num_attention_heads
+        self.normalize = Norm(encoder.embeddings.LayerNorm)
         self.first_position = first_position(module)
         self.embeddings = encoder.embeddings
         widen = getattr(encoder, "embeddings_project", None)  # ELECTRA's
@@ -106,7 +107,7 @@ class PackedEngine(Engine):
         hidden += embedding(positions + self.first_position, parts.position_embeddings.weight)
         if hasattr(parts, "token_type_embeddings"):
             hidden += parts.token_type_embeddings.weight[0]
-        hidden = _normalize(parts.LayerNorm, hidden)
+        hidden = self.normalize(hidden)
         return hidden if self.widen is None else self.widen(hidden)
 
 
@@ -121,17 +122,18 @@ class Layer:
 
     def __init__(self, layer: Any) -> None:
         if hasattr(layer, "ffn"):  # DistilBERT
-            heads, mix, self.norm = layer.attention, layer.attention.out_lin, layer.sa_layer_norm
+            heads, mix, norm = layer.attention, layer.attention.out_lin, layer.sa_layer_norm
             queries_keys_values = heads.q_lin, heads.k_lin, heads.v_lin
-            up, down, self.output_norm = layer.ffn.lin1, layer.ffn.lin2, layer.output_layer_norm
+            up, down, output_norm = layer.ffn.lin1, layer.ffn.lin2, layer.output_layer_norm
         else:
             heads, output = layer.attention.self, layer.attention.output
             queries_keys_values = heads.query, heads.key, heads.value
-            mix, self.norm = output.dense, output.LayerNorm
+            mix, norm = output.dense, output.LayerNorm
             up, down = layer.intermediate.dense, layer.output.dense
-            self.output_norm = layer.output.LayerNorm
+            output_norm = layer.output.LayerNorm
         self.project, self.mix = OneDnnLinear(*queries_keys_values), OneDnnLinear(mix)
         self.feed_forward = FeedForward(OneDnnLinear(up), OneDnnLinear(down))
+        self.normalize, self.normalize_output = Norm(norm), Norm(output_norm)
 
     def __call__(self, hidden: torch.Tensor, runs: Runs, n_heads: int) -> torch.Tensor:
         """Run the layer.
@@ -142,8 +144,8 @@ class Layer:
         RETURNS (torch.Tensor): (n_pieces, width) The pieces.
         """
         context = attend(self.project(hidden), runs, n_heads).to(hidden.dtype)
-        hidden = _normalize(self.norm, self.mix(context, add=hidden))
-        return _normalize(self.output_norm, self.feed_forward(hidden))
+        hidden = self.normalize(self.mix(context, add=hidden))
+        return self.normalize_output(self.feed_forward(hidden))
 
 
 class FeedForward:
@@ -178,11 +180,12 @@ def attend(projected: torch.Tensor, runs: Runs, n_heads: int) -> torch.Tensor:
     kernel = _attend_in_bf16 if by_hand else scaled_dot_product_attention
     mixed = []
     sizes = [count * length for count, length in runs]
-    for (count, length), part in zip(runs, projected.split(sizes), strict=True):
+    parts = projected.split(sizes) if len(runs) > 1 else [projected]
+    for (count, length), part in zip(runs, parts, strict=True):
         queries, keys, values = part.view(count, length, 3, n_heads, -1).permute(2, 0, 3, 1, 4)
         context = kernel(queries, keys, values)
         mixed.append(context.transpose(1, 2).reshape(count * length, -1))
-    return torch.cat(mixed)
+    return torch.cat(mixed) if len(mixed) > 1 else mixed[0]
 
 
 def _attend_in_bf16(
@@ -206,8 +209,19 @@ def _attend_in_bf16(
     return torch.bmm(scores.softmax(-1), values).view(shape)
 
 
-def _normalize(norm: nn.LayerNorm, hidden: torch.Tensor) -> torch.Tensor:
-    return layer_norm(hidden, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+class Norm:
+    """A layer norm. What it is made of is looked up once: of a short text, that takes as long as
+    the norm.
+
+    norm (nn.LayerNorm): That of transformers.
+    """
+
+    def __init__(self, norm: nn.LayerNorm) -> None:
+        self.parts = norm.normalized_shape, norm.weight, norm.bias, norm.eps
+
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        """RETURNS (torch.Tensor): (n_pieces, width) The pieces, normalised."""
+        return torch.layer_norm(hidden, *self.parts)
 
 
 class Linear(Protocol):
@@ -248,7 +262,7 @@ class OneDnnLinear:
         if add is not None:
             return linear.binary(x, add, self.weight, self.bias, "add")
         kind, algorithm = ("gelu", "none") if gelu else ("none", "")
-        return linear(x, self.weight, self.bias, kind, [], algorithm)
+        return linear.default(x, self.weight, self.bias, kind, [], algorithm)
 
 
 def join(layers: Sequence[nn.Linear]) -> tuple[torch.Tensor, torch.Tensor | None]:

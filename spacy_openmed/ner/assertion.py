@@ -4,6 +4,7 @@ A head for it has no BIO labels: its logits on the tokens of an entity say what 
 entity, whichever head found it.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -68,11 +69,18 @@ def find_assertions(
         logs = _log_softmax(logits[:, head.columns] / head.temperature)
         logs = pool(logs, units.alignment, strategy)[rows]
     means = np.add.reduceat(logs, opens, axis=0) / lengths[:, None]
-    may_have = np.array([[label in own for label in head.labels] for _, own in head.groups])
-    means[~may_have[groups[used]]] = -np.inf
+    means[~_may_have(head.labels, head.groups)[groups[used]]] = -np.inf
     best[used] = means.argmax(axis=1)
     probs[used] = np.exp(_log_softmax(means))
     return best, probs
+
+
+@lru_cache(maxsize=64)
+def _may_have(
+    labels: tuple[str, ...], groups: tuple[tuple[str, tuple[str, ...]], ...]
+) -> np.ndarray:
+    """(n_groups, n_labels) Which labels entities of each group may have."""
+    return np.array([[label in own for label in labels] for _, own in groups])
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

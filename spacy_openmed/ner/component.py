@@ -20,6 +20,7 @@ from ..spans import Entity, add_assertions, add_spans, set_ents
 from .finding import FindingPipe
 from .learning import LearningPipe
 from .logits import PieceLogits
+from .memo import Memo
 from .plan import resolve_sizes
 from .settings import CHOICES, SWITCHES, check_bias, check_threshold, warn_of_labels
 from .shim import CheckpointShim
@@ -86,6 +87,8 @@ class OpenMedNER(FindingPipe, LearningPipe):
         self._seen: set[str] = set()  # labels of the data, looked at before
         self._told: set[str] = set()  # labels of the settings that were warned of
         self._counts: Counter[str] = Counter()  # entities predicted, and those that fit no tokens
+        self._known, self._groups = Memo(), Memo()
+        self._checked: Memo[None] = Memo()  # the settings that were found right
         self._check_choices()
         self._check_labels(guess=True)
 
@@ -136,17 +139,20 @@ class OpenMedNER(FindingPipe, LearningPipe):
 
         RETURNS (int): How many batches to begin before the last one is finished.
         """
-        self._check_choices()
         checkpoint = self.shim.checkpoint
         if isinstance(checkpoint, Checkpoint):
             resolve_sizes(self.model, checkpoint)
-            checkpoint.engine  # noqa: B018 - is made
-        for head in self.heads:
-            self._scheme(head)
-            self._lowest_score(head)
-        self._outside_bias(self.heads)
-        self._check_labels(guess=False)
-        return int(self.shim.is_async)
+        heads = self.heads
+        values = [getattr(self, name) for name in (*CHOICES, *SWITCHES, "threshold")]
+        key = ([*heads], values, [*map(type, values)], *self._reading())
+
+        def check() -> None:
+            self._check_choices()
+            self._read(heads)
+            self._check_labels(guess=False)
+
+        self._checked.get(key, check)
+        return int(self.shim.is_async)  # makes the engine
 
     def _check_choices(self) -> None:
         for setting, known in CHOICES.items():

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from spacy.tokens import Doc, Span
@@ -19,8 +20,29 @@ from .document import drop_outvoted, mend
 from .extraction import Found, find_entities
 from .heads import HeadPipe
 from .logits import PieceLogits
+from .memo import Memo
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of the types that heads find.
+
+    schemes (LabelSchemes): The label schemes of the heads, side by side.
+    kinds (Sequence[tuple[Head, str]]): Head and native name of each type.
+    labels (Sequence[str | None]): Label of each, as configured; None if it is to be ignored.
+    canonical (Sequence[str]): Canonical label of each.
+    lowest (Floats1d): (n_types,) The lowest score of each; infinite if it is to be ignored.
+    outside_bias (Floats1d): (n_heads,) What is added to the log-probability of each "O".
+    """
+
+    schemes: LabelSchemes
+    kinds: Sequence[tuple[Head, str]]
+    labels: Sequence[str | None]
+    canonical: Sequence[str]
+    lowest: np.ndarray
+    outside_bias: np.ndarray
 
 
 class FindingPipe(HeadPipe):
@@ -35,6 +57,8 @@ class FindingPipe(HeadPipe):
     consistency: bool
     votes: bool
     _counts: Counter[str]  # entities predicted, and those that fit no tokens
+    _known: Memo[Known]
+    _groups: Memo[dict[str, set[str | None]]]
 
     def find(self, output: PieceLogits, heads: Sequence[Head] | None = None) -> list[list[Entity]]:
         """Find entities in what the model says of documents.
@@ -43,36 +67,31 @@ class FindingPipe(HeadPipe):
         heads (Sequence[Head] | None): The heads to read. None: those in use.
         RETURNS (list[list[Entity]]): The entities of each document, in order.
         """
-        heads = tuple(self.heads if heads is None else heads)
-        schemes, kinds = join_heads(heads, self.shim.name)
+        known = self._read(self.heads if heads is None else heads)
         found: list[dict[tuple[int, int, str], Entity]] = [{} for _ in output.pieces.lengths]
-        if not kinds:
+        if not known.kinds:
             return [[] for _ in found]
         rows = find_entities(
             output.buffer,
             output.logits,
-            schemes,
+            known.schemes,
             strategy=self._strategy,
             decoding=self.decoding,
             mode=self.alignment_mode,
-            outside_bias=self._outside_bias(heads),
+            outside_bias=known.outside_bias,
         )
-        known: dict[int, tuple[str | None, float, str]] = {}  # of types that are found
-        used, index = np.unique(rows.types, return_inverse=True)
-        for type_ in used.tolist():
-            head, kind = kinds[type_]
-            known[type_] = (self.label_of(kind), self._lowest_score(head), head.dataset)
-        lowest = np.array([np.inf if label is None else low for label, low, _ in known.values()])
-        rows = rows.take(np.flatnonzero(rows.scores >= lowest[index])) if len(used) else rows
-        rows = self._mend(rows, output, heads)
+        is_kept = rows.scores >= known.lowest[rows.types]
+        rows = rows if is_kept.all() else rows.take(np.flatnonzero(is_kept))
+        rows = self._mend(rows, output, known)
         for text, start, end, fits, type_, score, char_start, char_end in rows.rows():
-            label, _, dataset = known[type_]
+            label = known.labels[type_]
             assert label is not None
             self._counts["predicted"] += 1
             if not fits:
                 self._counts["dropped"] += 1
                 continue
-            entity = Entity(start, end, label, score, (dataset,), char_start, char_end)
+            datasets = (known.kinds[type_][0].dataset,)
+            entity = Entity(start, end, label, score, datasets, char_start, char_end)
             twin = found[text].get(entity[:3])
             found[text][entity[:3]] = entity if twin is None else twin.join(entity)
         return self._add_assertions(output, [sorted(entities.values()) for entities in found])
@@ -145,27 +164,30 @@ class FindingPipe(HeadPipe):
         """Which of the head's groups each label belongs to: its index; -1 if to none, or if the
         label stands for types of several groups."""
         indices = {kind: i for i, (kind, _) in enumerate(head.groups)}
-        kinds: dict[str, set[str | None]] = {}
-        for native in self._types([own.dataset for own in self.shim.heads]):
-            if label := self.label_of(native):
-                kinds.setdefault(label, set()).add(asserted_as(native, indices))
+
+        def make() -> dict[str, set[str | None]]:
+            kinds: dict[str, set[str | None]] = {}
+            for native in self._types([own.dataset for own in self.shim.heads]):
+                if label := self.label_of(native):
+                    kinds.setdefault(label, set()).add(asserted_as(native, indices))
+            return kinds
+
+        kinds = self._groups.get((head, [*self.shim.heads], self._naming()), make)
         found = {}
         for label in labels:
             own = kinds.get(label) or {asserted_as(label, indices)}
             found[label] = indices.get(next(iter(own)) or "", -1) if len(own) == 1 else -1
         return found
 
-    def _mend(self, found: Found, output: PieceLogits, heads: tuple[Head, ...]) -> Found:
+    def _mend(self, found: Found, output: PieceLogits, known: Known) -> Found:
         """Mend entities with the rest of their documents, as far as they are whole tokens."""
         if self.alignment_mode != "token":
             return found
-        schemes, kinds = join_heads(heads, self.shim.name)
-        labels = [canonical_label(kind) for _, kind in kinds]
         if self.votes:
             all_schemes, all_kinds = join_heads(tuple(self.shim.heads), self.shim.name)
             found = drop_outvoted(
                 found,
-                labels,
+                known.canonical,
                 output.buffer,
                 output.logits,
                 all_schemes,
@@ -175,12 +197,36 @@ class FindingPipe(HeadPipe):
         return mend(
             found,
             output.buffer,
-            schemes.head_of_type,
-            labels,
+            known.schemes.head_of_type,
+            known.canonical,
             trim=self.trim,
             abbreviations=self.abbreviations,
             consistency=self.consistency,
         )
+
+    def _read(self, heads: Sequence[Head]) -> Known:
+        """Read what heads find, as the settings are now."""
+
+        def make() -> Known:
+            schemes, kinds = join_heads(tuple(heads), self.shim.name)
+            labels = [self.label_of(kind) for _, kind in kinds]
+            lowest = [self._lowest_score(head) for head, _ in kinds]
+            return Known(
+                schemes,
+                kinds,
+                labels,
+                [canonical_label(kind) for _, kind in kinds],
+                np.where([label is None for label in labels], np.inf, lowest),
+                self._outside_bias(heads),
+            )
+
+        return self._known.get(([*heads], *self._reading()), make)
+
+    def _reading(self) -> tuple[Any, ...]:
+        """What decides how heads are read, beside the heads: copies of it."""
+        bias = self.outside_bias
+        bias = dict(bias) if isinstance(bias, Mapping) else bias
+        return self.shim.name, [*self.shim.heads], self._naming(), self.threshold, bias
 
     def _outside_bias(self, heads: Sequence[Head]) -> np.ndarray:
         """(n_heads,) What is added to the log-probability of "O". Heads without types have none."""

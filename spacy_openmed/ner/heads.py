@@ -79,6 +79,11 @@ class HeadPipe(TrainablePipe):
         label = self.label_map.get(native, self.label_map.get(canonical, label))
         return None if {native, canonical, label} & set(self.labels_to_ignore) else label
 
+    def _naming(self) -> tuple[Any, ...]:
+        """What decides how types are named: copies of it."""
+        own = dict(self.cfg["labels"]), dict(self.label_map), tuple(self.labels_to_ignore)
+        return self.label_scheme, *own
+
     def _scheme(self, head: Head) -> LabelScheme:
         return LabelScheme.from_labels(head.labels, name=self.shim.name)
 
