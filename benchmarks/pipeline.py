@@ -51,9 +51,9 @@ def main(
     seconds: dict[str, list[tuple[float, float]]] = {}
     for turn in range(rounds + 1):
         watched = profile if turn == rounds else None
-        for name, times in run_once(nlp, texts, watched, profiler).items():
+        for name, pair in run_once(nlp, texts, watched, profiler).items():
             if turn:
-                seconds.setdefault(name, []).append(times)
+                seconds.setdefault(name, []).append(pair)
     rows = []
     base = median(cpu for cpu, _ in seconds[NER])
     for name, times in seconds.items():

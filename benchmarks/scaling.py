@@ -18,6 +18,7 @@ and the strings that the vocabulary holds. `cluster`: time a row of Ray and Spar
 beside one process, all on two cores: how much longer it takes for more rows. The rest is start.
 """
 
+import logging
 import json
 import os
 import random
@@ -387,7 +388,9 @@ def make_way(name: str, settings: dict[str, Any], folder: str) -> Callable[[Path
 
         from spacy_openmed.batch.ray import annotate
 
-        ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init(
+            num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+        )
 
         def run_ray(path: Path) -> None:
             rows = ray.data.read_parquet(str(path), override_num_blocks=4)

@@ -74,7 +74,7 @@ class OpenMedVariant(RuleComponent):
         found = []
         for start, end in find_variants(doc.text):
             span = doc.char_span(start, end, alignment_mode="expand")
-            if known.isdisjoint(range(span.start, span.end)):
+            if span is not None and known.isdisjoint(range(span.start, span.end)):
                 found.append(Entity(span.start, span.end, VARIANT, 1.0, (), start, end))
         return found
 
