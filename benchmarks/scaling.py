@@ -18,8 +18,8 @@ and the strings that the vocabulary holds. `cluster`: time a row of Ray and Spar
 beside one process, all on two cores: how much longer it takes for more rows. The rest is start.
 """
 
-import logging
 import json
+import logging
 import os
 import random
 import re
