@@ -52,8 +52,8 @@ def test_counts():
     assert deid.summarise(deid.count(lambda text: [], texts[:1]))[-2:] == (None, None)
     counts = deid.count(lambda text: marked.get(text, []), texts)
     assert deid.summarise(counts) == (2, 4, 75.0, 75.0, 3, pytest.approx(200 / 3), 50.0, 2, 0.0)
-    counts = deid.count(lambda text: [(12, 13)], texts[2:])
-    assert (counts.items, counts.taken) == (2, 1)
+    others = deid.count(lambda text: [(12, 13)], texts[2:])
+    assert (others.items, others.taken) == (2, 1)
     assert list(deid.by_identifier(counts)) == [
         ("name", 3, pytest.approx(200 / 3), 2, 50.0),
         ("date", 1, 100.0, 1, 100.0),

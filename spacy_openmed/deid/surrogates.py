@@ -14,7 +14,13 @@ try:
     import regex
     from faker import Faker
     from faker.providers.address.en_US import Provider as AddressProvider
+    from faker.providers.person.de_DE import Provider as German
+    from faker.providers.person.en_GB import Provider as British
+    from faker.providers.person.en_IN import Provider as Indian
     from faker.providers.person.en_US import Provider
+    from faker.providers.person.es_ES import Provider as Spanish
+    from faker.providers.person.fr_FR import Provider as French
+    from faker.providers.person.it_IT import Provider as Italian
 except ImportError as error:
     raise ImportError(Errors.OM500.format(package=error.name)) from error
 
@@ -32,9 +38,11 @@ _KIND = re.compile(
     re.IGNORECASE,
 )
 _ATTEMPTS = 8  # to make another text than the value itself
-_EITHER = {*Provider.first_names_female} & {*Provider.first_names_male}
-_WOMEN = {name.lower() for name in Provider.first_names_female if name not in _EITHER}
-_MEN = {name.lower() for name in Provider.first_names_male if name not in _EITHER}
+# Patients have names of many countries. A name of both sexes tells none.
+_COUNTRIES = (Provider, British, French, German, Indian, Italian, Spanish)
+_FEMALE = {name.lower() for country in _COUNTRIES for name in country.first_names_female}
+_MALE = {name.lower() for country in _COUNTRIES for name in country.first_names_male}
+_WOMEN, _MEN = _FEMALE - _MALE, _MALE - _FEMALE
 _STATES = {name.lower() for name in AddressProvider.states}
 _STATE_CODES = {*AddressProvider.states_abbr, "DC", "PR"}
 # Parts of a name, and of an address, that are nobody's.

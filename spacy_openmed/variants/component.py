@@ -18,6 +18,7 @@ KEPT = {VARIANT, "PROTEIN_VARIANT"}  # labels that a model gives variants
 MISTAKEN = {
     *("GENE_OR_GENE_PRODUCT", "DNA", "RNA", "PROTEIN", "PROTEIN_COMPLEX", "PROTEIN_ENUM"),
     *("PROTEIN_FAMILY_OR_GROUP", "CHEMICAL", "SIMPLE_CHEMICAL", "AMINO_ACID", "CELL_LINE"),
+    *("SPECIES", "ORGANISM"),
 }
 DBSNP = "DBSNP"  # the prefix of the ids of reference variants
 
@@ -42,8 +43,8 @@ class OpenMedVariant(RuleComponent):
     """Find sequence variants: what is written as HGVS says or nearly so, and ids of dbSNP, ClinVar,
     COSMIC and dbVar. They get the label VARIANT; those of dbSNP get their id as `kb_id_`.
 
-    Entities that are labelled as variants stay. Genes, chemicals and cell lines lose the tokens of
-    a variant: of "BRAF V600E", the gene is "BRAF".
+    Entities that are labelled as variants stay. Genes, chemicals, cell lines and species lose the
+    tokens of a variant: of "BRAF V600E", the gene is "BRAF".
 
     The settings are those of the factory, `make_openmed_variant`.
     """
