@@ -84,4 +84,5 @@ def start_worker(tree: Path, settings: Mapping[str, Any]) -> Iterator[Worker]:
     finally:
         given.close()
         process.kill()
+        said.close()
         process.wait()
