@@ -60,6 +60,10 @@ def test_what_is_no_variant(text: str):
     assert [text[start:end] for start, end in find_variants(text)] == []
 
 
+def test_a_long_insertion_takes_no_longer():
+    assert [*find_variants(f"p.V600_K601ins{'ALA' * 100}x")] == []
+
+
 def test_behind_the_name_of_a_gene():
     text = "KrasG12D mice, BRAFV600E tumours, rtM204V"
     assert [text[start:end] for start, end in find_variants(text)] == ["G12D", "V600E", "rtM204V"]

@@ -35,7 +35,8 @@ NAMES = (
     "(?:Ala|Arg|Asn|Asp|Cys|Gln|Glu|Gly|His|Ile|Leu|Lys|Met|Phe|Pro|Sec|Ser|Thr|Trp|Tyr|Val|Xaa)"
 )
 ACID = "[ACDEFGHIKLMNPQRSTVWY]"
-EITHER = f"(?:(?i:{NAMES})|{ACID})"
+# A name is never read as letters: of "ALAALAALA", there would be too many ways to read it.
+EITHER = f"(?:(?i:{NAMES})|(?!(?i:{NAMES})){ACID})"
 STOP = "(?:(?i:Ter|Stop)|[X*])"
 SHIFT = rf"fs(?:\s?{STOP}?\d+|\*|X)?"
 RESIDUES = (
