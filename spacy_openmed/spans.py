@@ -151,6 +151,22 @@ def change_spans(doc: Doc, key: str, change: Callable[[Span], Span | None]) -> N
     doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs={**old, **attrs})
 
 
+def change_ents(doc: Doc, change: Callable[[Span], Span | None]) -> None:
+    """Change entities of `doc.ents`, or take some away.
+
+    doc (Doc): The document.
+    change (Callable[[Span], Span | None]): Returns the span to have for an entity, or None.
+    """
+    for ent in doc.ents:
+        changed = change(ent)
+        if changed is ent:
+            continue
+        _forget_ids(ent)
+        doc.set_ents([], outside=[ent], default="unmodified")
+        if changed is not None:
+            doc.set_ents([changed], default="unmodified")
+
+
 def set_ids(doc: Doc, keys: Iterable[str], ids: Mapping[tuple[int, int, int], str]) -> None:
     """Give entities an id, unless they have one.
 
@@ -264,9 +280,14 @@ def set_ents(doc: Doc, entities: Sequence[Entity], policy: str) -> None:
     kept = {id(span) for span in chosen}
     for span, _, _ in earlier:
         if id(span) not in kept:
-            for token in span:  # set_ents leaves the ids of what was there before
-                token.ent_id = token.ent_kb_id = 0
+            _forget_ids(span)
     doc.set_ents(chosen, blocked=blocked, default="outside")
+
+
+def _forget_ids(ent: Span) -> None:
+    """Take the ids off the tokens of an entity: `Doc.set_ents` leaves them there."""
+    for token in ent:
+        token.ent_id = token.ent_kb_id = 0
 
 
 def _blocked(doc: Doc) -> list[int]:

@@ -3,7 +3,7 @@
 import pytest
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from spacy_openmed.spans import Entity, add_spans
 from spacy_openmed.variants import find_variants
@@ -86,6 +86,16 @@ def test_genes_lose_the_variant(gene: str):
 
 def test_a_variant_is_no_gene():
     assert ents(make_nlp(**{GENE: "V600E"})("V600E")) == [("V600E", VARIANT, "")]
+
+
+def test_only_what_is_left_of_a_gene_keeps_its_ids():
+    nlp = make_nlp()
+    doc = nlp.make_doc("BRAF V600E - and ( V600E )")
+    at = [(0, 3), (4, 7)]
+    doc.ents = [Span(doc, *tokens, label=GENE, kb_id="HGNC:1097", span_id="1") for tokens in at]
+    doc = nlp.get_pipe("openmed_variant")(doc)
+    ids = [(token.ent_kb_id_, token.ent_id_) for token in doc]
+    assert ids == [("HGNC:1097", "1"), *[("", "")] * 6]
 
 
 def test_genes_of_a_group_keep_their_scores():

@@ -9,7 +9,7 @@ from spacy.vocab import Vocab
 
 from ..components import RuleComponent
 from ..labels import canonical_label
-from ..spans import Entity, add_spans, change_spans, set_ents, set_ids
+from ..spans import Entity, add_spans, change_ents, change_spans, set_ents, set_ids
 from .patterns import RS_ID, find_variants
 
 VARIANT = "VARIANT"
@@ -91,11 +91,7 @@ class OpenMedVariant(RuleComponent):
             is_cut = canonical_label(span.label_) in MISTAKEN
             return _cut(span, taken) if is_cut else span
 
-        for ent in doc.ents:
-            rest = cut(ent)
-            if rest is not ent:
-                doc.set_ents([], outside=[ent], default="unmodified")
-                doc.set_ents([] if rest is None else [rest], default="unmodified")
+        change_ents(doc, cut)
         change_spans(doc, self.annotate_spans_key, cut)
         add_spans(doc, found, self.annotate_spans_key)
         set_ents(doc, found, "keep")
