@@ -88,7 +88,6 @@ class OpenMedNER(FindingPipe, LearningPipe):
         self._told: set[str] = set()  # labels of the settings that were warned of
         self._counts: Counter[str] = Counter()  # entities predicted, and those that fit no tokens
         self._known, self._groups = Memo(), Memo()
-        self._checked: Memo[None] = Memo()  # the settings that were found right
         self._check_choices()
         self._check_labels(guess=True)
 
@@ -142,16 +141,9 @@ class OpenMedNER(FindingPipe, LearningPipe):
         checkpoint = self.shim.checkpoint
         if isinstance(checkpoint, Checkpoint):
             resolve_sizes(self.model, checkpoint)
-        heads = self.heads
-        values = [getattr(self, name) for name in (*CHOICES, *SWITCHES, "threshold")]
-        key = ([*heads], values, [*map(type, values)], *self._reading())
-
-        def check() -> None:
-            self._check_choices()
-            self._read(heads)
-            self._check_labels(guess=False)
-
-        self._checked.get(key, check)
+        self._check_choices()
+        self._read(self.heads)
+        self._check_labels(guess=False)
         return int(self.shim.is_async)  # makes the engine
 
     def _check_choices(self) -> None:

@@ -115,19 +115,11 @@ class LabelSchemes:
         return states if len(np.unique(states)) == len(states) else None
 
     @cached_property
-    def _n_labels(self) -> np.ndarray:
-        """(n_heads,) How many labels each head has."""
-        return np.array([len(scheme.fold) for scheme in self.schemes])
-
-    @cached_property
-    def _first_labels(self) -> np.ndarray:
-        """(n_heads,) Where each head's labels begin among those of all heads."""
-        return np.cumsum(self._n_labels) - self._n_labels
-
-    @cached_property
-    def _head_of_label(self) -> np.ndarray:
-        """(n_labels,) The head of each label."""
-        return np.repeat(np.arange(len(self.schemes)), self._n_labels)
+    def _label_places(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n_heads,) Where each head's labels begin among those of all heads, and (n_labels,) the
+        head of each label."""
+        sizes = np.array([len(scheme.fold) for scheme in self.schemes])
+        return np.cumsum(sizes) - sizes, np.repeat(np.arange(len(sizes)), sizes)
 
     def to_probs(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits into each head's distribution over its states.
@@ -135,7 +127,7 @@ class LabelSchemes:
         logits (Floats2d): (n, n_columns) Logits of the checkpoint.
         RETURNS (Floats2d): (n, n_states) The distributions, side by side.
         """
-        firsts, head = self._first_labels, self._head_of_label
+        firsts, head = self._label_places
         logits = logits[:, self.columns] / self.temperatures
         exp = np.exp(logits - np.maximum.reduceat(logits, firsts, axis=1)[:, head])
         probs = exp / np.add.reduceat(exp, firsts, axis=1)[:, head]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from spacy.tokens import Doc, Span
@@ -220,13 +220,10 @@ class FindingPipe(HeadPipe):
                 self._outside_bias(heads),
             )
 
-        return self._known.get(([*heads], *self._reading()), make)
-
-    def _reading(self) -> tuple[Any, ...]:
-        """What decides how heads are read, beside the heads: copies of it."""
         bias = self.outside_bias
         bias = dict(bias) if isinstance(bias, Mapping) else bias
-        return self.shim.name, [*self.shim.heads], self._naming(), self.threshold, bias
+        key = (self.shim.name, [*heads], [*self.shim.heads], self._naming(), self.threshold, bias)
+        return self._known.get(key, make)
 
     def _outside_bias(self, heads: Sequence[Head]) -> np.ndarray:
         """(n_heads,) What is added to the log-probability of "O". Heads without types have none."""

@@ -9,8 +9,8 @@ T = TypeVar("T")
 class Memo(Generic[T]):
     """The last result of a function, with what it was made of.
 
-    A component's settings may be changed between any two texts. Comparing them takes a hundredth
-    of the time that reading them anew takes.
+    A component's settings may be changed between any two texts, and comparing them is cheaper
+    than reading them anew.
     """
 
     def __init__(self) -> None:
