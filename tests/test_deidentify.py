@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -23,7 +24,7 @@ from spacy_openmed.cli import openmed_cli
 from spacy_openmed.deid.anonymize import ACTIONS, KEYED, decrypt, deidentify
 from spacy_openmed.deid.audit import Deidentified, carry_over
 from spacy_openmed.deid.identifiers import IDENTIFIERS
-from spacy_openmed.deid.surrogates import Surrogates
+from spacy_openmed.deid.surrogates import Surrogates, read_people
 
 KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 OTHER_KEY = "another key of 24 bytes."
@@ -221,6 +222,14 @@ def test_the_sex_that_the_text_tells_is_kept(text: str, name: str, sex: str):
     made = re.fullmatch(rf"{before}(?:Mr )?(\w+) \w+{behind}", surrogates(text, (name, "PERSON")))
     assert made is not None
     assert made[1] in getattr(Provider, f"first_names_{sex}")
+
+
+def test_a_ruled_line_behind_an_age_is_read_at_once():
+    line = f"Terry Quayle, 62{'-' * 130}\n"
+    found = [(at, at + 12, "PERSON") for at in range(0, 10 * len(line), len(line))]
+    start = time.process_time()
+    read_people(10 * line, found)
+    assert time.process_time() - start < 1
 
 
 def test_a_number_has_one_surrogate_in_every_format():

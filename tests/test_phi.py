@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+import srsly
 from checkpoints import ODD_TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +18,13 @@ from spacy.tokens import Doc, DocBin, Span, SpanGroup
 
 pytest.importorskip("presidio_analyzer", reason="needs the extra [deid]")
 
+import regex
+
 from spacy_openmed.deid import deidentify
 from spacy_openmed.deid.candidates import Candidate, resolve
 from spacy_openmed.deid.clinical_words import read_words
 from spacy_openmed.deid.identifiers import IDENTIFIERS, SMALL_ZIP3, generalise, may_stay
+from spacy_openmed.deid.presidio import RULES
 from spacy_openmed.labels import LABELS
 
 # Identifier, text, and what of it has to go. The second of each is hard: no label before it, an odd
@@ -517,6 +521,16 @@ def test_context_counts_without_lemmas(rules: Language):
     # Presidio boosts a score by the lemmas around; a blank pipeline has none.
     assert found(rules("She was given 912701234 there.")) == {"912701234": "other"}
     assert [row[1] for row in rows(rules("The taxpayer has 912701234 there."))] == ["TAX_ID"]
+
+
+@pytest.mark.parametrize("unit", [" ", "a ", "A.", "A-", "1 ", "a.a", "   AB"])
+def test_patterns_do_not_hang_on_long_lines(unit: str):
+    text = unit * (20_000 // len(unit)) + "\0"
+    rules = srsly.read_yaml(RULES)
+    for recognizer in rules["recognizers"]:
+        for pattern in recognizer.get("patterns", ()):
+            compiled = regex.compile(pattern["regex"], rules["global_regex_flags"])
+            compiled.search(text, timeout=5)
 
 
 def test_recognizers_of_ones_own(tmp_path: Path):

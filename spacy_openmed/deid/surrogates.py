@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -64,7 +65,8 @@ _SEX_BEFORE = re.compile(
 )
 # Behind a name: "is a 40-year-old man", "62F", and the first "he" or "she".
 _SEX_BEHIND = re.compile(
-    r"[\s,(]*(?:(?:is|was)\s+)?(?:an?\s+)?\d{1,3}[\s-]*(?:years?|yrs?|y)?[\s/-]*(?:(?:old|o)\b)?[\s,-]*"
+    r"[\s,(]*(?:(?:is|was)\s+)?(?:an?\s+)?\d{1,3}(?:[\s-]*(?:years?|yrs?|y))?[\s/-]*"
+    r"(?:(?:old|o)\b[\s,-]*|(?:,[\s,-]*)?)"
     r"(?:[\w-]+\s+){0,2}?(?:(?P<woman>woman|female|lady|girl|f)|(?P<man>man|male|gentleman|boy|m))\b"
     r"|.*?\b(?:(?P<she>she)|(?P<he>he))\b",
     re.IGNORECASE | re.DOTALL,
@@ -102,7 +104,7 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
     """
     people = People()
     found = [*found]
-    names = [start for start, _, label in found if identifier_of(label) == "name"]
+    names = sorted(start for start, _, label in found if identifier_of(label) == "name")
     for start, end, label in found:
         kind = identifier_of(label)
         if kind in ("phone", "fax"):
@@ -119,7 +121,8 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
         if not words:
             continue
         before = text[max(start - 30, 0) : words[0][0]]  # a title may be part of the name
-        behind = min([end + _NEAR, *(at for at in names if at >= end)])
+        following = bisect_left(names, end)
+        behind = min([end + _NEAR, *names[following : following + 1]])
         sex = _read_sex(_SEX_BEFORE.search(before))
         if sex == GIVEN and len(words) > 1:
             sex = _read_sex(_SEX_BEHIND.match(text, end, behind))
