@@ -34,7 +34,7 @@ from spacy_openmed.page.address import read_choices
 from spacy_openmed.page.views import make_legend, to_html, to_relations
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 MINI = to_model({})
 DISEASES = to_model({"domain": "disease"})
@@ -652,6 +652,22 @@ def test_address_restores_the_choices(page: "Page", served: tuple[str, Path, Pat
     assert not page.get_by_label("pharmacology", exact=True).is_checked()
     assert page.get_by_label("Size").input_value() == "medium"
     assert page.get_by_role("slider").input_value() == "0.8"
+
+
+@pytest.mark.slow
+def test_a_late_answer_does_not_undo_a_choice(page: "Page", served: tuple[str, Path, Path]):
+    held: list[Route] = []
+    page.route("**/gradio_api/run/predict*", lambda route: held.append(route))
+    page.goto(f"{served[0]}?domain=disease&size=medium&threshold=0.8")
+    while not held:
+        page.wait_for_timeout(50)
+    page.get_by_role("slider").fill("0.3")
+    page.get_by_label("genomics", exact=True).check()
+    held[0].continue_()
+    page.wait_for_function("document.querySelector('[aria-label=Size]').value == 'medium'")
+    assert page.get_by_role("slider").input_value() == "0.3"
+    assert page.get_by_label("genomics", exact=True).is_checked()
+    assert not page.get_by_label("disease", exact=True).is_checked()
 
 
 @pytest.mark.slow

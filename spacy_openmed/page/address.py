@@ -24,6 +24,13 @@ _REMEMBER = """(...values) => {
     return [];
 }"""
 
+# What was chosen before the answer came stays.
+_RESTORE = """(given, ...values) => {
+    const first = %s;
+    const isFirst = (i) => JSON.stringify(values[i]) === JSON.stringify(first[i]);
+    return values.map((value, i) => given && isFirst(i) ? given[i] : value);
+}"""
+
 
 def remember(names: Sequence[str]) -> str:
     """Write choices into the address.
@@ -32,6 +39,17 @@ def remember(names: Sequence[str]) -> str:
     RETURNS (str): A function in JavaScript that takes their values in this order.
     """
     return _REMEMBER % json.dumps(names)
+
+
+def restore(domains: Sequence[str], size: str, threshold: float) -> str:
+    """Take over the choices of the address, unless the user has chosen otherwise since the page
+    was opened.
+
+    domains (Sequence[str]), size (str), threshold (float): The choices at first.
+    RETURNS (str): A function in JavaScript. It takes what `read_choices` returns (or null) and the
+        domains, size and lowest score that are chosen now; it returns those to show.
+    """
+    return _RESTORE % json.dumps([[*domains], size, threshold])
 
 
 def read_choices(

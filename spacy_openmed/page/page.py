@@ -29,7 +29,7 @@ from ..deid.pipes import add_phi_pipes
 from ..encoding import decode
 from ..errors import Errors, describe, missing_extra
 from ..formatting import without_formula
-from .address import DOMAIN, SIZE, read_choices, remember
+from .address import DOMAIN, SIZE, read_choices, remember, restore
 from .address import THRESHOLD as SCORE
 from .views import CONTEXT, CONTEXT_SCORE, CSS, to_codes, to_html, to_relations
 
@@ -216,12 +216,17 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
                 return read_upload(Path(path))
 
         def on_load(request: gr.Request) -> Any:
-            query = str(request.query_params)
-            # Without choices in the address, a late answer must not undo what was chosen since.
-            return read_choices(query, domains, size, THRESHOLD) if query else gr.skip()
+            return read_choices(str(request.query_params), domains, size, THRESHOLD)
 
         choices: dict[str, Any] = {DOMAIN: chosen, SIZE: sizes, SCORE: threshold}
-        page.load(on_load, None, [*choices.values()], queue=False, api_visibility="private")
+        # In two steps: a late answer must not undo what was chosen since.
+        given = gr.JSON(visible=False)
+        page.load(on_load, None, given, queue=False, api_visibility="private").then(
+            None,
+            [given, *choices.values()],
+            [*choices.values()],
+            js=restore(domains, size, THRESHOLD),
+        )
         remembered = {SCORE: threshold} if pipeline else choices
         gr.on(
             [choice.change for choice in remembered.values()],
