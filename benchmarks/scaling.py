@@ -60,6 +60,7 @@ LENGTHS = (100, 500, 1000, 5000, 10_000, 50_000, 100_000)
 SIZES = (1000, 10_000, 100_000)
 NOTES = (3000, 9000)
 WAYS = ("one process", "two processes", "ray", "spark")
+BATCH = 32  # rows: with few rows, larger batches leave a worker idle
 BUFFERS = (1, 4, 16, 64, 128, 512, 1000)
 
 ENGINE = typer.Option("torch-fp32", "--engine", "-e", help="ENGINE-PRECISION")
@@ -380,7 +381,10 @@ def make_way(name: str, settings: dict[str, Any], folder: str) -> Callable[[Path
 
         def run_job(path: Path) -> None:
             source, made = find_source(str(path)), f"{folder}/{n_process}"
-            run(Job(annotator, source, None, made, batch_size=256, n_process=n_process), force=True)
+            run(
+                Job(annotator, source, None, made, batch_size=BATCH, n_process=n_process),
+                force=True,
+            )
 
         return run_job
     if name == "ray":
@@ -393,8 +397,8 @@ def make_way(name: str, settings: dict[str, Any], folder: str) -> Callable[[Path
         )
 
         def run_ray(path: Path) -> None:
-            rows = ray.data.read_parquet(str(path), override_num_blocks=4)
-            annotate(rows, settings, id_column="id", concurrency=2).materialize()
+            rows = ray.data.read_parquet(str(path)).repartition(8)
+            annotate(rows, settings, id_column="id", concurrency=2, batch_size=BATCH).materialize()
 
         return run_ray
     from pyspark.sql import SparkSession

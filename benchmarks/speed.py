@@ -186,7 +186,7 @@ def main(
                 f"Forward passes of padded engines hold {waste:.0f} % padding and overlap."
             )
             rows += summarize(name, seconds, len(texts), n_pieces, math.prod(LIMITS[device]))
-    tables: dict[str, Table] = {"speed": (HEADER, rows)}
+    tables: dict[str, Table] = {"speed": (HEADER, rows), "documents": list_by_component(rows)}
     if costs := find_costs(rows, price):
         tables["cost"] = COST, costs
     if compared:
@@ -198,6 +198,33 @@ def main(
             print_rows(header, cells, as_json)
     gpu = None if is_cpu else torch.cuda.get_device_name()
     save_results(output, tables, processor=gpu)
+
+
+def list_by_component(rows: Sequence[tuple[Any, ...]]) -> Table:
+    """Turn the table round: a row a component, a column a kind of texts.
+
+    rows (Sequence[tuple]): Rows of `HEADER`.
+    RETURNS (Table): Documents a second and, in brackets, the ratio to `BASE`.
+    """
+    names = [*dict.fromkeys(row[0] for row in rows)]
+    cells: dict[str, dict[str, str]] = {}
+    for name, component, rate, _, _, _, ratio, _ in rows:
+        cells.setdefault(component, {})[name] = f"{_round(rate)} ({ratio:.1f})"
+    return ("component", *names), [
+        (_describe(component), *(own.get(name) for name in names))
+        for component, own in cells.items()
+    ]
+
+
+def _round(rate: float) -> str:
+    return f"{rate:,.{0 if rate >= 100 else 1 if rate >= 10 else 2}f}"
+
+
+def _describe(component: str) -> str:
+    if component == DEFAULT:
+        return "openmed_ner (the default)"
+    is_ours = component in (*ENGINES, *GPU_ENGINES)
+    return f"openmed_ner, {component.replace('-', ', ')}" if is_ours else component
 
 
 def find_costs(rows: Sequence[tuple[Any, ...]], price: float) -> list[tuple[object, ...]]:
@@ -212,7 +239,7 @@ def find_costs(rows: Sequence[tuple[Any, ...]], price: float) -> list[tuple[obje
     for name, component, rate, *_ in rows:
         if name == "notes":
             hours = N_NOTES / rate / 3600 * (n_cores or 1)
-            costs.append((component, rate, round(hours), round(hours * price)))
+            costs.append((_describe(component), rate, round(hours), round(hours * price)))
     return costs
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+import torch
 from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Span
@@ -17,7 +18,7 @@ pa = pytest.importorskip("pyarrow")
 from checkpoints import make_keyword_checkpoint
 from conftest import make_nlp
 
-from spacy_openmed.apply.pipelines import _load_pipeline, to_model
+from spacy_openmed.apply.pipelines import _load_pipeline, load_pipeline, to_model
 from spacy_openmed.apply.texts import process, read_entities
 from spacy_openmed.batch.annotator import Annotator, annotate
 from spacy_openmed.errors import describe
@@ -218,6 +219,17 @@ def test_error_handlers_are_restored(impossible_checkpoint: Path):
     assert nlp.default_error_handler is ours
     assert nlp.get_pipe("openmed_ner").get_error_handler() is ours
     assert nlp.get_pipe("sentencizer").get_error_handler() is theirs
+
+
+def test_a_loaded_pipeline_runs_in_as_many_threads_as_the_job_says(keyword_checkpoint: Path):
+    model = to_model({"model": {"name": str(keyword_checkpoint)}})
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 1):
+            load_pipeline(model, threads=threads)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_threads_share_a_pipeline(impossible_checkpoint: Path):

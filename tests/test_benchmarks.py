@@ -385,7 +385,16 @@ def test_cost_is_in_hours_of_all_cores(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     rows = [("notes", "auto", 1000.0), ("abstracts", "auto", 10.0)]
     # 100 million at 1,000 a second are 27.8 hours of two cores.
-    assert speed.find_costs(rows, price=0.1) == [("auto", 1000.0, 56, 6)]
+    costs = speed.find_costs(rows, price=0.1)
+    assert costs == [("openmed_ner (the default)", 1000.0, 56, 6)]
+
+
+def test_speed_is_listed_by_component():
+    rates = [1234.4, *[0.0] * 3, 1.26, None]
+    rows = [("notes", "torch-bf16", *rates), ("articles", "hf_token_pipe", *rates)]
+    columns, cells = speed.list_by_component(rows)
+    assert columns == ("component", "notes", "articles")
+    assert cells[0] == ("openmed_ner, torch, bf16", "1,234 (1.3)", None)
 
 
 def test_commits_are_compared_with_the_older_one_as_it_was():

@@ -20,10 +20,10 @@ for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
 from spacy_openmed.batch.hcc import read_notes, report_patients
 from spacy_openmed.cli import openmed_cli
 from spacy_openmed.hcc.component import add_hcc_pipes
-from spacy_openmed.hcc.export import to_html
 from spacy_openmed.hcc.icd10cm import read_vocabulary
 from spacy_openmed.hcc.patterns import alias_patterns
 from spacy_openmed.hcc.report import patient_report
+from spacy_openmed.hcc.report_files import to_html
 from spacy_openmed.hcc.risk import MODELS, calculate, clean_demographic, find_hccs
 
 NOTES = Path(__file__).parent.parent / "examples" / "hcc_notes.jsonl"

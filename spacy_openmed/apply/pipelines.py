@@ -83,19 +83,19 @@ def load_pipeline(
     RAISES (OSError): If there is no such pipeline.
     RAISES (ValueError): If its settings are wrong.
     """
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)  # also if the pipeline was loaded with others
     with _loading:
-        return _load_pipeline(model, device, threads, make_stamp(model) if stamp is None else stamp)
+        return _load_pipeline(model, device, make_stamp(model) if stamp is None else stamp)
 
 
 _loading = Lock()
 
 
 @lru_cache(maxsize=2)
-def _load_pipeline(model: str, device: str | None, threads: int, stamp: str) -> Language:
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
+def _load_pipeline(model: str, device: str | None, stamp: str) -> Language:
     if model.startswith("{"):
         config = {"annotate_spans_key": SPANS_KEY, **json.loads(model)}
         if device is not None:

@@ -1,4 +1,4 @@
-"""De-identify tables of texts, row by row, of the extras [deid] and [batch]: `process` runs it."""
+"""De-identify tables of texts, row by row, of the extras [deid] and [batch]: for `openmed deid`."""
 
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial

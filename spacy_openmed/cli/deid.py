@@ -206,9 +206,9 @@ def _run(
 ) -> None:
     from ..apply.pipelines import to_model
     from ..batch.deid import Deidentifier
+    from ..batch.display import print_summary, run_with_progress
     from ..batch.job import Job
     from ..batch.output import FORMATS
-    from ..batch.progress import print_summary, run_with_progress
     from ..batch.sources import check_format, find_source
 
     check_format("output", options["format"], [name for name in FORMATS if name != "spacy"])

@@ -86,8 +86,8 @@ def hcc_cli(
 
 
 def _write(reports: list[dict[str, Any]], to: str) -> str:
-    from ..hcc.export import to_csv, to_html
     from ..hcc.report import NOTICE
+    from ..hcc.report_files import to_csv, to_html
 
     if to == "csv":
         return to_csv(reports)

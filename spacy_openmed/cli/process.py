@@ -65,9 +65,9 @@ def process_cli(
     """
     try:
         from ..batch.annotator import Annotator
+        from ..batch.display import print_summary, run_with_progress
         from ..batch.job import Job
         from ..batch.output import FORMATS
-        from ..batch.progress import print_summary, run_with_progress
         from ..batch.sources import check_format, find_source
 
         check_format("output", to, FORMATS)

@@ -26,9 +26,9 @@ from ..relations.concepts import (
 from ..sentences import set_sentence_starts
 from ..spans import read_scores
 from ..suggestions import nearest
-from .conflicts import join_texts, resolve_labels
 from .counts import TOGETHER, Edge, Edges, Node, Nodes, Place
 from .junk import is_junk
+from .merging import join_texts, resolve_labels
 
 if TYPE_CHECKING:
     from networkx import MultiDiGraph

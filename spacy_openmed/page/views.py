@@ -8,8 +8,8 @@ from spacy import displacy
 from spacy.tokens import Doc
 from spacy.util import filter_spans
 
-from ..hcc.export import to_table
 from ..hcc.report import patient_report
+from ..hcc.report_files import to_table
 
 CONTEXT, CONTEXT_SCORE = "context", "context_score"
 PRESENT = "PRESENT"
