@@ -6,8 +6,9 @@ A relation is a chemical's and a disease's MeSH id with the abstract, as BioCrea
 Entities are gold, or the organisers' (tmChem and DNorm, with the ids they gave), or those of mini.
 mini's get the MeSH id that `openmed_linker` gives them, or the one that their name, or what it
 abbreviates, has most often in the training and development part and in what tmChem and DNorm made
-of the abstracts ("names"). Entities without an id are left out, as no relation of theirs could be
-right. `scripts/linking_data.py` says where the linker's vocabularies come from.
+of the abstracts ("names"), or the former where the latter has none. Entities without an id are left
+out, as no relation of theirs could be right. `scripts/linking_data.py` says where the linker's
+vocabularies come from.
 """
 
 import sys
@@ -58,11 +59,14 @@ def main(
     nlp = spacy.blank("en")
     theirs = merge(test, dnorm, tmchem)
     found = find_entities(test, checkpoint)
+    named = add_names(found, collect_names([*train, *dev, *dnorm, *tmchem]))
+    linked = link(found, open_vocabularies(work))
     sets = {
         "gold": [make_doc(nlp, abstract) for abstract in test],
         "tmChem, DNorm": [make_doc(nlp, abstract) for abstract in theirs],
-        "mini, names": add_names(found, collect_names([*train, *dev, *dnorm, *tmchem])),
-        "mini, openmed_linker": link(found, open_vocabularies(work)),
+        "mini, names": named,
+        "mini, openmed_linker": linked,
+        "mini, names, else openmed_linker": [*map(fill, named, linked)],
     }
     rows = [
         (entities, method, *score(find(test, docs), gold))
@@ -129,6 +133,16 @@ def link(docs: Iterable[Doc], vocabularies: Mapping[str, Vocabulary]) -> list[Do
         with_ids(doc, [ent.kb_id_.removeprefix("MESH:") or None for ent in doc.ents])
         for doc in linked
     ]
+
+
+def fill(named: Doc, linked: Doc) -> Doc:
+    """RETURNS (Doc): A document with the ids of another for the entities that have none."""
+    doc = named.copy()
+    taken = {token.i for ent in doc.ents for token in ent}
+    more = [ent for ent in linked.ents if taken.isdisjoint(range(ent.start, ent.end))]
+    spans = [Span(doc, ent.start, ent.end, ent.label, kb_id=ent.kb_id) for ent in more]
+    doc.ents = [*doc.ents, *spans]
+    return doc
 
 
 def with_ids(doc: Doc, ids: Iterable[str | None]) -> Doc:

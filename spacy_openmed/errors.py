@@ -552,6 +552,10 @@ class Errors:
         "[OM683] The builder in '{path}' has other settings: {settings}. Use the same settings, "
         "or name a new file."
     )
+    OM684 = (
+        "[OM684] {texts} without an id were left out, as no mention has a high score. "
+        "`--min-text-score 0`, or `min_text_score=0` in Python, keeps them."
+    )
     # Command line
     OM700 = "[OM700] Interrupted. Finished shards are kept: give the same command again to go on."
     OM701 = "[OM701] Name a pipeline, or a --domain, --dataset or --size, not both."

@@ -239,6 +239,7 @@ def test_edges_of_one_text_under_two_labels():
     [
         *("a", "5", "12 %", "mg", "mg/kg", "5 mL", "min-1", "beats/min", "II", "IV"),
         *("loss of", "and fever", "-induced", "anti-"),
+        *("fatal", "cellular", "selective", "inherited", "locally"),
     ],
 )
 def test_what_is_no_name_is_no_node(text: str):
@@ -253,7 +254,7 @@ def test_what_is_no_name_is_no_node(text: str):
     "text",
     [
         *("MS", "MG", "HER2", "in situ carcinoma", "hepatitis A", "IN", "gold", "UTI", "T4", "VX"),
-        *("-31T/C", "X-ray"),
+        *("-31T/C", "X-ray", "sedative", "thiopental", "fatal asthma", "seed", "anomaly"),
     ],
 )
 def test_what_may_be_a_name_is_a_node(text: str):
@@ -262,6 +263,19 @@ def test_what_may_be_a_name_is_a_node(text: str):
     graph = builder.build()
     assert len(graph) == 1
     assert not any("OM681" in note for note in builder.explain(graph))
+
+
+def test_a_thing_without_an_id_needs_a_mention_with_a_high_score():
+    builder = GraphBuilder()
+    for id, score in (("1", 0.3), ("2", 0.6)):
+        ents = (("gout", "DISEASE", "", score), ("tremor", "DISEASE", "", 0.4))
+        builder.add(make_labelled("gout, tremor or K", *ents, ("K", "CHEMICAL", "X:1", 0.1)), id)
+    gout, tremor = "OPENMED_TEXT:DISEASE/gout", "OPENMED_TEXT:DISEASE/tremor"
+    graph = builder.build()
+    assert [*graph] == [gout, "X:1"]
+    assert [edge[:2] for edge in graph.edges] == [(gout, "X:1")]
+    assert any("OM684" in note and "1 text " in note for note in builder.explain(graph))
+    assert [*builder.build(min_text_score=0)] == [gout, tremor, "X:1"]
 
 
 def test_a_vocabulary_knows_what_is_a_name():

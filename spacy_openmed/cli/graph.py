@@ -37,6 +37,9 @@ def graph_cli(
         -1.0, "--min-npmi", min=-1, max=1, help="Leave out pairs nearer to chance, which is 0"
     ),
     min_score: float = Opt(0.0, "--min-score", min=0, max=1, help="Leave out weaker relations"),
+    min_text_score: float = Opt(
+        0.5, "--min-text-score", min=0, max=1, help="Leave out things without an id that score less"
+    ),
     max_evidence: int = Opt(5, "--max-evidence", min=1, help="Places to keep for each edge"),
     builder_path: Path | None = Opt(
         None,
@@ -87,7 +90,12 @@ def graph_cli(
             builder.add(doc, id)
     if n_failed and builder.n_documents == n_before:
         raise ValueError(Errors.OM720.format(rows=count(n_failed, "row")))
-    graph = builder.build(min_documents=min_documents, min_npmi=min_npmi, min_score=min_score)
+    graph = builder.build(
+        min_documents=min_documents,
+        min_npmi=min_npmi,
+        min_score=min_score,
+        min_text_score=min_text_score,
+    )
     paths = write_graph(graph, output, formats)
     if builder_path is not None:
         builder.to_disk(builder_path)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -84,6 +84,7 @@ class GraphBuilder:
         self.junk: Counter[str] = Counter()  # labels of mentions that are no names, see `is_junk`
         self.has_more = False  # whether any document has relations or clinical context
         self._left_out: list[str] = []  # edges that `build` left out, by limit
+        self._doubtful: list[float] = []  # scores of the texts that it left out
         self._nodes: Nodes = defaultdict(Node)
         self._edges: Edges = defaultdict(Edge)
 
@@ -102,11 +103,12 @@ class GraphBuilder:
         self.labels_read.update(span.label_ for span in read_mentions(doc, self.span_keys))
         mentions: dict[str, dict[int, list[int]]] = {}
         concepts = list(self._find_concepts(doc))
-        known_as = resolve_labels(concepts, read_scores(doc, self.span_keys))
+        scores = read_scores(doc, self.span_keys)
+        known_as = resolve_labels(concepts, scores)
         for concept in concepts:
             node_id = known_as.get(concept.id, concept.id)
             places = mentions.setdefault(node_id, {})
-            self._count(node_id, concept)
+            self._count(node_id, concept, scores)
             for span in concept.mentions:
                 places.setdefault(number_of[span.start], [span.start_char, span.end_char])
         for node_id, places in mentions.items():
@@ -137,8 +139,12 @@ class GraphBuilder:
             if names:
                 yield replace(concept, mentions=names)
 
-    def _count(self, node_id: str, concept: Concept) -> None:
+    def _count(
+        self, node_id: str, concept: Concept, scores: Mapping[tuple[int, int, str], float]
+    ) -> None:
         node = self._nodes[node_id]
+        places = ((span.start, span.end, span.label_) for span in concept.mentions)
+        node.score = max(node.score, *(scores.get(place, 1.0) for place in places))
         node.labels.update(span.label_ for span in concept.mentions)
         node.names.update(_clean(span.text) for span in concept.mentions)
 
@@ -233,7 +239,12 @@ class GraphBuilder:
             raise ValueError(Errors.OM682.format(path=path)) from error
 
     def build(
-        self, *, min_documents: int = 1, min_npmi: float = -1.0, min_score: float = 0.0
+        self,
+        *,
+        min_documents: int = 1,
+        min_npmi: float = -1.0,
+        min_score: float = 0.0,
+        min_text_score: float = 0.5,
     ) -> "MultiDiGraph":
         """Make the graph of what was added so far.
 
@@ -241,6 +252,8 @@ class GraphBuilder:
         min_npmi (float): Leave out pairs with a lower normalised pointwise mutual information
             (Bouma 2009) over sentences, or documents: from -1 to 1, where 0 is chance.
         min_score (float): Leave out relations whose probability is lower in every document.
+        min_text_score (float): Leave out things that have no id, and whose mentions all have a
+            lower score. Most of them are no things ("selective", "fatal").
         RETURNS (MultiDiGraph): Nodes with name, synonyms, label, vocabulary ("" for a text),
             mentions, documents and sentences; edges with documents, sentences, score, npmi and
             evidence, by the relation as key. Pairs that only stand together are there once, and
@@ -252,6 +265,14 @@ class GraphBuilder:
             raise missing_extra("graph", error) from error
         graph = MultiDiGraph(documents=self.n_documents, sentences=self.n_sentences)
         nodes, edges = join_texts(self._nodes, self._edges)
+        doubtful = {
+            id: node.score
+            for id, node in nodes.items()
+            if is_text(id) and node.score < min_text_score
+        }
+        self._doubtful = [*doubtful.values()]
+        nodes = {id: node for id, node in nodes.items() if id not in doubtful}
+        edges = {key: edge for key, edge in edges.items() if doubtful.keys().isdisjoint(key[1:])}
         for id in sorted(nodes):
             node = nodes[id]
             name = choose_name(node.names)
@@ -310,6 +331,8 @@ class GraphBuilder:
             notes.append(Errors.OM679)
         if self.junk:
             notes.append(Errors.OM681.format(mentions=count(self.junk.total(), "mention")))
+        if self._doubtful:
+            notes.append(Errors.OM684.format(texts=count(len(self._doubtful), "text")))
         if graph.number_of_edges():
             return notes
         if not self.n_documents:

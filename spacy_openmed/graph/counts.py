@@ -31,25 +31,28 @@ class Node:
     labels (Counter[str]): How often each label was given.
     names (Counter[str]): How often each text was used.
     documents, sentences (int): How many mention it.
+    score (float): The best score of a mention; mentions without a score count as 1.
     """
 
     labels: Counter[str] = field(default_factory=Counter)
     names: Counter[str] = field(default_factory=Counter)
     documents: int = 0
     sentences: int = 0
+    score: float = 0.0
 
     def __iadd__(self, other: "Node") -> "Node":
         self.labels += other.labels
         self.names += other.names
         self.documents += other.documents
         self.sentences += other.sentences
+        self.score = max(self.score, other.score)
         return self
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Node":
         """RETURNS (Node): A node of which `vars` was written as JSON."""
         counters = {name: Counter(data[name]) for name in ("labels", "names")}
-        return cls(**{**data, **counters})
+        return cls(**{"score": 1.0, **data, **counters})  # older files have no scores
 
 
 @dataclass

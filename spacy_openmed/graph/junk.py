@@ -21,12 +21,19 @@ STARTS = ENDS - {"her", "his", "in", "at"}  # "HER 2", "in situ carcinoma", "AT 
 NUMERAL = re.compile(r"(?=.*[IV])X{0,2}(?:IX|IV|V?I{0,3})")
 # What is left of "anti-inflammatory", "drug-induced". "-31T/C" is a variant.
 CUT = re.compile(r"[-‐–](?=[^\W\d_]).*|.*\w[-‐–]", re.DOTALL)
+# Words that are adjectives or adverbs by how they end: "fatal", "cellular", "inherited". Words that
+# may be nouns are not among them ("sedative", "anxiolytic", "thiopental", "seed").
+ADJECTIVE = re.compile(
+    r"[a-z-]*(?:[^\W\d_]ous|[ui]llar|[ucl]ular|atal|(?<!p)ental|cterial|rmal|genic|pathic|topic|"
+    r"[ay]ptic|dromic|nomic|nuclear|(?:s?el|eff|inf|def)ective|egative|ositive|genetic|"
+    r"[a-z]{3}[^\W\d_e](?<!trex)ed|(?:al|ous|ic|ive|nt|ar)ly)"
+)
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def is_junk(text: str) -> bool:
     """Tell whether a text can't be the name of anything: it is a single letter or has none, is a
-    Roman numeral or a unit, or is cut off ("loss of", "drug-").
+    Roman numeral, a unit, an adjective or an adverb, or is cut off ("loss of", "drug-").
 
     text (str): The text.
     RETURNS (bool): Whether it can't.
@@ -34,7 +41,7 @@ def is_junk(text: str) -> bool:
     words = re.findall(r"[^\W_]+", text)
     if len("".join(words)) < 2 or not _LETTER.search(text):
         return True
-    if any(pattern.fullmatch(text.strip()) for pattern in (UNIT, NUMERAL, CUT)):
+    if any(pattern.fullmatch(text.strip()) for pattern in (UNIT, NUMERAL, CUT, ADJECTIVE)):
         return True
     # Capitals are more than a word: "IN", "OR".
     return words[0].lower() in STARTS and not words[0].isupper() or words[-1] in ENDS
