@@ -505,6 +505,18 @@ def test_engines_are_held_against_the_first(keyword_checkpoint: Path, made_up_co
     assert (second["difference"], second["changed, %"]) == (0.0, 0.0)
 
 
+def test_engines_are_summed_up_over_datasets_with_many_entities():
+    differences = {"a": (600, -0.2), "b": (700, 0.1), "few": (400, -0.9)}
+    rows = [
+        (dataset, engine, 90.0, own, n, 1.0)
+        for dataset, (n, difference) in differences.items()
+        for engine, own in (("torch-fp32", 0.0), ("torch-int8", difference))
+    ]
+    [(engine, worst, of, mean, changed)] = engines.summarize(rows)
+    assert (engine, worst, of, changed) == ("torch-int8", -0.2, "a, 600 entities", 1.0)
+    assert mean == pytest.approx(-0.05)
+
+
 def test_share_of_the_forward_pass(keyword_checkpoint: Path, made_up_corpora: Path):
     args = ["-e", "torch-fp32", "--set", "sentences", "--pieces", 50, "--rounds", 1]
     (row,) = run(scaling.forward, "--checkpoint", keyword_checkpoint, *args)
