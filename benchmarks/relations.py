@@ -126,7 +126,7 @@ def add_names(docs: Iterable[Doc], names: Names) -> list[Doc]:
 
 def link(docs: Iterable[Doc], vocabularies: Mapping[str, Vocabulary]) -> list[Doc]:
     """RETURNS (list[Doc]): The documents with the linker's ids."""
-    labels = {label: vocabularies[name].path for label, name in VOCABULARIES.items()}
+    labels = {label: str(vocabularies[name].path) for label, name in VOCABULARIES.items()}
     linker = OpenMedLinker(Vocab(), labels=labels)
     linked = [linker(doc.copy()) for doc in docs]
     return [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_openmed.deid.dates import shift_dates
+from spacy_openmed.deid.dates import find_year, shift_dates
 
 FORMS = (
     *("%m/%d/%Y", "%Y-%m-%d", "%m-%d-%Y", "%d.%m.%Y", "%Y/%m/%d", "%B %d, %Y", "%b %d, %Y"),
@@ -63,6 +63,18 @@ def read(text: str, form: str) -> date:
         return datetime.strptime(text, form).date()
     except ValueError:  # "May" is short and long: what comes of it is long
         return datetime.strptime(text, form.replace("%b", "%B")).date()
+
+
+def test_a_date_without_a_year_is_of_the_year_of_the_others():
+    year = find_year(["03/05/2024", "May 2019", "2024", "Apr 2, 2024"])
+    assert year == 2024
+    # 28 days after 5 March, and both on a Tuesday: 2024 has a 29 February.
+    assert shift_dates("March 5, 2024", -364, year) == "March 7, 2023"
+    assert shift_dates("April 2nd", -364, year) == "April 4th"
+
+
+def test_no_date_says_its_year():
+    assert find_year(["April 2nd", "2024", "5/7"]) is None
 
 
 @given(DATES, DATES, st.sampled_from(FORMS), st.sampled_from(FORMS), st.integers(-365, 365))

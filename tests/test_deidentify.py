@@ -641,6 +641,22 @@ def test_a_folder_of_texts_is_done(tmp_path: Path):
     assert row["text"].startswith("Dr. [PERSON] saw [PERSON] on [DATE], MRN: [")
 
 
+def test_a_field_of_a_table_is_also_read_on_its_own():
+    table = 'id,text\n1,"Margaret Quayle called about her cough."\n2,"Lena Fischer was seen."\n'
+    assert run(table) == (
+        'id,text\n[UNIQUE_ID],"[PERSON] called about her cough."\n'
+        '[UNIQUE_ID],"[PERSON] was seen."\n'
+    )
+
+
+def test_intervals_to_dates_without_a_year_stay(key_file: Path):
+    text = "Seen March 5, 2024. Again on April 2nd."
+    shifted = run(text, "-a", "shift", "-k", key_file)
+    first, second = re.findall(r"[A-Z][a-z]+ \d+", shifted)[:2]
+    days = [datetime.strptime(f"{day} 2023", "%B %d %Y") for day in (first, second)]
+    assert (days[1] - days[0]).days == 28
+
+
 def test_a_csv_of_another_delimiter_and_encoding_is_done(tmp_path: Path):
     pytest.importorskip("pyarrow")
     table = tmp_path / "notes.csv"

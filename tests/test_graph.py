@@ -239,7 +239,7 @@ def test_edges_of_one_text_under_two_labels():
     [
         *("a", "5", "12 %", "mg", "mg/kg", "5 mL", "min-1", "beats/min", "II", "IV"),
         *("loss of", "and fever", "-induced", "anti-"),
-        *("fatal", "cellular", "selective", "inherited", "locally"),
+        *("fatal", "cellular", "selective", "inherited", "locally", "benign", "class III"),
     ],
 )
 def test_what_is_no_name_is_no_node(text: str):
@@ -254,7 +254,17 @@ def test_what_is_no_name_is_no_node(text: str):
     "text",
     [
         *("MS", "MG", "HER2", "in situ carcinoma", "hepatitis A", "IN", "gold", "UTI", "T4", "VX"),
-        *("-31T/C", "X-ray", "sedative", "thiopental", "fatal asthma", "seed", "anomaly"),
+        *(
+            "-31T/C",
+            "X-ray",
+            "sedative",
+            "thiopental",
+            "fatal asthma",
+            "seed",
+            "anomaly",
+            "chemical",
+        ),
+        "type 2 diabetes",
     ],
 )
 def test_what_may_be_a_name_is_a_node(text: str):

@@ -72,6 +72,7 @@ NOTES = [
         ["8821", "1234 5678 1234 5678"],
     ),
     ("date", "Ms. Lund is 93 and well. Age: 95.", ["93", "95"]),
+    ("date", "Lena Fischer, 93, admitted with asthma.", ["93"]),
     ("license", "Medical license no. MA-118203", ["MA-118203"]),
     ("license", "DEA# BX9912345; driver's licence S99988801", ["BX9912345", "S99988801"]),
     ("vehicle", "VIN 1M8GDM9AXKP042788", ["1M8GDM9AXKP042788"]),

@@ -163,11 +163,12 @@ def deid_cli(
         result = _decrypt(content, audit, key)
     else:
         from ..deid.anonymize import deidentify
+        from ..deid.pipes import annotate_text
 
         nlp = _make_pipeline(pipeline, threshold, size, model)
         with hiding_text():
             done = deidentify(
-                nlp(content),
+                annotate_text(nlp, content),
                 action,  # type: ignore[arg-type]
                 actions=chosen,
                 key=key,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .component import OpenMedPHI as OpenMedPHI
     from .identifiers import IDENTIFIERS as IDENTIFIERS
     from .pipes import add_phi_pipes as add_phi_pipes
+    from .pipes import annotate_text as annotate_text
 
 __all__, __getattr__ = lazy(
     __name__,
@@ -19,5 +20,5 @@ __all__, __getattr__ = lazy(
     audit=["carry_over"],
     component=["OpenMedPHI"],
     identifiers=["IDENTIFIERS"],
-    pipes=["add_phi_pipes"],
+    pipes=["add_phi_pipes", "annotate_text"],
 )

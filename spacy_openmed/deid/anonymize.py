@@ -18,7 +18,7 @@ from ..labels import canonical_label
 from ..spans import OFFSETS, SCORES
 from ..suggestions import nearest
 from .candidates import RULES, Candidate, resolve, source_of
-from .dates import shift_dates
+from .dates import find_year, shift_dates
 from .identifiers import IDENTIFIERS, generalise, identifier_of, tells_old_age
 
 try:
@@ -100,7 +100,9 @@ def deidentify(
             labels = [name for row in IDENTIFIERS.values() for name in row]
             raise ValueError(Errors.OM513.format(label=label, nearest=nearest(label, labels)))
         chosen_for[canonical] = wanted
-    operate = _Operators(key, patient, read_people(text, (c[:3] for c in found)))
+    dates = (text[c.start : c.end] for c in found if canonical_label(c.label) == "DATE")
+    people = read_people(text, (c[:3] for c in found))
+    operate = _Operators(key, patient, people, find_year(dates))
     taken, operators = [], {}
     for number, c in enumerate(found):
         wanted = chosen_for.get(canonical_label(c.label), action)
@@ -165,8 +167,11 @@ def _read_group(group: SpanGroup) -> list[Candidate]:
 class _Operators:
     """Choose Presidio's operator for an identifier."""
 
-    def __init__(self, key: str | bytes | None, patient: str, people: People) -> None:
+    def __init__(
+        self, key: str | bytes | None, patient: str, people: People, year: int | None
+    ) -> None:
         self.people = people
+        self.year = year
         self.this_year = date.today().year
         if key is not None:
             self.salt = _derive(key, "hash")
@@ -194,7 +199,7 @@ class _Operators:
             value = self.surrogates(label, text, self.people)
         elif action == "shift" and identifier_of(label) == "date" and label != "AGE":
             is_telling = tells_old_age(label, text, this_year=self.this_year)
-            value = None if is_telling else shift_dates(text, self.days)
+            value = None if is_telling else shift_dates(text, self.days, self.year)
         elif action == "generalise":
             value = generalise(label, text, this_year=self.this_year)
         if value is None:

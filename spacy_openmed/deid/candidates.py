@@ -38,6 +38,7 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 # Rules that take any capitalised word in a place where names stand.
+WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
 GUESSED_NAMES = {
     *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
     "Signature",
@@ -205,13 +206,13 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
     names = _find_sure_names(text, candidates)
     plain = read_words().plain
     writes_weeks = has_british_durations(text)
-    holidays = {i for c in candidates if c.rule == "Holiday" for i in range(c.start, c.end)}
+    dates = {i for c in candidates if c.rule in WHOLE_DATES for i in range(c.start, c.end)}
     for c in candidates:
         identifier = identifier_of(c.label)
         if identifier == "name":
             match = _POSSESSIVE.search(text, c.start, c.end)
             c = c._replace(end=match.start()) if match and match.start() > c.start else c
-        if not c.rule and c.start in holidays and c.end - 1 in holidays:
+        if not c.rule and c.start in dates and c.end - 1 in dates:
             continue
         if c.rule == "LongNumber" and is_taper(text[c.start : c.end]):
             continue

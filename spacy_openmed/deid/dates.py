@@ -1,6 +1,9 @@
 """Shift written dates by a number of days, each in the form in which it was written."""
 
 import re
+from calendar import isleap
+from collections import Counter
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 MONTHS = (
@@ -100,12 +103,31 @@ _LINE = 80  # what is looked at of a line before a date
 _DAY_OF_MONTH, _DAY_OF_YEAR = 15, (7, 2)  # what stands for a month, for a year
 
 
-def shift_dates(text: str, days: int) -> str | None:
+def find_year(dates: Iterable[str]) -> int | None:
+    """Find the year that dates without one are of.
+
+    dates (Iterable[str]): The dates of a document, as they are written.
+    RETURNS (int | None): The year of most of the others, the latest of several; None if no date
+        says its year.
+    """
+    years: Counter[int] = Counter()
+    for text in dates:
+        for match in _DATE.finditer(text):
+            fields = {name: value for name, value in match.groupdict().items() if value is not None}
+            roles = _read_roles(fields)
+            if {"year", "month"} <= roles.keys():
+                years[_read("year", fields[roles["year"]])] += 1
+    return max(years, key=lambda year: (years[year], year), default=None)
+
+
+def shift_dates(text: str, days: int, year: int | None = None) -> str | None:
     """Shift every date of a text. What is not said of a date (its day, its year) is not said of
     the new one; a month is taken for its middle, a year for its. Times of day stay.
 
     text (str): The text, e.g. "March 4th" or "03/04/21 - 03/09/21".
     days (int): How far.
+    year (int | None): The year of dates without one: it says whether there is a 29 February
+        between the old day and the new one. None: it has none.
     RETURNS (str | None): The text with the new dates; None if there are none, or if there are
         figures or words beside them that may tell of a day.
     """
@@ -115,7 +137,7 @@ def shift_dates(text: str, days: int) -> str | None:
     parts = []
     end = 0
     for match in _DATE.finditer(text):
-        shifted = _shift(match, days)
+        shifted = _shift(match, days, year)
         if shifted is None or not _is_plain(text[end : match.start()]):
             return None
         parts += [text[end : match.start()], shifted]
@@ -202,7 +224,7 @@ def _is_plain(text: str) -> bool:
     return bool(_PLAIN.fullmatch(_TIME.sub(" ", text)))
 
 
-def _shift(match: re.Match[str], days: int) -> str | None:
+def _shift(match: re.Match[str], days: int, year: int | None) -> str | None:
     fields = {name: value for name, value in match.groupdict().items() if value is not None}
     roles = _read_roles(fields)
     values = {role: _read(role, fields[name]) for role, name in roles.items()}
@@ -211,9 +233,10 @@ def _shift(match: re.Match[str], days: int) -> str | None:
         month, day = _DAY_OF_YEAR
     elif day is None:
         day = _DAY_OF_MONTH
-    leap = (month, day) == (2, 29)
+    if year is None or ((month, day) == (2, 29) and not isleap(year)):
+        year = 2000 if (month, day) == (2, 29) else 2001
     try:
-        old = date(values.get("year", 2000 if leap else 2001), month, day)
+        old = date(values.get("year", year), month, day)
         new = old + timedelta(days)
     except (OverflowError, ValueError):
         return None

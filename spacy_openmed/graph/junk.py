@@ -22,11 +22,22 @@ NUMERAL = re.compile(r"(?=.*[IV])X{0,2}(?:IX|IV|V?I{0,3})")
 # What is left of "anti-inflammatory", "drug-induced". "-31T/C" is a variant.
 CUT = re.compile(r"[-‐–](?=[^\W\d_]).*|.*\w[-‐–]", re.DOTALL)
 # Words that are adjectives or adverbs by how they end: "fatal", "cellular", "inherited". Words that
-# may be nouns are not among them ("sedative", "anxiolytic", "thiopental", "seed").
+# may be nouns are not among them ("sedative", "anxiolytic", "thiopental", "seed", "chemical").
 ADJECTIVE = re.compile(
-    r"[a-z-]*(?:[^\W\d_]ous|[ui]llar|[ucl]ular|atal|(?<!p)ental|cterial|rmal|genic|pathic|topic|"
-    r"[ay]ptic|dromic|nomic|nuclear|(?:s?el|eff|inf|def)ective|egative|ositive|genetic|"
-    r"[a-z]{3}[^\W\d_e](?<!trex)ed|(?:al|ous|ic|ive|nt|ar)ly)"
+    r"[a-z-]*(?:[^\W\d_]ous|[ui]llar|[ucl]ular|atal|(?<!p)ental|cterial|rmal|somal|(?:log|in|urg)ical|"
+    r"genic|pathic|topic|[ay]ptic|dromic|nomic|rgic|[eo]tonic|nuclear|(?:s?el|eff|inf|def)ective|"
+    r"egative|ositive|genetic|[a-z]{3}[^\W\d_e](?<!trex)ed|(?:al|ous|ic|ive|nt|ar)ly)"
+)
+# Those that do not show it.
+ADJECTIVES = {
+    *("acute", "benign", "chronic", "malignant", "mild", "moderate", "preterm", "severe", "stable"),
+    *("active", "early", "late", "new", "old", "partial", "primary", "rare", "secondary", "total"),
+    *("central", "distal", "lateral", "left", "lower", "medial", "peripheral", "proximal", "right"),
+    *("upper", "black", "high", "large", "long", "low", "short", "small", "white"),
+}
+# "Class III", "type 2": of what?
+CLASS = re.compile(
+    r"(?:class|grade|group|phase|stage|type)s? (?:[IVX]+|\d+)[A-Da-d]?", re.IGNORECASE
 )
 _LETTER = re.compile(r"[^\W\d_]")
 
@@ -41,7 +52,9 @@ def is_junk(text: str) -> bool:
     words = re.findall(r"[^\W_]+", text)
     if len("".join(words)) < 2 or not _LETTER.search(text):
         return True
-    if any(pattern.fullmatch(text.strip()) for pattern in (UNIT, NUMERAL, CUT, ADJECTIVE)):
+    if any(pattern.fullmatch(text.strip()) for pattern in (UNIT, NUMERAL, CUT, ADJECTIVE, CLASS)):
+        return True
+    if text in ADJECTIVES:
         return True
     # Capitals are more than a word: "IN", "OR".
     return words[0].lower() in STARTS and not words[0].isupper() or words[-1] in ENDS

@@ -67,6 +67,12 @@ class Layout:
         """RETURNS (bool): Whether characters are free text."""
         return not self.kinds[start:end].any()
 
+    def find_free_texts(self) -> Iterator[tuple[int, int]]:
+        """YIELDS (tuple[int, int]): The characters of each free text of two words or more."""
+        for start, end in self.split(0, len(self.text)):
+            if len(self.text[start:end].split()) > 1:
+                yield start, end
+
     def split(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Split what was found at the structure that it crosses.
 
