@@ -469,6 +469,8 @@ class Errors:
         "[OM513] actions names '{label}', which is not the label of an identifier.{nearest} "
         "spacy_openmed.deid.IDENTIFIERS has all labels."
     )
+    OM514 = "[OM514] Nothing was encrypted: the text was de-identified without a key."
+    OM515 = "[OM515] The row has no column '{column}'. It has: {columns}. Name it with text_column."
     # HCC coding
     OM550 = "[OM550] threshold has to be a number from 0 to 1, not {threshold}."
     OM551 = (
@@ -541,8 +543,8 @@ class Errors:
     )
     OM680 = "[OM680] No entity has the label '{label}'.{nearest} The labels there are: {known}."
     OM681 = (
-        "[OM681] {mentions} of entities were left out, as they are no names: they are single "
-        "letters, numerals, units, or cut off."
+        "[OM681] Left out: {mentions} of entities that are no names. They are single letters, "
+        "numerals, units, adjectives, or cut off."
     )
     OM682 = (
         "[OM682] '{path}' is not a saved graph builder. Name a new file, or one that `--builder` "
@@ -553,7 +555,7 @@ class Errors:
         "or name a new file."
     )
     OM684 = (
-        "[OM684] {texts} without an id were left out, as no mention has a high score. "
+        "[OM684] Left out: {texts} without an id, as every mention scores below {limit}. "
         "`--min-text-score 0`, or `min_text_score=0` in Python, keeps them."
     )
     # Command line

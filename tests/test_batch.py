@@ -221,7 +221,7 @@ def test_error_handlers_are_restored(impossible_checkpoint: Path):
     assert nlp.get_pipe("sentencizer").get_error_handler() is theirs
 
 
-def test_a_loaded_pipeline_runs_in_as_many_threads_as_the_job_says(keyword_checkpoint: Path):
+def test_threads_are_set_with_each_load(keyword_checkpoint: Path):
     model = to_model({"model": {"name": str(keyword_checkpoint)}})
     before = torch.get_num_threads()
     try:

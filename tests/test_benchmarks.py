@@ -392,7 +392,7 @@ def test_cost_is_in_hours_of_all_cores(monkeypatch: pytest.MonkeyPatch):
 def test_speed_is_listed_by_component():
     rates = [1234.4, *[0.0] * 3, 1.26, None]
     rows = [("notes", "torch-bf16", *rates), ("articles", "hf_token_pipe", *rates)]
-    columns, cells = speed.list_by_component(rows)
+    columns, cells = speed.pivot(rows)
     assert columns == ("component", "notes", "articles")
     assert cells[0] == ("openmed_ner, torch, bf16", "1,234 (1.3)", None)
 

@@ -482,6 +482,8 @@ def test_other_errors():
     result = deidentify(doc, "encrypt", key=KEY)
     with pytest.raises(ValueError, match="OM509"):
         decrypt(result, OTHER_KEY)
+    with pytest.raises(ValueError, match="OM514"):
+        decrypt(deidentify(make_doc("No names.", []), "redact"), KEY)
     for text in ("x" + result.text, result.text.replace("asthma", "anemia")):
         with pytest.raises(ValueError, match="OM510"):
             decrypt(replace(result, text=text), KEY)
@@ -620,6 +622,8 @@ def test_a_table_is_decrypted_exactly(table: Path, key_file: Path):
     _, rows = run_table(table, "-a", "encrypt", "-k", key_file)
     texts = [decrypt_row(row, KEY) for row in rows if row["text"]]
     assert texts == [note["text"] for note in NOTES if note["text"]]
+    with pytest.raises(ValueError, match="OM515.*'note'.*id, text"):
+        decrypt_row(rows[0], KEY, text_column="note")
 
 
 def test_a_table_goes_on_with_the_same_key_alone(table: Path, key_file: Path):

@@ -76,7 +76,8 @@ def load_pipeline(
 
     model (str): See `Annotator`.
     device (str | None): Where its `openmed_ner` components run. None: as it says.
-    threads (int): Threads of the process. 0: as many as PyTorch chooses.
+    threads (int): Threads of the process from now on. 0: as they are. OpenVINO and ONNX keep those
+        of their first load.
     stamp (str | None): The state of its files, see `make_stamp`. None: the state they are in now.
         A pipeline that was loaded in another state is loaded again.
     RETURNS (Language): The pipeline.
@@ -86,7 +87,7 @@ def load_pipeline(
     if threads:
         import torch
 
-        torch.set_num_threads(threads)  # also if the pipeline was loaded with others
+        torch.set_num_threads(threads)  # for the torch engine, also of a loaded pipeline
     with _loading:
         return _load_pipeline(model, device, make_stamp(model) if stamp is None else stamp)
 

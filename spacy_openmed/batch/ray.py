@@ -52,8 +52,8 @@ def annotate(
 ) -> "ray.data.Dataset":
     """Find the entities of a dataset's texts.
 
-    dataset (ray.data.Dataset): The texts. It needs at least as many blocks as there are actors: a
-        single file may be one block, which `dataset.repartition` divides.
+    dataset (ray.data.Dataset): The texts. It needs at least as many blocks as there are actors. A
+        single file may be one block; `dataset.repartition` divides it.
     model (str | Path | Mapping): Path or package name of a pipeline, which every machine has, or
         the settings of `openmed_ner`: {"domain": "genomics"}.
     concurrency (int | tuple[int, int]): Actors, or the fewest and the most.

@@ -22,7 +22,9 @@ def convert_cli(
     lang: str = Opt("en", "--lang", "-l", help="Language whose tokenizer to use"),
     rename: list[str] = Opt([], "--rename", "-r", help="OLD=NEW: other name for a type"),
     types: list[str] = Opt([], "--type", "-t", help="Take this type only, repeatable"),
-    canonical: bool = Opt(False, "--canonical", "-c", help="Name types as the components do"),
+    canonical: bool = Opt(
+        False, "--canonical", "-c", help="Write canonical labels, as the components do"
+    ),
     n_sents: int = Opt(
         1,
         "--n-sents",

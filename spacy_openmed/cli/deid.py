@@ -97,11 +97,13 @@ def deid_cli(
     to: str = Opt("parquet", "--to", help="Format of many texts: parquet or jsonl"),
     shard_size: int = Opt(1000, "--shard-size", min=1, help="Rows of a shard, for many texts"),
     n_process: int = Opt(1, "--n-process", "-n", min=1, help="Processes, for many texts"),
-    force: bool = Opt(False, "--force", "-F", help="Begin anew, whatever is in the folder"),
+    force: bool = Opt(
+        False, "--force", "-F", help="Start again, and replace what is in the folder"
+    ),
     # fmt: on
 ) -> None:
     """
-    Take the identifiers of HIPAA's Safe Harbor out of one text, or out of a table of texts. A run
+    Remove the identifiers of HIPAA's Safe Harbor from a text, or from a table of texts. A run
     over a table that was interrupted goes on where it was when the same command is given again.
 
     What is found is not everything: look at the result before it goes anywhere. For example, with

@@ -32,13 +32,19 @@ def graph_cli(
     scope: str = Opt(
         "sentence", "--scope", help="What makes two things stand together: sentence or document"
     ),
-    min_documents: int = Opt(1, "--min-documents", min=1, help="Leave out edges of fewer"),
+    min_documents: int = Opt(
+        1, "--min-documents", min=1, help="Leave out edges found in fewer documents"
+    ),
     min_npmi: float = Opt(
         -1.0, "--min-npmi", min=-1, max=1, help="Leave out pairs nearer to chance, which is 0"
     ),
     min_score: float = Opt(0.0, "--min-score", min=0, max=1, help="Leave out weaker relations"),
     min_text_score: float = Opt(
-        0.5, "--min-text-score", min=0, max=1, help="Leave out things without an id that score less"
+        0.5,
+        "--min-text-score",
+        min=0,
+        max=1,
+        help="Leave out things without an id whose mentions score less",
     ),
     max_evidence: int = Opt(5, "--max-evidence", min=1, help="Places to keep for each edge"),
     builder_path: Path | None = Opt(

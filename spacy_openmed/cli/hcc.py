@@ -25,8 +25,8 @@ def hcc_cli(
         ...,
         help="A .txt file (one note), a .jsonl, .csv, .tsv or .parquet file, or a folder of them; "
         f'\'-\': JSONL from standard input. A row has "{TEXT}", and may have "{PATIENT}", '
-        '"note", "date", "age", "sex", "dual_elgbl_cd", "orec", ...; a .txt file is of the patient '
-        "of its name",
+        '"note", "date", "age", "sex", "dual_elgbl_cd", "orec", .... The name of a .txt file '
+        "is the id of its patient",
         allow_dash=True,
     ),
     output: Path | None = Opt(

@@ -22,7 +22,7 @@ def models_cli(
     # fmt: on
 ) -> None:
     """
-    List the checkpoints on the hub, those that fulfil all conditions.
+    List the checkpoints on the hub that fulfil all conditions.
 
     EXAMPLE: python -m spacy openmed models --domain disease --max-params 150
     """

@@ -50,7 +50,7 @@ def process_cli(
     n_process: int = Opt(1, "--n-process", "-n", min=1, help="Processes"),
     gpu_id: int = Opt(-1, "--gpu-id", "-g", help="GPU ID or -1 for CPU"),
     strict: bool = Opt(False, "--strict", help="Stop at the first row that can't be annotated"),
-    force: bool = Opt(False, "--force", "-F", help="Begin anew, whatever is in OUT"),
+    force: bool = Opt(False, "--force", "-F", help="Start again, and replace what is in OUT"),
     as_json: bool = Opt(False, "--json", "-j", help="Print the summary as JSON"),
     # fmt: on
 ) -> None:

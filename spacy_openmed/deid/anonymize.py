@@ -232,11 +232,14 @@ def decrypt(result: Deidentified, key: str | bytes) -> str:
     result (Deidentified): What `deidentify` gave.
     key (str | bytes): The key that was used.
     RETURNS (str): The old text, exactly.
-    RAISES (ValueError): If it is another key, not all can be given back, or the text was changed.
+    RAISES (ValueError): If there was no key or another one, not all can be given back, or the text
+        was changed.
     """
     lost = {r.action for r in result.replacements} - {"encrypt", "keep"}
     if lost:
         raise ValueError(Errors.OM508.format(actions=", ".join(sorted(lost))))
+    if not result.key_check:
+        raise ValueError(Errors.OM514)
     if result.key_check != make_key_check(key):
         raise ValueError(Errors.OM509)
     if result.text_check != _make_text_check(key, result.text):
@@ -261,7 +264,9 @@ def decrypt_row(row: Mapping[str, Any], key: str | bytes, *, text_column: str = 
     key (str | bytes): The key that was used.
     text_column (str): The column of texts.
     RETURNS (str): The old text, exactly.
-    RAISES (ValueError): See `decrypt`.
+    RAISES (ValueError): If the row has no such column. Also see `decrypt`.
     """
+    if text_column not in row:
+        raise ValueError(Errors.OM515.format(column=text_column, columns=", ".join(row)))
     audit = {name: row[name] for name in CHECKS} | {"replacements": row["entities"]}
     return decrypt(Deidentified.from_dict(row[text_column], audit), key)

@@ -37,8 +37,8 @@ _FIELD = re.compile(
     r"|Account|Acct|Admitted|Admission|Discharged?|Unit|Room|Ward|Insurance|PCP|ID)\W*\Z",
     re.IGNORECASE,
 )
-# Rules that take any capitalised word in a place where names stand.
 WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
+# Rules that take any capitalised word in a place where names stand.
 GUESSED_NAMES = {
     *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
     "Signature",

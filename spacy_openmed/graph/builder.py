@@ -84,7 +84,8 @@ class GraphBuilder:
         self.junk: Counter[str] = Counter()  # labels of mentions that are no names, see `is_junk`
         self.has_more = False  # whether any document has relations or clinical context
         self._left_out: list[str] = []  # edges that `build` left out, by limit
-        self._doubtful: list[float] = []  # scores of the texts that it left out
+        self._n_doubtful = 0  # texts that it left out for their scores
+        self._min_text_score = 0.0  # that it was given
         self._nodes: Nodes = defaultdict(Node)
         self._edges: Edges = defaultdict(Edge)
 
@@ -252,8 +253,9 @@ class GraphBuilder:
         min_npmi (float): Leave out pairs with a lower normalised pointwise mutual information
             (Bouma 2009) over sentences, or documents: from -1 to 1, where 0 is chance.
         min_score (float): Leave out relations whose probability is lower in every document.
-        min_text_score (float): Leave out things that have no id, and whose mentions all have a
-            lower score. Most of them are no things ("selective", "fatal").
+        min_text_score (float): Leave out things without an id if all their mentions score less.
+            Most of them are not things ("selective", "fatal"). A mention without a score counts as
+            1. Relations of such a thing go with it.
         RETURNS (MultiDiGraph): Nodes with name, synonyms, label, vocabulary ("" for a text),
             mentions, documents and sentences; edges with documents, sentences, score, npmi and
             evidence, by the relation as key. Pairs that only stand together are there once, and
@@ -265,14 +267,10 @@ class GraphBuilder:
             raise missing_extra("graph", error) from error
         graph = MultiDiGraph(documents=self.n_documents, sentences=self.n_sentences)
         nodes, edges = join_texts(self._nodes, self._edges)
-        doubtful = {
-            id: node.score
-            for id, node in nodes.items()
-            if is_text(id) and node.score < min_text_score
-        }
-        self._doubtful = [*doubtful.values()]
+        doubtful = {id for id, node in nodes.items() if is_text(id) and node.score < min_text_score}
+        self._n_doubtful, self._min_text_score = len(doubtful), min_text_score
         nodes = {id: node for id, node in nodes.items() if id not in doubtful}
-        edges = {key: edge for key, edge in edges.items() if doubtful.keys().isdisjoint(key[1:])}
+        edges = {key: edge for key, edge in edges.items() if doubtful.isdisjoint(key[1:])}
         for id in sorted(nodes):
             node = nodes[id]
             name = choose_name(node.names)
@@ -331,8 +329,9 @@ class GraphBuilder:
             notes.append(Errors.OM679)
         if self.junk:
             notes.append(Errors.OM681.format(mentions=count(self.junk.total(), "mention")))
-        if self._doubtful:
-            notes.append(Errors.OM684.format(texts=count(len(self._doubtful), "text")))
+        if self._n_doubtful:
+            texts = count(self._n_doubtful, "text")
+            notes.append(Errors.OM684.format(texts=texts, limit=self._min_text_score))
         if graph.number_of_edges():
             return notes
         if not self.n_documents:
@@ -343,9 +342,12 @@ class GraphBuilder:
         elif not graph:
             why = (
                 f"all {count(read.total(), 'mention')} of entities are left out. They are personal "
-                "data, touch an identifier, are negated, hypothetical or of the family, have no "
-                "letters, or have other labels than those asked for"
+                "data, touch an identifier, are negated, hypothetical or of the family, are no "
+                "names, have other labels than those asked for, or score too low "
+                "(--min-text-score)"
             )
+        elif self._edges and not self._left_out:
+            why = "every edge has a text that was left out"
         elif self._edges:
             why = f"left out are {' and '.join(self._left_out)}"
         else:

@@ -21,40 +21,43 @@ STARTS = ENDS - {"her", "his", "in", "at"}  # "HER 2", "in situ carcinoma", "AT 
 NUMERAL = re.compile(r"(?=.*[IV])X{0,2}(?:IX|IV|V?I{0,3})")
 # What is left of "anti-inflammatory", "drug-induced". "-31T/C" is a variant.
 CUT = re.compile(r"[-‐–](?=[^\W\d_]).*|.*\w[-‐–]", re.DOTALL)
-# Words that are adjectives or adverbs by how they end: "fatal", "cellular", "inherited". Words that
-# may be nouns are not among them ("sedative", "anxiolytic", "thiopental", "seed", "chemical").
+# Words that are adjectives or adverbs by how they end: "fatal", "cellular", "inherited". Only in
+# lower case: "Patched" may be a gene. Words that may be nouns are not among them ("sedative").
 ADJECTIVE = re.compile(
-    r"[a-z-]*(?:[^\W\d_]ous|[ui]llar|[ucl]ular|atal|(?<!p)ental|cterial|rmal|somal|(?:log|in|urg)ical|"
-    r"genic|pathic|topic|[ay]ptic|dromic|nomic|rgic|[eo]tonic|nuclear|(?:s?el|eff|inf|def)ective|"
-    r"egative|ositive|genetic|[a-z]{3}[^\W\d_e](?<!trex)ed|(?:al|ous|ic|ive|nt|ar)ly)"
+    r"[a-z-]*(?:[a-z]ous|[ui]llar|[cl]ular|(?:f|neon|n|stri|pal)atal|(?<!p)ental|cterial|"
+    r"(?:no|the|de)rmal|somal|(?:log|in|urg)ical|genic|pathic|topic|naptic|dromic|nomic|rgic|"
+    r"[eo]tonic|nuclear|(?:s?el|eff|inf|def)ective|egative|ositive|genetic|[a-z]{3}[a-df-z]ed|"
+    r"[a-z]{2}(?:al|ous|ic|ive|nt|ar)ly)"
 )
 # Those that do not show it.
 ADJECTIVES = {
-    *("acute", "benign", "chronic", "malignant", "mild", "moderate", "preterm", "severe", "stable"),
-    *("active", "early", "late", "new", "old", "partial", "primary", "rare", "secondary", "total"),
+    *("acute", "benign", "chronic", "malignant", "mild", "moderate", "severe", "stable"),
+    *("active", "early", "late", "partial", "primary", "rare", "secondary", "total"),
     *("central", "distal", "lateral", "left", "lower", "medial", "peripheral", "proximal", "right"),
-    *("upper", "black", "high", "large", "long", "low", "short", "small", "white"),
+    *("upper", "high", "large", "long", "low", "short", "small"),
 }
-# "Class III", "type 2": of what?
-CLASS = re.compile(
-    r"(?:class|grade|group|phase|stage|type)s? (?:[IVX]+|\d+)[A-Da-d]?", re.IGNORECASE
+# Names that end like adjectives: of genes, drugs, substances and diseases.
+NOUNS = re.compile(
+    r"patched|smoothened|frizzled|dishevell?ed|dachsous|scabrous|paired|forked|singed|.*(?:fed|med|pred|"
+    r"trexed)|ferrous|nitrous|.*phosphorous|donnatal|trental|depressed|paralyzed|paralysed|quadruped"
 )
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def is_junk(text: str) -> bool:
-    """Tell whether a text can't be the name of anything: it is a single letter or has none, is a
+    """Tell whether a text is hardly the name of anything: it is a single letter or has none, is a
     Roman numeral, a unit, an adjective or an adverb, or is cut off ("loss of", "drug-").
 
     text (str): The text.
-    RETURNS (bool): Whether it can't.
+    RETURNS (bool): Whether it hardly is.
     """
+    text = text.strip()
     words = re.findall(r"[^\W_]+", text)
     if len("".join(words)) < 2 or not _LETTER.search(text):
         return True
-    if any(pattern.fullmatch(text.strip()) for pattern in (UNIT, NUMERAL, CUT, ADJECTIVE, CLASS)):
+    if any(pattern.fullmatch(text) for pattern in (UNIT, NUMERAL, CUT)):
         return True
-    if text in ADJECTIVES:
+    if text in ADJECTIVES or (ADJECTIVE.fullmatch(text) and not NOUNS.fullmatch(text)):
         return True
     # Capitals are more than a word: "IN", "OR".
     return words[0].lower() in STARTS and not words[0].isupper() or words[-1] in ENDS

@@ -1,4 +1,4 @@
-"""Texts that have several labels: which of the things they stand for."""
+"""Merge the nodes of a text that has several labels."""
 
 import math
 from collections import defaultdict

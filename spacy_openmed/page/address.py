@@ -24,7 +24,7 @@ _REMEMBER = """(...values) => {
     return [];
 }"""
 
-# What was chosen before the answer came stays.
+# A choice that was changed before the answer came stays.
 _RESTORE = """(given, ...values) => {
     const first = %s;
     const isFirst = (i) => JSON.stringify(values[i]) === JSON.stringify(first[i]);

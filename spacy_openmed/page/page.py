@@ -215,11 +215,11 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
             with showing_errors():
                 return read_upload(Path(path))
 
-        def on_load(request: gr.Request) -> Any:
+        def on_load(request: gr.Request) -> tuple[list[str], str, float]:
             return read_choices(str(request.query_params), domains, size, THRESHOLD)
 
         choices: dict[str, Any] = {DOMAIN: chosen, SIZE: sizes, SCORE: threshold}
-        # In two steps: a late answer must not undo what was chosen since.
+        # In two steps: what was chosen before a late answer came has to stay.
         given = gr.JSON(visible=False)
         page.load(on_load, None, given, queue=False, api_visibility="private").then(
             None,
