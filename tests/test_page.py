@@ -658,9 +658,8 @@ def test_address_restores_the_choices(page: "Page", served: tuple[str, Path, Pat
 def test_a_late_answer_does_not_undo_a_choice(page: "Page", served: tuple[str, Path, Path]):
     held: list[Route] = []
     page.route("**/gradio_api/run/predict*", lambda route: held.append(route))
-    page.goto(f"{served[0]}?domain=disease&size=medium&threshold=0.8")
-    while not held:
-        page.wait_for_timeout(50)
+    with page.expect_request("**/gradio_api/run/predict*"):
+        page.goto(f"{served[0]}?domain=disease&size=medium&threshold=0.8")
     page.get_by_role("slider").fill("0.3")
     page.get_by_label("genomics", exact=True).check()
     held[0].continue_()
