@@ -518,6 +518,14 @@ def test_spans_that_were_added_to_the_model_s_count():
     assert found(doc) == dict.fromkeys(("Zorblax", "Qwib", "Florbix"), "name")
 
 
+def test_a_place_with_the_suffix_of_a_name_is_a_person():
+    nlp = make_nlp()
+    doc = nlp.make_doc("Visited Zorb Hall III in Hall II.")
+    doc.spans["openmed"] = [Span(doc, 1, 4, "LOCATION"), Span(doc, 5, 7, "LOCATION")]
+    nlp.get_pipe("openmed_phi")(doc)
+    assert [row[1] for row in rows(doc)] == ["PERSON", "LOCATION"]
+
+
 def test_context_counts_without_lemmas(rules: Language):
     # Presidio boosts a score by the lemmas around; a blank pipeline has none.
     assert found(rules("She was given 912701234 there.")) == {"912701234": "other"}

@@ -37,6 +37,8 @@ _FIELD = re.compile(
     r"|Account|Acct|Admitted|Admission|Discharged?|Unit|Room|Ward|Insurance|PCP|ID)\W*\Z",
     re.IGNORECASE,
 )
+# A name that ends as no place does: models take "Peter Hall III" for one.
+WITH_SUFFIX = re.compile(r"(?:[A-Z][\w.'’-]* ){2,3}(?:Jr\.?|Sr\.?|II|III|IV)")
 WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
 # Rules that take any capitalised word in a place where names stand.
 GUESSED_NAMES = {

@@ -18,6 +18,7 @@ from .candidates import (
     IDENTIFIERS,
     RULES,
     SOURCES,
+    WITH_SUFFIX,
     Candidate,
     cut_name,
     expand_to_tokens,
@@ -187,6 +188,8 @@ class OpenMedPHI(SerializableComponent):
         found = []
         for span, score, *_ in read_spans(doc, self.spans_key):
             label, score = canonical_label(span.label_), 1.0 if score is None else score
+            if label == "LOCATION" and WITH_SUFFIX.fullmatch(span.text):
+                label = "PERSON"
             if identifier_of(label) is not None and score >= self.threshold:
                 found.append(
                     Candidate(span.start_char, span.end_char, label, round(float(score), 4), "")
