@@ -239,7 +239,7 @@ def test_edges_of_one_text_under_two_labels():
     [
         *("a", "5", "12 %", "mg", "mg/kg", "5 mL", "min-1", "beats/min", "II", "IV"),
         *("loss of", "and fever", "-induced", "anti-"),
-        *("fatal", "cellular", "selective", "inherited", "locally", "benign"),
+        *("fatal", "cellular", "selective", "inherited", "locally", "benign", "abnormal ocular"),
     ],
 )
 def test_what_is_no_name_is_no_node(text: str):
@@ -265,6 +265,7 @@ def test_what_is_no_name_is_no_node(text: str):
             "chemical",
         ),
         *("patched", "smoothened", "sudafed", "ferrous", "pemetrexed", "Fatal", "depressed"),
+        *("triple negative", "left ventricular mass"),
         "type 2 diabetes",
     ],
 )

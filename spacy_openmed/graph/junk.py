@@ -25,8 +25,8 @@ CUT = re.compile(r"[-‐–](?=[^\W\d_]).*|.*\w[-‐–]", re.DOTALL)
 # lower case: "Patched" may be a gene. Words that may be nouns are not among them ("sedative").
 ADJECTIVE = re.compile(
     r"[a-z-]*(?:[a-z]ous|[ui]llar|[cl]ular|(?:f|neon|n|stri|pal)atal|(?<!p)ental|cterial|"
-    r"(?:no|the|de)rmal|somal|(?:log|in|urg)ical|genic|pathic|topic|naptic|dromic|nomic|rgic|"
-    r"[eo]tonic|nuclear|(?:s?el|eff|inf|def)ective|egative|ositive|genetic|[a-z]{3}[a-df-z]ed|"
+    r"(?:no|the|de)rmal|somal|(?:log|in|urg)ical|[ntg]eal|itial|milial|eletal|ernal|titive|"
+    r"genic|pathic|topic|naptic|dromic|nomic|rgic|[eo]tonic|nuclear|(?:s?el|eff|inf|def)ective|egative|ositive|genetic|[a-z]{3}[a-df-z]ed|"
     r"[a-z]{2}(?:al|ous|ic|ive|nt|ar)ly)"
 )
 # Those that do not show it.
@@ -38,15 +38,17 @@ ADJECTIVES = {
 }
 # Names that end like adjectives: of genes, drugs, substances and diseases.
 NOUNS = re.compile(
-    r"patched|smoothened|frizzled|dishevell?ed|dachsous|scabrous|paired|forked|singed|.*(?:fed|med|pred|"
+    r"patched|smoothened|frizzled|dishevell?ed|dachsous|scabrous|paired|forked|singed|engrailed|.*(?:fed|med|pred|"
     r"trexed)|ferrous|nitrous|.*phosphorous|donnatal|trental|depressed|paralyzed|paralysed|quadruped"
 )
+# Adjectives that are the value of what stands before them.
+VALUE = re.compile(r".*(?:egative|ositive)")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def is_junk(text: str) -> bool:
     """Tell whether a text is hardly the name of anything: it is a single letter or has none, is a
-    Roman numeral, a unit, an adjective or an adverb, or is cut off ("loss of", "drug-").
+    Roman numeral, a unit, an adjective or an adverb, or is cut off ("loss of", "drug-", "abnormal ocular").
 
     text (str): The text.
     RETURNS (bool): Whether it hardly is.
@@ -57,7 +59,10 @@ def is_junk(text: str) -> bool:
         return True
     if any(pattern.fullmatch(text) for pattern in (UNIT, NUMERAL, CUT)):
         return True
-    if text in ADJECTIVES or (ADJECTIVE.fullmatch(text) and not NOUNS.fullmatch(text)):
+    # A phrase may lack its noun, too: "abnormal ocular". "Triple negative" does not.
+    last = text.rpartition(" ")[2]
+    is_adjective = ADJECTIVE.fullmatch(last) and not NOUNS.fullmatch(last)
+    if text in ADJECTIVES or (is_adjective and (last == text or not VALUE.fullmatch(last))):
         return True
     # Capitals are more than a word: "IN", "OR".
     return words[0].lower() in STARTS and not words[0].isupper() or words[-1] in ENDS
