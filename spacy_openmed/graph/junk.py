@@ -48,7 +48,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 def is_junk(text: str) -> bool:
     """Tell whether a text is hardly the name of anything: it is a single letter or has none, is a
-    Roman numeral, a unit, an adjective or an adverb, or is cut off ("loss of", "drug-", "abnormal ocular").
+    Roman numeral, a unit, an adjective or an adverb, or is cut off ("loss of", "drug-", "abnormal
+    ocular").
 
     text (str): The text.
     RETURNS (bool): Whether it hardly is.
