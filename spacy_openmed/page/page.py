@@ -215,8 +215,8 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
             with showing_errors():
                 return read_upload(Path(path))
 
-        def on_load(request: gr.Request) -> tuple[list[str], str, float]:
-            return read_choices(str(request.query_params), domains, size, THRESHOLD)
+        def on_load(request: gr.Request) -> list[Any]:
+            return [*read_choices(str(request.query_params), domains, size, THRESHOLD)]
 
         choices: dict[str, Any] = {DOMAIN: chosen, SIZE: sizes, SCORE: threshold}
         # In two steps: what was chosen before a late answer came has to stay.
