@@ -165,11 +165,11 @@ def main(
                 key: partial(_run_pipeline, nlp, texts, batch_size)
                 for key, nlp in pipelines.items()
             }
-            longest = max(count_pieces(first, texts))
+            lengths = count_pieces(first, texts)
             fair = {
                 key: run
                 for key, run in others.items()
-                if longest <= MOST_PIECES or key.partition(",")[0] not in CUT_OFF
+                if max(lengths) <= MOST_PIECES or key.partition(",")[0] not in CUT_OFF
             }
             runs |= {key: partial(run, texts) for key, run in fair.items()}
             limits = make_limits(first, pipelines, device)
@@ -179,7 +179,7 @@ def main(
                 seconds = measure({**runs, **limits}, rounds, 60 * minutes / len(names))
             if against is not None:
                 compared += compare(name, {key: seconds.pop(key) for key in workers}, len(texts))
-            n_pieces = sum(count_pieces(first, texts))
+            n_pieces = sum(lengths)
             waste = find_waste(first, texts)
             n_rounds = len(next(iter(seconds.values())))
             msg.info(

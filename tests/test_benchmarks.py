@@ -19,6 +19,7 @@ import numpy as np
 import plots
 import privacy
 import pytest
+import relations
 import scaling
 import spacy
 import speed
@@ -27,7 +28,7 @@ import trees
 import typer
 import util
 from corpora import Sentence
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 from transformers import AutoModelForTokenClassification
 from transformers.utils import logging
@@ -503,6 +504,15 @@ def test_engines_are_held_against_the_first(keyword_checkpoint: Path, made_up_co
     assert first["F1"] > 0
     assert {**second, "engine": ""} == {**first, "engine": ""}
     assert (second["difference"], second["changed, %"]) == (0.0, 0.0)
+
+
+def test_ids_of_the_linker_fill_those_of_names():
+    named = Doc(Vocab(), words=["gout", "tremor", "fever"])
+    linked = named.copy()
+    named.ents = [Span(named, 0, 1, "DISEASE", kb_id="A")]
+    linked.ents = [Span(linked, i, i + 1, "DISEASE", kb_id=id) for i, id in ((0, "B"), (2, "C"))]
+    filled = relations.fill(named, linked)
+    assert [(ent.text, ent.kb_id_) for ent in filled.ents] == [("gout", "A"), ("fever", "C")]
 
 
 def test_engines_are_summed_up_over_datasets_with_many_entities():

@@ -137,6 +137,12 @@ def test_changed_weights_are_loaded_again(bert: Path):
     assert torch.equal(bias, first.module.classifier.bias + 1)
 
 
+def test_changed_labels_are_loaded_again(bert: Path):
+    first = load(bert)
+    edit_config(bert, id2label={"0": "O", "1": "B-X", "2": "I-X"})
+    assert load(bert).heads != first.heads
+
+
 def test_the_engine_is_made_once_whatever_threads_ask(bert: Path, monkeypatch: pytest.MonkeyPatch):
     made = []
 

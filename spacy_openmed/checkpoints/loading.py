@@ -43,8 +43,9 @@ def load_checkpoint(source: Source, settings: EngineSettings | None = None) -> C
     use_one_thread_after_fork()
     settings = resolve_settings(settings or EngineSettings())
     folder = Path(source.name).resolve() if source.is_folder else None
-    stamp = (folder / WEIGHTS).stat().st_mtime_ns if folder and (folder / WEIGHTS).is_file() else 0
-    key = (str(folder or source.name), source.revision, stamp, settings)
+    files = [folder / WEIGHTS, folder / "config.json"] if folder else []
+    written = tuple(file.stat().st_mtime_ns for file in files if file.is_file())
+    key = (str(folder or source.name), source.revision, written, settings)
     with LOCK:
         checkpoint = _LOADED.get(key)
         if checkpoint is None:

@@ -18,18 +18,14 @@ from .candidates import (
     IDENTIFIERS,
     RULES,
     SOURCES,
-    WITH_SUFFIX,
     Candidate,
-    cut_name,
     expand_to_tokens,
-    find_beside,
-    find_names_of_fields,
-    find_repeated,
-    keep_clinical,
     resolve,
     source_of,
 )
+from .clinical_filter import keep_clinical
 from .identifiers import identifier_of, may_stay
+from .names import WITH_SUFFIX, cut_name, find_beside, find_names_of_fields, find_repeated
 from .structured import read_layout
 
 

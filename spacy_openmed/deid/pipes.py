@@ -1,12 +1,14 @@
 """Pipelines that find identifiers."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from ..spans import Entity, add_spans, read_spans
+from .component import OpenMedPHI
 from .structured import read_layout
 
 
@@ -47,25 +49,22 @@ def annotate_text(nlp: Language, text: str) -> Doc:
     RETURNS (Doc): The document.
     """
     layout = read_layout(text)
-    if layout is None:
+    pipes = enumerate(pipe for _, pipe in nlp.pipeline)
+    at, phi = next(((i, pipe) for i, pipe in pipes if isinstance(pipe, OpenMedPHI)), (0, None))
+    if layout is None or phi is None or (key := phi.spans_key) is None:
         return nlp(text)
-    factories = [nlp.get_pipe_meta(name).factory for name in nlp.pipe_names]
-    at = factories.index("openmed_phi") if "openmed_phi" in factories else len(factories)
-    starts, texts = [0], [text]
-    for start, end in layout.find_free_texts():
-        starts.append(start)
-        texts.append(text[start:end])
+    starts, ends = zip(*[(0, len(text)), *layout.find_free_texts()], strict=True)
     with nlp.select_pipes(enable=nlp.pipe_names[:at]):
-        doc, *parts = nlp.pipe(texts)
-    for name, pipe in nlp.pipeline[at:]:
-        if name == nlp.pipe_names[at] and (key := getattr(pipe, "spans_key", None)):
-            for start, part in zip(starts[1:], parts, strict=True):
-                add_spans(doc, _move(doc, part, key, start), key)
+        doc, *parts = nlp.pipe(text[start:end] for start, end in zip(starts, ends, strict=True))
+    if key in doc.spans:
+        moved = (_move(doc, *found, key) for found in zip(parts, starts[1:], strict=True))
+        add_spans(doc, chain.from_iterable(moved), key)
+    for _, pipe in nlp.pipeline[at:]:
         doc = pipe(doc)
     return doc
 
 
-def _move(doc: Doc, part: Doc, key: str, start: int) -> Iterator[Entity]:
+def _move(doc: Doc, part: Doc, start: int, key: str) -> Iterator[Entity]:
     """YIELDS (Entity): What a group of a part has, as entities of the whole."""
     for found in read_spans(part, key):
         first, last = (start + offset for offset in found.offsets)

@@ -1,0 +1,158 @@
+"""What is left out of the candidates: terms of medicine, scores, doses and times."""
+
+import re
+from collections.abc import Iterable
+
+from .candidates import CREDENTIAL, LINE, WORD, Candidate, line_of
+from .clinical_words import (
+    all_plain,
+    is_in_phrase,
+    is_taper,
+    may_be_name,
+    may_be_number,
+    may_be_place,
+    read_words,
+    trim_name,
+)
+from .dates import has_british_durations, may_be_date
+from .identifiers import identifier_of
+
+WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
+# Rules that take any capitalised word in a place where names stand.
+GUESSED_NAMES = {
+    *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
+    "Signature",
+    *("City", "Organisation", "Workplace", "LowercaseName"),
+}
+IN_CAPITALS = "NameInCapitals"
+# Rules that take initials where somebody's stand, and abbreviations that stand there as well.
+SIGNATURE = "SignatureInitials"
+INITIALS = {SIGNATURE, "InitialsAfterRole"}
+_ABBREVIATION = re.compile(
+    r"ED|ER|OR|IV|IM|PO|SC|SL|PR|NG|GI|GU|ID|IR|OB|PT|OT|ST|SW|RN|NP|PA|MD|DO|GP|CT|US|XR|LP"
+    r"|DC|BD|QD|OK|NA|TB|DM|PE|MI|CP|HR|BP|RR|FU|UC|MS|RT|RA|LA|LV|RV|AF|HF|OA|SR|EMS|WHO|CDC"
+    r"|FDA|ICU|ENT|EHR|EMR"
+)
+# Rules that take words where names are rare: none of the words may be of the allow-list.
+RARE_NAMES = {IN_CAPITALS, "LowercaseFullName", "NameByItself", "Closing"}
+DATES = {"WrittenDate", "DateRecognizer"}  # rules that find what is no date as well
+# Rules that take times of day in a row ("0700 1000 1300") for a number.
+NUMBERS = {"AccountNumber", "SocialSecurityNumber", "CreditCardRecognizer", "LongNumber"}
+_TIMES = re.compile(r"(?:(?:[01]\d|2[0-3])[0-5]\d(?:[ \t]+|\Z))+|(?:[01]\d|2[0-3])[0-5]\d")
+_BETWEEN = re.compile(r"\s*(?:\b(?:or|and)\b|[;,])\s*")  # of two telephone numbers
+_POSSESSIVE = re.compile(r"['’]s?\Z")
+_GENE = re.compile(r"[ \t]+(?=[A-Z]{2,5}\d{1,2}[A-Za-z]?\b)[^\n]*\Z")  # taken as part of a name
+
+
+def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Leave out terms of medicine, scores, doses and times.
+
+    text (str): The text.
+    candidates (Iterable[Candidate]): What was found.
+    RETURNS (list[Candidate]): What may be an identifier. A name ends where its sentence does.
+    """
+    candidates = [part for c in candidates for part in _split_numbers(text, c)]
+    names = _find_sure_names(text, candidates)
+    writes_weeks = has_british_durations(text)
+    dates = {i for c in candidates if c.rule in WHOLE_DATES for i in range(c.start, c.end)}
+    kept = []
+    for c in candidates:
+        if identifier_of(c.label) == "name":
+            match = _POSSESSIVE.search(text, c.start, c.end)
+            c = c._replace(end=match.start()) if match and match.start() > c.start else c
+        if not c.rule and c.start in dates and c.end - 1 in dates:
+            continue
+        if c.rule and c.rule not in DATES:
+            if _may_stand(text, c):
+                kept.append(c)
+        elif found := _trim_clinical(text, c, names, writes_weeks=writes_weeks):
+            kept.append(found)
+    return kept
+
+
+def _may_stand(text: str, c: Candidate) -> bool:
+    """Whether what a rule has found may be an identifier."""
+    found = text[c.start : c.end]
+    if c.rule == "LongNumber" and is_taper(found):
+        return False
+    if c.rule in NUMBERS:
+        return not _TIMES.fullmatch(found)
+    if c.rule in GUESSED_NAMES or c.rule == "LabelledCode":
+        return not all_plain(found) and not is_in_phrase(text, c.start, c.end)
+    if c.rule in RARE_NAMES:
+        is_in_place = c.rule != IN_CAPITALS or line_of(text, c).isupper()
+        return is_in_place and not read_words().plain.intersection(
+            word.lower() for word in WORD.findall(found)
+        )
+    if c.rule in INITIALS:
+        return _may_be_initials(found, c.rule)
+    if c.rule == "NameBeforeRelative":
+        return found.lower() not in read_words().plain
+    return c.rule != "ZipCode" or not _is_procedure_code(text, c.start)
+
+
+def _trim_clinical(
+    text: str, c: Candidate, names: set[str], *, writes_weeks: bool
+) -> Candidate | None:
+    """Leave out what is clinical of a model's find, or of a date: None if nothing is left."""
+    found = text[c.start : c.end]
+    identifier = identifier_of(c.label)
+    if identifier == "name":
+        gene = _GENE.search(text, c.start, c.end)
+        start, end = trim_name(text, c.start, gene.start() if gene else c.end)
+        return c._replace(start=start, end=end) if may_be_name(text, start, end, names) else None
+    if identifier == "geography":
+        is_code = found.isdigit() and _is_procedure_code(text, c.start)
+        stands = not is_code and may_be_place(text, c.start, c.end)
+    elif identifier == "date":
+        stands = c.label == "AGE" or may_be_date(text, c.start, c.end, writes_weeks=writes_weeks)
+    elif identifier == "email":
+        stands = re.search(r"\w@\w|[\[(]at[\])]| at ", found) is not None
+    else:
+        stands = may_be_number(text, c.start, c.end)
+    return c if stands else None
+
+
+def _may_be_initials(found: str, rule: str) -> bool:
+    """Whether capitals may be somebody's initials: nearly all pairs of letters stand for something
+    in medicine, of three letters most do not. A signature has a list of its own."""
+    known = read_words().plain
+    return not any(
+        (rule != SIGNATURE and _ABBREVIATION.fullmatch(part))
+        or (len(part) > 2 and part.isupper() and part.lower() in known)
+        for part in found.split("/")
+    )
+
+
+def _split_numbers(text: str, c: Candidate) -> list[Candidate]:
+    """Split a model's find of several telephone numbers: "617-555-0148 or 617-555-0149"."""
+    if c.rule or identifier_of(c.label) not in ("phone", "fax"):
+        return [c]
+    parts, start = [], c.start
+    for match in _BETWEEN.finditer(text, c.start, c.end):
+        parts.append(c._replace(start=start, end=match.start()))
+        start = match.end()
+    return [*parts, c._replace(start=start)]
+
+
+def _find_sure_names(text: str, candidates: Iterable[Candidate]) -> set[str]:
+    """Find the words of names that stand behind a title, or in a full name, in lower case."""
+    names: set[str] = set()
+    plain = read_words().plain
+    for c in candidates:
+        if identifier_of(c.label) != "name":
+            continue
+        words = {word.lower() for word in WORD.findall(text, c.start, c.end)} - plain
+        if c.rule == "TitledName" or len(words) > 1:
+            names |= words
+    return names
+
+
+def _is_procedure_code(text: str, start: int) -> bool:
+    """Whether five digits are the code of a scan ("CT 70450") and no ZIP code."""
+    before = re.search(
+        r"(?:([^\W\d_]+)[,.]?[ \t]+)?(?:CT|MR|PA|ME|LA)[ \t]+\Z", text[max(start - LINE, 0) : start]
+    )
+    if before is None:
+        return False
+    return before[1] is None or before[1].islower() or all_plain(before[1])

@@ -1,0 +1,218 @@
+"""Names: where they end, what stands beside them, and where else they stand."""
+
+import re
+from collections.abc import Container, Iterable
+
+from spacy.tokens import Doc
+
+from .candidates import CREDENTIAL, LINE, REPEATED, WORD, Candidate, expand_to_tokens, line_of
+from .clinical_words import all_plain, read_words, stands_as_term
+from .identifiers import identifier_of
+
+# In a line of capitals nothing tells a name from the words after it, or before a credential: no
+# more than two of them are taken. Initials and the small words of names are not counted.
+CAPITALS = 2
+SMALL = {"VAN", "VON", "DE", "DER", "DEN", "DEL", "DI", "DA", "LA", "LE", "BIN", "AL"}
+_LETTERS = re.compile(r"[^\W\d_]*")
+_END = re.compile(r"[ \t]*(?:[\r\n]|\Z)|\t|[ ]{2}")  # of a field
+# Names of fields, which stand in a form behind the name that fills the field before.
+_FIELD = re.compile(
+    r"(?:\s{2,}|[\t\r\n])(?:MRN|MR|DOB|D\.O\.B|SSN|Age|Sex|Gender|Date|Phone|Tel|Fax|E-?mail|Address"
+    r"|Account|Acct|Admitted|Admission|Discharged?|Unit|Room|Ward|Insurance|PCP|ID)\W*\Z",
+    re.IGNORECASE,
+)
+# A name that ends as no place does: models take "Peter Hall III" for one.
+WITH_SUFFIX = re.compile(r"(?:[A-Z][\w.'’-]* ){2,3}(?:Jr\.?|Sr\.?|II|III|IV)")
+# What stands beside a name and belongs to it: a first name or an initial after the surname, a
+# nickname in quotes, initials before it, and the rest of what a hyphen joins.
+_FIRST_AFTER = re.compile(
+    r",[ \t]?(?!(?:M\.?D|D\.?O|R\.?N|N\.?P|P\.?A|R\.?M|O\.?T|P\.?T|B\.?S|M\.?S)\b)"
+    r"([^\W\d_](?:\.?[ \t]?[^\W\d_])?)\b\.?(?![\w'’])"
+)
+_NICKNAME = re.compile(
+    r"(?:[^\w\n\"“‘']|\b(?:aka|a\.k\.a|called|known as|goes by)\b){0,4}[\"“‘'(]"
+    r"([^\W\d_][\w'’-]*)[\"”’')]",
+    re.IGNORECASE,
+)
+# The second of two: "Okafor / Lindgren (fellow)", "Thompson (renal) and Jones".
+_NEXT_NAME = re.compile(
+    r"(?:['’]s)?(?:[ \t]*\([^()\n]{1,20}\))?[ \t]*(?:/|&|\band\b)[ \t]*"
+    r"((?:[A-Z]\.[ \t]?)?[A-Z][^\W\d_A-Z]+(?:[-'’][A-Z]?[^\W\d_A-Z]+)*)(?![\w'’-])"
+)
+_INITIAL_BEFORE = re.compile(r"(?<![\w.])(?:[^\W\d_]\.[ \t]?(?:[^\W\d_]{1,2}\.[ \t]?){0,2})\Z")
+_JOINED_BEFORE, _JOINED_BEHIND = re.compile(r"(?:\w+[-–])+\Z"), re.compile(r"(?:[-–][^\W\d]\w*)+")
+# What stands beside a name in a line of capitals and is no part of it.
+_NO_NAME = re.compile(
+    r"WILL|DENIE[SD]|NOTE[SD]|STATE[SD]|REPORT(?:S|ED)|REVIEWED|AGREE[SD]|SAW|SEES|IS|WAS|HAS|HAD|ADVISE[SD]"
+    r"|RECOMMEND(?:S|ED)|CALLED|PRESENT(?:S|ED)|COMPLAINS|TAKES|TOOK|AND|AT|FOR|WITH|WHO|BY|TO|SEEN|READ"
+)
+# Numbers that belong to an address or a telephone number. They begin the line, or end it.
+_HOUSE_BEFORE = re.compile(
+    r"(?:\A|[\n:,]|\b(?:at|is|to|address))[ \t]*(\d{1,5}[a-z]?[ \t]+)\Z", re.IGNORECASE
+)
+_DIGITS_BEFORE = re.compile(r"(?:\A|\n|:)[ \t]*((?:\+?\(?\d{1,4}\)?[ .-]){1,3})\Z")
+_DIGITS_BEHIND = re.compile(
+    r"((?:[ .-]\d{2,4}){1,3})(?=[ \t]*(?:[\r\n]|\Z|(?:office|fax|mobile|home|cell|work)\b))"
+)
+# Initials that are a word as well ("AS") are somebody's before one of these.
+_VERB = re.compile(
+    r"(?:['’]s)?[ \t]+(?:was|is|has|had|denie[sd]|report(?:s|ed)|state[sd]|agree[sd]|will|and)\b"
+)
+_DOTTED = re.compile(r"(?:[^\W\d_]\.[ \t]?){2,3}")
+
+
+def cut_name(text: str, c: Candidate, *, fields: bool = True) -> Candidate:
+    """Cut a name where it ends: before the name of the next field of a form and, in a line of
+    capitals, before the words that a rule has taken as part of it.
+
+    text (str): The text.
+    c (Candidate): What was found.
+    fields (bool): Whether a name that fills a field to its end stays whole in a line of capitals.
+    RETURNS (Candidate): The name; any other identifier as it is.
+    """
+    if identifier_of(c.label) != "name":
+        return c
+    last = _LETTERS.match(text, c.end)  # of a word that was taken in part
+    field = _FIELD.search(text, c.start, last.end() if last else c.end)
+    if field is not None and c.start < field.start() < c.end:
+        c = c._replace(end=field.start())
+    if not c.rule or not line_of(text, c).isupper():
+        return c
+    before = text[max(c.start - LINE, 0) : c.start].rpartition("\n")[2]
+    if fields and ":" in before and _END.match(text, c.end):
+        return c
+    words = [m for m in WORD.finditer(text, c.start, c.end) if m.group() not in SMALL]
+    if c.rule == CREDENTIAL:
+        kept = [m for m in words[-CAPITALS:] if not _NO_NAME.fullmatch(m[0])]
+        return c._replace(start=kept[0].start()) if kept and len(kept) < len(words) else c
+    n_words = next((i for i, m in enumerate(words) if i and _NO_NAME.fullmatch(m[0])), len(words))
+    if (n_words := min(n_words, CAPITALS)) >= len(words):
+        return c
+    return c._replace(end=c.start + len(text[c.start : words[n_words].start()].rstrip()))
+
+
+def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Find what stands beside a name and belongs to it: initials, a nickname in quotes, the rest
+    of a double name. Also find the initials of a full name wherever they stand alone.
+
+    text (str): The text.
+    candidates (Iterable[Candidate]): What was found.
+    RETURNS (list[Candidate]): Further names, or names that are longer.
+    """
+    found: list[Candidate] = []
+    initials: dict[str, float] = {}
+    known = read_words()
+    for c in candidates:
+        if longer := _find_rest(text, c):
+            found.append(longer)
+        if identifier_of(c.label) != "name":
+            continue
+        start, end = c.start, c.end
+        if match := _JOINED_BEHIND.match(text, end):
+            end = match.end()
+        if match := _JOINED_BEFORE.search(text, max(start - LINE, 0), start):
+            start = match.start()
+        if match := _INITIAL_BEFORE.search(text, max(start - 12, 0), start):
+            start = match.start()
+        if match := _FIRST_AFTER.match(text, end):
+            is_initial = match[1].isupper() and len(match[1].strip(". ")) < 4
+            if is_initial and _END.match(text, match.end()) or match[0][-1] == ".":
+                end = match.end()
+        if (start, end) != (c.start, c.end):
+            found.append(c._replace(start=start, end=end))
+        if (match := _NICKNAME.match(text, end)) and (
+            match[1].istitle() and '"' in match[0] or not all_plain(match[1])
+        ):
+            found.append(c._replace(start=match.start(1), end=match.end(1)))
+        while match := _NEXT_NAME.match(text, end):
+            if match[1].lower() in known.plain or stands_as_term(text, *match.span(1)):
+                break
+            end = match.end()
+            found.append(c._replace(start=match.start(1), end=end))
+        words = WORD.findall(text, c.start, c.end)
+        if len(words) == 2 and "," not in text[c.start : c.end]:
+            letters = words[0][0].upper() + words[1][0].upper()
+            initials[letters] = max(c.score, initials.get(letters, 0.0))
+        if _DOTTED.fullmatch(text, c.start, c.end):
+            again = re.compile(rf"(?<![\w.]){re.escape(text[c.start : c.end].strip())}")
+            found += [c._replace(start=m.start(), end=m.end()) for m in again.finditer(text)]
+    if initials:
+        for match in re.finditer(r"(?<![\w/.-])[A-Z]{2}(?![\w/-])", text):
+            score = initials.get(match[0])
+            if score and (match[0].lower() not in known.plain or _VERB.match(text, match.end())):
+                found.append(Candidate(match.start(), match.end(), "PERSON", score, REPEATED))
+    return found
+
+
+def _find_rest(text: str, c: Candidate) -> Candidate | None:
+    """Find the numbers beside an address or a telephone number that belong to it."""
+    identifier = identifier_of(c.label)
+    inside = text[c.start : c.end]
+    before = text[max(c.start - LINE, 0) : c.start]
+    start, end = c.start, c.end
+    if identifier == "geography" and re.search(r"\d", inside) and re.search(r"[^\W\d]", inside):
+        if match := _HOUSE_BEFORE.search(before):
+            start -= len(match[1])
+    elif identifier in ("phone", "fax", "ssn") and not re.search(r"[^\W\d]", inside):
+        if match := _DIGITS_BEFORE.search(before):
+            start -= len(match[1])
+        if match := _DIGITS_BEHIND.match(text, end):
+            end = match.end(1)
+    return None if (start, end) == (c.start, c.end) else c._replace(start=start, end=end)
+
+
+def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Find the words of names wherever else they stand, as capitalised as a name.
+
+    doc (Doc): The document.
+    candidates (Iterable[Candidate]): What was found.
+    RETURNS (list[Candidate]): The words of the names, with the score of the surest of them.
+    """
+    names: dict[str, float] = {}
+    known = read_words()
+    for c in candidates:
+        if identifier_of(c.label) != "name":
+            continue
+        c = cut_name(doc.text, c, fields=False)
+        for token in expand_to_tokens(doc, c.start, c.end, c.label):
+            is_word = any(map(str.isalpha, token.text)) and not token.text.endswith(".")  # "Dr."
+            if len(token) > 2 and is_word and not token.is_stop and token.lower_ not in known.plain:
+                names[token.lower_] = max(c.score, names.get(token.lower_, 0.0))
+    if not names:
+        return []
+    covered = {i for match in known.phrases.finditer(doc.text) for i in range(*match.span())}
+    return [
+        Candidate(token.idx, token.idx + len(token), "PERSON", names[name], REPEATED)
+        for token in doc
+        if (name := _singular(token.lower_, names)) in names
+        and token.idx not in covered
+        and not (token.is_lower and token.lower_ in known.names)
+        and not (
+            name in known.eponyms and stands_as_term(doc.text, token.idx, token.idx + len(token))
+        )
+    ]
+
+
+def _singular(word: str, names: Container[str]) -> str:
+    """The surname of a family, if it is one of the names: "halvorsens" -> "halvorsen"."""
+    return word[:-1] if word not in names and word[-1:] == "s" and word[:-1] in names else word
+
+
+def find_names_of_fields(text: str, fields: Iterable[Candidate]) -> list[Candidate]:
+    """Find the words of the names that fields hold, wherever else they stand. They need not be
+    whole tokens.
+
+    text (str): The text.
+    fields (Iterable[Candidate]): What fields hold.
+    RETURNS (list[Candidate]): The words.
+    """
+    names: set[str] = set()
+    for field in fields:
+        if identifier_of(field.label) == "name":
+            names.update(word.lower() for word in WORD.findall(text, field.start, field.end))
+    names -= read_words().plain
+    return [
+        Candidate(*match.span(), "PERSON", 1.0, REPEATED)
+        for match in WORD.finditer(text)
+        if len(match[0]) > 2 and match[0].lower() in names and not match[0].islower()
+    ]
