@@ -215,13 +215,15 @@ class OpenMedContext(RuleComponent):
                     found[i].add(axis_of_section)
                 before, after = text[max(0, start - NEAR) : start], text[end : end + NEAR]
                 for axis in axes:
-                    just_before, just_after = self.beside[axis]
+                    just_before, just_after, not_just_after = self.beside[axis]
                     if (just_before and just_before.search(before)) or (
                         just_after and just_after.match(after)
                     ):
                         found[i].add(axis)
                         if axis == "hypothetical":
                             found[i].discard("negated")
+                    if not_just_after and not_just_after.match(after):
+                        found[i].discard(axis)
                 _read_answer(text, spans[i], found[i])
         return found
 

@@ -22,7 +22,7 @@ AXES = {
 # The same for drugs, whose lists are others.
 OF_DRUGS = {"allergy": "ALLERGY", "not_taken": "NOT_TAKEN", "stopped": "STOPPED"}
 TRIGGERS = ("pseudo_negations", "preceding_negations", "following_negations", "termination")
-BESIDE = ("just_before", "just_after")
+BESIDE = ("just_before", "just_after", "not_just_after")
 HEADINGS = "headings"
 NEAR = 80  # characters that are looked at for a phrase beside an entity
 # The plain character for each of those that notes write in many ways. The text keeps its length.
@@ -35,6 +35,7 @@ PLAIN = str.maketrans(
 QUERY = "\u00bf"  # how a question mark is written that stands before a word
 SPECIAL = {  # parts of phrases that are no words
     "<year>": r"(?:19|20)\d\d",
+    "<age>": r"\d{1,2}",
     "<removal>": r"(?:[\w-]+\s+){0,3}?[\w-]*"
     r"(?:ectomy|resection|excision|removal|repair|chole|appy|xrt|sbrt|radiation|radiotherapy|chemo\w*)",
     "$": "$",
@@ -98,7 +99,7 @@ def load_termsets() -> dict[str, Any]:
         }
         of_axis = set(table[axis]["sections"])
         lists[HEADINGS] = [heading for heading, kind in kinds.items() if kind in of_axis]
-        termsets[axis] = lists | {key: table[axis][key] for key in BESIDE}
+        termsets[axis] = lists | {key: table[axis].get(key, ()) for key in BESIDE}
     return termsets
 
 
@@ -133,10 +134,11 @@ def compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
     """Compile the phrases that say something of an entity beside them.
 
     termset (Termset): The lists of an axis.
-    RETURNS (tuple[re.Pattern | None, ...]): Patterns for the text before an entity, and for the
-        text after it, which may have a few words in between. None: the list is empty.
+    RETURNS (tuple[re.Pattern | None, ...]): Patterns for the text before an entity, for the text
+        after it, which may have a few words in between, and for the text after an entity for which
+        the axis does not hold. None: the list is empty.
     """
-    before, after = (
+    before, after, not_after = (
         "|".join(_to_regex(phrase) for phrase in termset.get(key, ())) for key in BESIDE
     )
     fillers, blockers = ("|".join(load_table()[key]) for key in ("fillers", "blockers"))
@@ -150,6 +152,7 @@ def compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
         )
         if after
         else None,
+        re.compile(rf"\s*(?:{not_after})(?!\w)", re.IGNORECASE) if not_after else None,
     )
 
 
