@@ -21,7 +21,7 @@ WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
 # Rules that take any capitalised word in a place where names stand.
 GUESSED_NAMES = {
     *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
-    "Signature",
+    *("Signature", "ChatName"),
     *("City", "Organisation", "Workplace", "LowercaseName"),
 }
 IN_CAPITALS = "NameInCapitals"
@@ -40,6 +40,8 @@ DATES = {"WrittenDate", "DateRecognizer"}  # rules that find what is no date as 
 NUMBERS = {"AccountNumber", "SocialSecurityNumber", "CreditCardRecognizer", "LongNumber"}
 _TIMES = re.compile(r"(?:(?:[01]\d|2[0-3])[0-5]\d(?:[ \t]+|\Z))+|(?:[01]\d|2[0-3])[0-5]\d")
 _BETWEEN = re.compile(r"\s*(?:\b(?:or|and)\b|[;,])\s*")  # of two telephone numbers
+_LINES = re.compile(r"(?<=\d)\s*\n\s*(?=\d)")  # between two dates
+_PACKAGE = re.compile(r"(?<![\d-])\d{4,5}-\d{3,4}-\d{1,2}(?![\d-])")
 _POSSESSIVE = re.compile(r"['’]s?\Z")
 _GENE = re.compile(r"[ \t]+(?=[A-Z]{2,5}\d{1,2}[A-Za-z]?\b)[^\n]*\Z")  # taken as part of a name
 
@@ -75,8 +77,12 @@ def _may_stand(text: str, c: Candidate) -> bool:
     found = text[c.start : c.end]
     if c.rule == "LongNumber" and is_taper(found):
         return False
-    if c.rule in NUMBERS:
-        return not _TIMES.fullmatch(found)
+    if c.rule in NUMBERS and _TIMES.fullmatch(found):
+        return False
+    if is_public_code(text, c.start, c.end) or (
+        c.rule == "PhoneNumber" and _is_range(text, c.start, c.end)
+    ):
+        return False
     if c.rule in GUESSED_NAMES or c.rule == "LabelledCode":
         return not all_plain(found) and not is_in_phrase(text, c.start, c.end)
     if c.rule in RARE_NAMES:
@@ -109,7 +115,7 @@ def _trim_clinical(
     elif identifier == "email":
         stands = re.search(r"\w@\w|[\[(]at[\])]| at ", found) is not None
     else:
-        stands = may_be_number(text, c.start, c.end)
+        stands = may_be_number(text, c.start, c.end) and not is_public_code(text, c.start, c.end)
     return c if stands else None
 
 
@@ -124,12 +130,32 @@ def _may_be_initials(found: str, rule: str) -> bool:
     )
 
 
+def is_public_code(text: str, start: int, end: int) -> bool:
+    """RETURNS (bool): Whether characters are of a number that is nobody's: that of a drug's package
+    (NDC), or of a trial."""
+    if re.fullmatch(r"NCT\d{8}", text[start:end]):
+        return True
+    line = text.rfind("\n", 0, start) + 1
+    return any(
+        match.start() <= start and end <= match.end()
+        for match in _PACKAGE.finditer(text, max(line, start - LINE), end + 12)
+    ) and bool(re.search(r"\bNDC\b", text[max(line, start - LINE) : start]))
+
+
+def _is_range(text: str, start: int, end: int) -> bool:
+    """Whether two numbers with a hyphen are the range behind a result: "188  L  232-1245"."""
+    before = text[max(start - 40, 0) : start]
+    return re.search(r"\d[ \t]+(?:[HLN]|high|low)?[ \t]*\Z", before) is not None
+
+
 def _split_numbers(text: str, c: Candidate) -> list[Candidate]:
-    """Split a model's find of several telephone numbers: "617-555-0148 or 617-555-0149"."""
-    if c.rule or identifier_of(c.label) not in ("phone", "fax"):
+    """Split a model's find of several telephone numbers ("617-555-0148 or 617-555-0149"), or of
+    dates in two lines."""
+    kind = identifier_of(c.label)
+    if c.rule or kind not in ("phone", "fax", "date"):
         return [c]
     parts, start = [], c.start
-    for match in _BETWEEN.finditer(text, c.start, c.end):
+    for match in (_LINES if kind == "date" else _BETWEEN).finditer(text, c.start, c.end):
         parts.append(c._replace(start=start, end=match.start()))
         start = match.end()
     return [*parts, c._replace(start=start)]

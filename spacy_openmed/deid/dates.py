@@ -46,8 +46,9 @@ _SCORE = re.compile(
     r"|nrs|amts?|ace-?iii|acuity|vision|va|pinhole|rated|rates|rating|motor|reflex(?:es)?|severity|intensity|murmur"
     r"|grade|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
     r"|dyspnoea|dyspnea|borg|mrc|flacc|cage|stress|mood|energy|anxiety|fatigue|flexion|extension|grip|dips"
-    r"|dtrs?|bp|uterus|ratio|cores|nodes|bottles|cuff|weakness)\b(?:[^\n.]|\.(?=\d)){0,40}\Z"
-    r"|\b(?:od|os|ou|(?-i:RE|LE))[ \t:]{1,3}\Z",
+    r"|dtrs?|bp|uterus|ratio|cores|nodes|bottles|cuff|weakness|edinburgh|epds|sigecaps|lace|i?adls?|mitos[ei]s"
+    r"|updrs|nihss|karnofsky|ecog)\b(?:[^\n.]|\.(?=\d)){0,40}\Z"
+    r"|\b(?:od|os|ou|(?-i:RE|LE)|suboxone|zubsolv|sinemet|percocet|norco|vicodin)[ \t:]{1,3}\Z",
     re.IGNORECASE,
 )
 _DATE_BEFORE = re.compile(
@@ -59,6 +60,9 @@ _DATE_BEFORE = re.compile(
     r"[ \t]*:?[ \t(]*\Z",
     re.IGNORECASE,
 )
+_PRESSURE = re.compile(r"(?<![\d/])(?:[6-9]\d|[12]\d\d)/\d{2,3}(?![\d/])")
+_CULTURE = re.compile(r"\b(?:cx|cultures?)[ \t:]*\Z", re.IGNORECASE)
+_CLOCK = re.compile(r"[ \t]*(?:at|@)?[ \t]*\d{1,2}:\d\d(?!\d)", re.IGNORECASE)
 _BEFORE_DURATION = re.compile(
     r"(?:\b(?:for|in|after|further|next|past|over|every|within|about|approx|another|lasting|x|of)|[x~≈<>@])"
     r"[ \t]*\Z",
@@ -181,8 +185,11 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
         return False
     if sign == "-":
         return True
-    if second == 10 and re.search(r"\b(?:10|\d)/10\b", before):  # "5/10, down from 8/10"
+    # "5/10, down from 8/10", and a score of pain among the vital signs: "88/52\t132\t91\t9/10"
+    if second == 10 and (re.search(r"\b(?:10|\d)/10\b", before) or _PRESSURE.search(before)):
         return False
+    if _CLOCK.match(text, end):  # "3/6 8:40a"
+        return True
     if second == 52 or (
         second in (7, 12, 24)
         and (second != 7 or first <= 14 or first % 7 == 0)
@@ -190,11 +197,13 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
         and not _DATE_BEFORE.search(before)
     ):
         return False
+    is_fraction = first <= second <= 6 or (first == second and second in (7, 10))
+    if is_fraction and _CULTURE.search(before):  # "Blood cx 2/2", of bottles
+        return False
     if _DATE_BEFORE.search(before):
         return True
     if _SCORE.search(before):
         return False
-    is_fraction = first <= second <= 6 or (first == second and second in (7, 10))
     is_headed = not before.strip(" \t-*•#(") or text[end : end + 1] in (":", ")", "-")
     return not is_fraction or is_headed
 
@@ -203,6 +212,10 @@ def _may_be_day(number: str, text: str, start: int, end: int) -> bool:
     """Whether a number alone may be a date: a year, or year, month and day."""
     if len(number) in (8, 12, 14):
         return True
+    if re.search(r"(?:\A|\n)[ \t]*\Z", text[max(start - _LINE, 0) : start]) and re.match(
+        r"\t|[ ]{2,}|[ ]*\|", text[end : end + 4]
+    ):  # a time in the first column of a table
+        return False
     is_year = len(number) == 4 and 1880 < int(number) < 2100
     before = text[max(start - _LINE, 0) : start].rstrip()
     return is_year and not _UNIT.match(text, end) and not before.endswith(("@", "at"))

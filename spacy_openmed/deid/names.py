@@ -3,10 +3,10 @@
 import re
 from collections.abc import Container, Iterable
 
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Token
 
 from .candidates import CREDENTIAL, LINE, REPEATED, WORD, Candidate, expand_to_tokens, line_of
-from .clinical_words import all_plain, read_words, stands_as_term
+from .clinical_words import TITLE, all_plain, read_words, stands_as_term
 from .identifiers import identifier_of
 
 # In a line of capitals nothing tells a name from the words after it, or before a credential: no
@@ -53,6 +53,28 @@ _HOUSE_BEFORE = re.compile(
 _DIGITS_BEFORE = re.compile(r"(?:\A|\n|:)[ \t]*((?:\+?\(?\d{1,4}\)?[ .-]){1,3})\Z")
 _DIGITS_BEHIND = re.compile(
     r"((?:[ .-]\d{2,4}){1,3})(?=[ \t]*(?:[\r\n]|\Z|(?:office|fax|mobile|home|cell|work)\b))"
+)
+# The kind of an organisation or a place, behind its name, and the rest of "Stoke-on-Trent".
+_KIND_BEHIND = re.compile(
+    r"(?:-(?:on|upon|by|in|under|le|sur)-[^\W\d_]+)?"
+    r"(?:(?i:[ \t](?:&[ \t])?(?:hospice|p(?:a)?ediatrics|practice|snf|rehab|apartments|county|lab"
+    r"|laboratory|imaging|genomics|hospital|infirmary|surgery|station|intermediate|elementary|academy|school"
+    r"|orchards?|farms?|supply|pharmacy|health|medical|clinic|centre|center|parish|township))(?!\w))*"
+)
+# The part of a house, before the rest of an address: "Flat 2b, Rosebank, 17 High Street".
+_UNIT_BEFORE = re.compile(
+    r"\b(?:flat|shop|unit|apt|apartment|suite|level|lot)[ \t]\w{1,4},[ \t]"
+    r"(?:[A-Z][\w'’]+,[ \t])?\Z",
+    re.IGNORECASE,
+)
+# What follows a name that is also a word, where it is a name: "Young denies", "Hope and".
+_BEHIND_NAME = re.compile(
+    r"(?:is|was|has|had|will|would|can|could|may|and|or|to|at|in|on|for|with|from|by|who|of|as|aware|here"
+    r"|present|also|then|now|again|not|said|saw|felt|came|went|took|gave|told|got|denies|reports"
+    r"|states|says|notes|feels|agrees|asks|calls|lives|takes|gives|sees|wants|thinks|remains"
+    r"|presents|returns|works|drinks|smokes|eats|sleeps|walks|tolerates|continues|requests"
+    r"|refuses|declines|signs|reviews|recommends|understands|[a-z]{2,}ed)\b",
+    re.IGNORECASE,
 )
 # Initials that are a word as well ("AS") are somebody's before one of these.
 _VERB = re.compile(
@@ -150,9 +172,13 @@ def _find_rest(text: str, c: Candidate) -> Candidate | None:
     inside = text[c.start : c.end]
     before = text[max(c.start - LINE, 0) : c.start]
     start, end = c.start, c.end
-    if identifier == "geography" and re.search(r"\d", inside) and re.search(r"[^\W\d]", inside):
-        if match := _HOUSE_BEFORE.search(before):
+    if identifier == "geography" and re.search(r"[^\W\d]", inside):
+        if re.search(r"\d", inside) and (match := _HOUSE_BEFORE.search(before)):
             start -= len(match[1])
+        elif match := _UNIT_BEFORE.search(before):
+            start -= len(match[0])
+        if inside[0].isupper() and (match := _KIND_BEHIND.match(text, end)):
+            end = match.end() if text[end + 1 : end + 2].isupper() or "-" in match[0][:1] else end
     elif identifier in ("phone", "fax", "ssn") and not re.search(r"[^\W\d]", inside):
         if match := _DIGITS_BEFORE.search(before):
             start -= len(match[1])
@@ -186,11 +212,24 @@ def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
         for token in doc
         if (name := _singular(token.lower_, names)) in names
         and token.idx not in covered
-        and not (token.is_lower and token.lower_ in known.names)
+        and not (token.lower_ in known.names and _is_word(doc, token))
         and not (
             name in known.eponyms and stands_as_term(doc.text, token.idx, token.idx + len(token))
         )
     ]
+
+
+def _is_word(doc: Doc, token: Token) -> bool:
+    """Whether a word that is also somebody's name stands as a word: in small letters, or before a
+    word or a hyphen as no name does ("Small meals", "Young-onset")."""
+    if token.is_lower:
+        return True
+    if token.i and TITLE.search(doc.text, max(token.idx - 12, 0), token.idx):
+        return False
+    after = doc.text[token.idx + len(token) : token.idx + len(token) + 20]
+    if match := re.match(r"-(?=[a-z])|[ \t](?=[a-z])", after, 0 if not token.is_upper else re.I):
+        return _BEHIND_NAME.match(after, match.end()) is None
+    return False
 
 
 def _singular(word: str, names: Container[str]) -> str:
