@@ -27,6 +27,7 @@ import typer
 from util import OUTPUT, SPANS_KEY, make_pipeline, print_rows, save_results
 
 from spacy_openmed.deid.identifiers import may_stay
+from spacy_openmed.deid.pipes import phi_settings
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from corpora import find_corpora
@@ -156,7 +157,7 @@ def main(
 
 def make_ours(spans_key: str | None, threshold: float, checkpoint: str | None) -> Find:
     """RETURNS (Find): Our pipeline, as the README has it."""
-    nlp = make_pipeline(checkpoint, {"domain": "privacy", "annotate": "spans"})
+    nlp = make_pipeline(checkpoint, phi_settings(checkpoint=checkpoint))
     nlp.add_pipe("openmed_phi", config={"spans_key": spans_key, "threshold": threshold})
 
     def find(text: str) -> Spans:

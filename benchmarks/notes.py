@@ -27,6 +27,7 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Span
 from util import NOTES, OUTPUT, SPANS_KEY, Table, make_pipeline, print_rows, save_results
 
+from spacy_openmed.deid.pipes import phi_settings
 from spacy_openmed.spans import Entity, add_spans
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
@@ -215,7 +216,7 @@ def score_identifiers(
 ) -> tuple[list[tuple], list[tuple]]:
     """RETURNS (tuple[list[tuple], list[tuple]]): Identifiers that are left, and clinical items
     that are taken away, in per cent."""
-    nlp = make_pipeline(checkpoint, {"domain": "privacy", "annotate": "spans"})
+    nlp = make_pipeline(checkpoint, phi_settings(checkpoint=checkpoint))
     nlp.add_pipe("openmed_phi", config={"spans_key": SPANS_KEY, "threshold": threshold})
     numbers: dict[str, Counter[str]] = {"left": Counter(), "taken": Counter()}
     totals: dict[str, Counter[str]] = {"left": Counter(), "taken": Counter()}

@@ -132,10 +132,13 @@ def _may_be_initials(found: str, rule: str) -> bool:
 
 def is_public_code(text: str, start: int, end: int) -> bool:
     """RETURNS (bool): Whether characters are of a number that is nobody's: that of a drug's package
-    (NDC), or of a trial."""
-    if re.fullmatch(r"NCT\d{8}", text[start:end]):
-        return True
+    (NDC), of a laboratory test (LOINC), or of a trial."""
+    found = text[start:end]
     line = text.rfind("\n", 0, start) + 1
+    if re.fullmatch(r"NCT\d{8}", found):
+        return True
+    if re.fullmatch(r"\d{1,5}-\d", found) and "LOINC" in text[max(line, start - LINE) : start]:
+        return True
     return any(
         match.start() <= start and end <= match.end()
         for match in _PACKAGE.finditer(text, max(line, start - LINE), end + 12)

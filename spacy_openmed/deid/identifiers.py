@@ -4,7 +4,6 @@
 """
 
 import re
-from datetime import date
 
 # The identifiers (A) to (R) -> the canonical labels that are one.
 IDENTIFIERS: dict[str, tuple[str, ...]] = {
@@ -48,7 +47,6 @@ SMALL_ZIP3 = frozenset(
 )
 # The American form, with or without the four figures of ZIP+4.
 _ZIP = re.compile(r"\s*([0-9]{3})[0-9]{2}(?:[-\s]?[0-9]{4})?\s*")
-_YEARS_ALONE = re.compile(r"(?:18|19|20)\d\d(?:[ \t]?[-–/][ \t]?(?:18|19|20)\d\d)?")
 _YEAR = re.compile(r"(?<!\d)(?:18|19|20)\d\d(?!\d)")
 # What looks like a year and is none: a decade, and a time of day ("1945h", "03/04/21 1945").
 _NO_YEAR = re.compile(
@@ -112,18 +110,13 @@ def identifier_of(label: str) -> str | None:
 
 
 def may_stay(label: str, text: str) -> bool:
-    """Say whether what was found may stay as it is: ages that are surely no more than 89, and years
-    that stand alone and do not tell of an older age. 45 CFR 164.514(b)(2)(i)(C) lets both stay.
+    """Say whether what was found may stay as it is: ages that are surely no more than 89.
 
     label (str): Its canonical label.
     text (str): The text.
     RETURNS (bool): Whether it is no identifier.
     """
-    if label == "AGE":
-        return is_over_89(text) is False
-    if label != "DATE" or _YEARS_ALONE.fullmatch(text) is None:
-        return False
-    return not tells_old_age(label, text, this_year=date.today().year)
+    return label == "AGE" and is_over_89(text) is False
 
 
 def is_over_89(text: str) -> bool | None:

@@ -14,6 +14,9 @@ _SEGMENT = re.compile(
     r"|RXA|RXE|RXO|RXD|RXR|PR1|SCH|ROL|SPM|MRG|ACC|IAM|Z[A-Z0-9]{2})\|[^\r\n]*)"
 )
 _PERSON = re.compile(r"\w*\^([^\W\d_][^\W\d_'’-]+)\^([^\W\d_][^\W\d_'’-]+)(?:\^|\Z)")
+_TIMESTAMP = re.compile(
+    r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{4}(?:\d\d)?)?(?:[+-]\d{4})?"
+)
 _FREE_FIELDS = {("NTE", 3), ("OBX", 5), ("PV2", 3)}
 _TEXT_TYPES = {"TX", "FT", "ST", ""}
 _VALUES = {  # the label of an observation's value by its type, where it identifies a person
@@ -62,6 +65,10 @@ def read_hl7(layout: Layout) -> None:
                     layout.add(
                         position + offset, position + offset + len(piece), None if is_text else ""
                     )
+            else:
+                for offset, piece in _cut(part, "~^&"):
+                    if _TIMESTAMP.fullmatch(piece):
+                        layout.add(position + offset, position + offset + len(piece), "DATE")
             position = end + 1
 
 
