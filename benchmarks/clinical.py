@@ -108,12 +108,12 @@ def render(before: dict[str, Any], after: dict[str, Any]) -> str:
         "# What mini finds in notes",
         "",
         "This page shows which problems and drugs `mini` finds in our own texts, which are in the "
-        "shorthand that clinicians type. *Before* is `mini` of version 0.1, with its heads for "
-        "diseases and chemicals, which had learned only from abstracts. *Today* is the `notes` "
-        "head of the current `mini`. A mention counts as found if its characters and its label "
-        "are exact. `python benchmarks/clinical.py` makes the figures.",
+        "shorthand that clinicians type. It compares version 0.1, whose heads for diseases and "
+        "chemicals had learned only from abstracts, with the head `notes` of this version. A "
+        "mention counts as found if its characters and its label are exact. "
+        "`python benchmarks/clinical.py` makes the figures.",
         "",
-        "| | mentions | found before | found today | wrong before | wrong today |",
+        "| | mentions | found, 0.1 | found, `notes` | wrong, 0.1 | wrong, `notes` |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, rows in after.items():
@@ -129,14 +129,14 @@ def render(before: dict[str, Any], after: dict[str, Any]) -> str:
         "*Wrong* counts spans that do not equal a mention.",
         "",
         "`mini` was not trained on these texts, and their author had not seen the notes that it "
-        "was trained on. The test is not blind: the texts were in the repository while the "
-        "current `mini` was trained.",
+        "was trained on. The test is not blind: the texts were in the repository while this "
+        "version was trained.",
         "",
     ]
     for old, new in zip(before["summaries"], after["summaries"], strict=True):
         _, specialty, country, _ = new["title"].split(" | ")
         lines += [f"## {specialty.capitalize()}, {country}", "", "```text", new["text"], "```", ""]
-        for title, row in (("Before", old), ("Today", new)):
+        for title, row in (("Version 0.1", old), ("`notes`", new)):
             for key, words in (("missed", row["missed"]), ("wrong", row["extra"])):
                 names = ", ".join(f"`{word}`" for word, _ in words) or "nothing"
                 n = len(row["found"]) + len(row["missed"])
