@@ -98,7 +98,7 @@ class EntityNegex(Negex):
 
 
 def _leave_out(places: Sequence[Place], pseudo: Sequence[Place]) -> list[Place]:
-    """The triggers that do not end inside a pseudo-trigger. Those are in order."""
+    """The triggers that are no part of a pseudo-trigger. Those are in order."""
     opens = [first for first, _ in pseudo]
     reach = [0, *accumulate((last for _, last in pseudo), max)]  # of those that begin so far
-    return [(start, end) for start, end in places if end > reach[bisect_left(opens, end)]]
+    return [(start, end) for start, end in places if end > reach[bisect_right(opens, start)]]

@@ -38,7 +38,9 @@ SPECIAL = {  # parts of phrases that are no words
     "<age>": r"\d{1,2}",
     "<removal>": r"(?:[\w-]+\s+){0,3}?[\w-]*"
     r"(?:ectomy|resection|excision|removal|repair|chole|appy|xrt|sbrt|radiation|radiotherapy|chemo\w*)",
-    "$": "$",
+    "<words>": r"[\w'-]+(?:\s+[\w'-]+){0,3}",
+    "<unresolved>": r"(?!\s*(?:in\s+remission|resolved|healed|quiescent|closed|cured|gone)\b)",
+    "$": r"(?:\n|$)",
 }
 PARTS = re.compile(r"-|[^-]+")
 Termset = Mapping[str, Sequence[str]]
@@ -99,7 +101,7 @@ def load_termsets() -> dict[str, Any]:
         }
         of_axis = set(table[axis]["sections"])
         lists[HEADINGS] = [heading for heading, kind in kinds.items() if kind in of_axis]
-        termsets[axis] = lists | {key: table[axis].get(key, ()) for key in BESIDE}
+        termsets[axis] = lists | {key: table[axis][key] for key in BESIDE}
     return termsets
 
 
@@ -135,8 +137,8 @@ def compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
 
     termset (Termset): The lists of an axis.
     RETURNS (tuple[re.Pattern | None, ...]): Patterns for the text before an entity, for the text
-        after it, which may have a few words in between, and for the text after an entity for which
-        the axis does not hold. None: the list is empty.
+        after it, which may have a few words in between, and for text just after an entity that
+        rules the axis out. None: the list is empty.
     """
     before, after, not_after = (
         "|".join(_to_regex(phrase) for phrase in termset.get(key, ())) for key in BESIDE

@@ -21,7 +21,7 @@ WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
 # Rules that take any capitalised word in a place where names stand.
 GUESSED_NAMES = {
     *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
-    *("Signature", "ChatName"),
+    *("Signature", "NameWithNickname"),
     *("City", "Organisation", "Workplace", "LowercaseName"),
 }
 IN_CAPITALS = "NameInCapitals"
@@ -34,13 +34,17 @@ _ABBREVIATION = re.compile(
     r"|FDA|ICU|ENT|EHR|EMR"
 )
 # Rules that take words where names are rare: none of the words may be of the allow-list.
-RARE_NAMES = {IN_CAPITALS, "LowercaseFullName", "NameByItself", "Closing"}
+RARE_NAMES = {
+    *(IN_CAPITALS, "LowercaseFullName", "NameByItself", "Closing", "ChatName"),
+}
 DATES = {"WrittenDate", "DateRecognizer"}  # rules that find what is no date as well
 # Rules that take times of day in a row ("0700 1000 1300") for a number.
 NUMBERS = {"AccountNumber", "SocialSecurityNumber", "CreditCardRecognizer", "LongNumber"}
 _TIMES = re.compile(r"(?:(?:[01]\d|2[0-3])[0-5]\d(?:[ \t]+|\Z))+|(?:[01]\d|2[0-3])[0-5]\d")
 _BETWEEN = re.compile(r"\s*(?:\b(?:or|and)\b|[;,])\s*")  # of two telephone numbers
 _LINES = re.compile(r"(?<=\d)\s*\n\s*(?=\d)")  # between two dates
+_FLAGGED = re.compile(r"\d(?:[ ]{2,}|\t)[ \t]*(?:[HL]|high|low)(?:[ ]{2,}|\t)[ \t]*\Z")
+# The National Drug Code of a package, and a test's number in LOINC, are nobody's.
 _PACKAGE = re.compile(r"(?<![\d-])\d{4,5}-\d{3,4}-\d{1,2}(?![\d-])")
 _POSSESSIVE = re.compile(r"['’]s?\Z")
 _GENE = re.compile(r"[ \t]+(?=[A-Z]{2,5}\d{1,2}[A-Za-z]?\b)[^\n]*\Z")  # taken as part of a name
@@ -64,6 +68,8 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
             c = c._replace(end=match.start()) if match and match.start() > c.start else c
         if not c.rule and c.start in dates and c.end - 1 in dates:
             continue
+        if _is_public_code(text, c.start, c.end):
+            continue
         if c.rule and c.rule not in DATES:
             if _may_stand(text, c):
                 kept.append(c)
@@ -79,9 +85,7 @@ def _may_stand(text: str, c: Candidate) -> bool:
         return False
     if c.rule in NUMBERS and _TIMES.fullmatch(found):
         return False
-    if is_public_code(text, c.start, c.end) or (
-        c.rule == "PhoneNumber" and _is_range(text, c.start, c.end)
-    ):
+    if c.rule == "PhoneNumber" and _is_range(text, c.start):
         return False
     if c.rule in GUESSED_NAMES or c.rule == "LabelledCode":
         return not all_plain(found) and not is_in_phrase(text, c.start, c.end)
@@ -115,7 +119,7 @@ def _trim_clinical(
     elif identifier == "email":
         stands = re.search(r"\w@\w|[\[(]at[\])]| at ", found) is not None
     else:
-        stands = may_be_number(text, c.start, c.end) and not is_public_code(text, c.start, c.end)
+        stands = may_be_number(text, c.start, c.end)
     return c if stands else None
 
 
@@ -130,9 +134,9 @@ def _may_be_initials(found: str, rule: str) -> bool:
     )
 
 
-def is_public_code(text: str, start: int, end: int) -> bool:
-    """RETURNS (bool): Whether characters are of a number that is nobody's: that of a drug's package
-    (NDC), of a laboratory test (LOINC), or of a trial."""
+def _is_public_code(text: str, start: int, end: int) -> bool:
+    """Whether characters are of a number that is nobody's: that of a drug's package (NDC), of a
+    laboratory test (LOINC), or of a trial."""
     found = text[start:end]
     line = text.rfind("\n", 0, start) + 1
     if re.fullmatch(r"NCT\d{8}", found):
@@ -145,10 +149,10 @@ def is_public_code(text: str, start: int, end: int) -> bool:
     ) and bool(re.search(r"\bNDC\b", text[max(line, start - LINE) : start]))
 
 
-def _is_range(text: str, start: int, end: int) -> bool:
+def _is_range(text: str, start: int) -> bool:
     """Whether two numbers with a hyphen are the range behind a result: "188  L  232-1245"."""
     before = text[max(start - 40, 0) : start]
-    return re.search(r"\d[ \t]+(?:[HLN]|high|low)?[ \t]*\Z", before) is not None
+    return _FLAGGED.search(before) is not None
 
 
 def _split_numbers(text: str, c: Candidate) -> list[Candidate]:

@@ -60,9 +60,12 @@ _DATE_BEFORE = re.compile(
     r"[ \t]*:?[ \t(]*\Z",
     re.IGNORECASE,
 )
-_PRESSURE = re.compile(r"(?<![\d/])(?:[6-9]\d|[12]\d\d)/\d{2,3}(?![\d/])")
+_PRESSURE = re.compile(
+    r"(?<![\d/])(?:[6-9]\d|[12]\d\d)/\d{2,3}(?:[\t ,|]+\d{1,3}(?:\.\d)?%?)*[\t ,|]+\Z"
+)
+_TIME_ROW = re.compile(r"^[ \t]*((?:[01]\d|2[0-3])[0-5]\d)(?:\t|[ ]{2,}|[ ]*\|)", re.MULTILINE)
 _CULTURE = re.compile(r"\b(?:cx|cultures?)[ \t:]*\Z", re.IGNORECASE)
-_CLOCK = re.compile(r"[ \t]*(?:at|@)?[ \t]*\d{1,2}:\d\d(?!\d)", re.IGNORECASE)
+_CLOCK = re.compile(r"[ \t]+@?[ \t]*\d{1,2}:\d\d(?!\d)")
 _BEFORE_DURATION = re.compile(
     r"(?:\b(?:for|in|after|further|next|past|over|every|within|about|approx|another|lasting|x|of)|[x~≈<>@])"
     r"[ \t]*\Z",
@@ -188,8 +191,6 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
     # "5/10, down from 8/10", and a score of pain among the vital signs: "88/52\t132\t91\t9/10"
     if second == 10 and (re.search(r"\b(?:10|\d)/10\b", before) or _PRESSURE.search(before)):
         return False
-    if _CLOCK.match(text, end):  # "3/6 8:40a"
-        return True
     if second == 52 or (
         second in (7, 12, 24)
         and (second != 7 or first <= 14 or first % 7 == 0)
@@ -204,6 +205,8 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
         return True
     if _SCORE.search(before):
         return False
+    if _CLOCK.match(text, end):  # "3/6 8:40a"
+        return True
     is_headed = not before.strip(" \t-*•#(") or text[end : end + 1] in (":", ")", "-")
     return not is_fraction or is_headed
 
@@ -212,10 +215,9 @@ def _may_be_day(number: str, text: str, start: int, end: int) -> bool:
     """Whether a number alone may be a date: a year, or year, month and day."""
     if len(number) in (8, 12, 14):
         return True
-    if re.search(r"(?:\A|\n)[ \t]*\Z", text[max(start - _LINE, 0) : start]) and re.match(
-        r"\t|[ ]{2,}|[ ]*\|", text[end : end + 4]
-    ):  # a time in the first column of a table
-        return False
+    times = {match[1]: match.start(1) for match in _TIME_ROW.finditer(text)}
+    if times.get(number) == start and any(time[:2] not in ("19", "20") for time in times):
+        return False  # a time in the first column of a table
     is_year = len(number) == 4 and 1880 < int(number) < 2100
     before = text[max(start - _LINE, 0) : start].rstrip()
     return is_year and not _UNIT.match(text, end) and not before.endswith(("@", "at"))

@@ -67,13 +67,12 @@ _UNIT_BEFORE = re.compile(
     r"(?:[A-Z][\w'’]+,[ \t])?\Z",
     re.IGNORECASE,
 )
-# What follows a name that is also a word, where it is a name: "Young denies", "Hope and".
-_BEHIND_NAME = re.compile(
-    r"(?:is|was|has|had|will|would|can|could|may|and|or|to|at|in|on|for|with|from|by|who|of|as|aware|here"
-    r"|present|also|then|now|again|not|said|saw|felt|came|went|took|gave|told|got|denies|reports"
-    r"|states|says|notes|feels|agrees|asks|calls|lives|takes|gives|sees|wants|thinks|remains"
-    r"|presents|returns|works|drinks|smokes|eats|sleeps|walks|tolerates|continues|requests"
-    r"|refuses|declines|signs|reviews|recommends|understands|[a-z]{2,}ed)\b",
+# What follows a word that is also a name, where it is a word: "Small meals", "Young-onset".
+_BEHIND_WORD = re.compile(
+    r"(?:[ \t]|-)(?:adults?|acting|age|amounts?|bites|blood|bones?|bowel|camp|cells?|children"
+    r"|community|count|decline|discharge|doses?|drops?|gr[ae]y|group|headache|increase|leader|man|matter|meals?"
+    r"|months|mornings?|objects?|onset|pains?|people|pigment|satiety|school|score|signs|sips|sputum"
+    r"|standing|stools?|tenderness|term|urine|vacation|vessel|walks?|woman)\b",
     re.IGNORECASE,
 )
 # Initials that are a word as well ("AS") are somebody's before one of these.
@@ -115,7 +114,8 @@ def cut_name(text: str, c: Candidate, *, fields: bool = True) -> Candidate:
 
 def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
     """Find what stands beside a name and belongs to it: initials, a nickname in quotes, the rest
-    of a double name. Also find the initials of a full name wherever they stand alone.
+    of a double name. Also find the rest of places and telephone numbers, and the initials of a
+    full name wherever they stand alone.
 
     text (str): The text.
     candidates (Iterable[Candidate]): What was found.
@@ -167,7 +167,8 @@ def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _find_rest(text: str, c: Candidate) -> Candidate | None:
-    """Find the numbers beside an address or a telephone number that belong to it."""
+    """Find what belongs to a place or a telephone number and stands beside it: numbers, the part
+    of a house, the kind of an organisation."""
     identifier = identifier_of(c.label)
     inside = text[c.start : c.end]
     before = text[max(c.start - LINE, 0) : c.start]
@@ -178,7 +179,8 @@ def _find_rest(text: str, c: Candidate) -> Candidate | None:
         elif match := _UNIT_BEFORE.search(before):
             start -= len(match[0])
         if inside[0].isupper() and (match := _KIND_BEHIND.match(text, end)):
-            end = match.end() if text[end + 1 : end + 2].isupper() or "-" in match[0][:1] else end
+            is_part = match[0].startswith("-") or text[end + 1 : end + 2].isupper()
+            end = match.end() if is_part else end
     elif identifier in ("phone", "fax", "ssn") and not re.search(r"[^\W\d]", inside):
         if match := _DIGITS_BEFORE.search(before):
             start -= len(match[1])
@@ -220,16 +222,13 @@ def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _is_word(doc: Doc, token: Token) -> bool:
-    """Whether a word that is also somebody's name stands as a word: in small letters, or before a
-    word or a hyphen as no name does ("Small meals", "Young-onset")."""
+    """Whether a word that is also somebody's name stands as a word: in small letters, or before
+    another that makes it one ("Small meals", "Young-onset")."""
     if token.is_lower:
         return True
     if token.i and TITLE.search(doc.text, max(token.idx - 12, 0), token.idx):
         return False
-    after = doc.text[token.idx + len(token) : token.idx + len(token) + 20]
-    if match := re.match(r"-(?=[a-z])|[ \t](?=[a-z])", after, 0 if not token.is_upper else re.I):
-        return _BEHIND_NAME.match(after, match.end()) is None
-    return False
+    return _BEHIND_WORD.match(doc.text, token.idx + len(token)) is not None
 
 
 def _singular(word: str, names: Container[str]) -> str:

@@ -120,10 +120,8 @@ def add_pregnancy(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -
     table = load_rules()["pregnancy"]
     rows = [one for one in found if one.code and not one.is_dropped]
     obstetric = [one for one in rows if str(one.code).startswith("O")]
-    is_pregnant = (
-        re.search(table["pattern"], DENIED.sub(" ", text)) is not None
-        and re.search(table["unless"], text) is None
-    )
+    said = re.sub(table["denied"], " ", DENIED.sub(" ", text))
+    is_pregnant = re.search(table["pattern"], said) is not None
     if not rows or not (obstetric or is_pregnant):
         return
     weeks = next((int(match[1] or match[2]) for match in WEEKS.finditer(text)), None)
