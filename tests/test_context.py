@@ -243,11 +243,11 @@ def test_one_label_for_what_the_rules_find(nlp: Language, text: str, label: str)
         assert (ent._.context, ent._.context_score) == (label, None)
 
 
-def assert_all(nlp: Language, text: str, labels: dict[str, str | None]) -> Doc:
+def assert_all(nlp: Language, text: str, labels: dict[str, str | None], score: float = 0.9) -> Doc:
     """A document whose entities a checkpoint has found and asserted, before the component."""
     doc = nlp.make_doc(text)
     entities = [
-        Entity(i, i + 1, "DISEASE", 0.8, ("x",), 0, 0, labels[token.text], 0.9)
+        Entity(i, i + 1, "DISEASE", 0.8, ("x",), 0, 0, labels[token.text], score)
         for i, token in enumerate(doc)
         if token.text in labels
     ]
@@ -278,6 +278,16 @@ def test_what_a_checkpoint_asserts_decides(nlp: Language, label: str, axis: tupl
     assert (asthma._.context, asthma._.context_score) == (label, 0.9)
     assert (lupus._.context, lupus._.context_score) == ("FAMILY", None)
     assert [span._.context for span in doc.spans["openmed"]] == [label, "FAMILY"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"), [("auto", ("ABSENT", None)), ("model", ("POSSIBLE", 0.4))]
+)
+def test_the_rules_decide_where_a_checkpoint_is_unsure(source: str, expected: tuple):
+    nlp = make_nlp(source=source)
+    doc = assert_all(nlp, "No asthma.", {"asthma": "POSSIBLE"}, score=0.4)
+    (ent,) = nlp.get_pipe("openmed_context")(doc).ents
+    assert (ent._.context, ent._.context_score) == expected
 
 
 @pytest.mark.parametrize(

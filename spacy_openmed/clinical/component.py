@@ -68,6 +68,7 @@ BY_MODEL = {
     "FAMILY": "family",
 }
 SOURCES = ("auto", "rules", "model")
+UNSURE = 0.5  # below this probability of a checkpoint's assertion, the rules decide ("auto")
 
 
 @Language.factory(
@@ -98,9 +99,9 @@ def make_openmed_context(
         "model", they have no effect.
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
     source (str): What decides. "auto": the checkpoint of `openmed_ner` where it says what the
-        text asserts of an entity, and the rules elsewhere and for check boxes and signs. "rules":
-        only the rules. "model": only the checkpoint; entities of which it says nothing have no
-        context.
+        text asserts of an entity, with a probability of 0.5 or more, and the rules elsewhere and
+        for check boxes and signs. "rules": only the rules. "model": only the checkpoint; entities
+        of which it says nothing have no context.
     RETURNS (OpenMedContext): The component.
     """
     component = OpenMedContext(
@@ -167,6 +168,8 @@ class OpenMedContext(RuleComponent):
         asserted = {} if self.source == "rules" else read_assertions(doc)
         if self.source == "model" and not asserted:
             self._warn_of_no_assertions()
+        if self.source == "auto":
+            asserted = {at: own for at, own in asserted.items() if not _is_unsure(own[1])}
         places = [(span.start_char, span.end_char) for span in spans]
         if self.source == "model" or asserted.keys() >= {*places}:
             axes: list[set[str]] = [set() for _ in spans]
@@ -286,6 +289,10 @@ def make_words(doc: Doc, spans: Sequence[Span]) -> tuple[Doc, list[tuple[int, in
 def is_drug(span: Span) -> bool:
     """RETURNS (bool): Whether an entity is a drug, by its label."""
     return asserted_as(span.label_, (DRUG,)) is not None
+
+
+def _is_unsure(score: float | None) -> bool:
+    return score is not None and score < UNSURE
 
 
 def _to_axes(label: str) -> set[str]:
