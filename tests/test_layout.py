@@ -1,6 +1,7 @@
 """The package's layers: data flows down, and no import runs back up."""
 
 import ast
+import subprocess
 import sys
 from graphlib import TopologicalSorter
 from importlib import import_module
@@ -109,3 +110,16 @@ def test_pipeline_of_the_flat_package_loads():
         ("John Smith", "PERSON"),
         ("3/4/2020", "DATE"),
     ]
+
+
+def test_only_the_weights_are_large():
+    # Benchmarks build and read vocabularies and corpora made by others, which stay outside.
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        pytest.skip("no clone, so nothing says which files are of the repository")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
+    )
+    files = [root / name for name in listed.stdout.split("\0") if name]
+    large = [file.name for file in files if file.is_file() and file.stat().st_size > 2**20]
+    assert large == ["model.safetensors"]

@@ -138,15 +138,16 @@ def _is_public_code(text: str, start: int, end: int) -> bool:
     """Whether characters are of a number that is nobody's: that of a drug's package (NDC), of a
     laboratory test (LOINC), or of a trial."""
     found = text[start:end]
-    line = text.rfind("\n", 0, start) + 1
     if re.fullmatch(r"NCT\d{8}", found):
         return True
-    if re.fullmatch(r"\d{1,5}-\d", found) and "LOINC" in text[max(line, start - LINE) : start]:
-        return True
-    return any(
+    begin = max(text.rfind("\n", 0, start) + 1, start - LINE)
+    before = text[begin:start]
+    if re.fullmatch(r"\d{1,5}-\d", found):
+        return "LOINC" in before
+    return "NDC" in before and any(
         match.start() <= start and end <= match.end()
-        for match in _PACKAGE.finditer(text, max(line, start - LINE), end + 12)
-    ) and bool(re.search(r"\bNDC\b", text[max(line, start - LINE) : start]))
+        for match in _PACKAGE.finditer(text, begin, end + 12)
+    )
 
 
 def _is_range(text: str, start: int) -> bool:

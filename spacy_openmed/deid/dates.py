@@ -107,6 +107,7 @@ _RANGE_2 = re.compile(
     re.IGNORECASE,
 )
 _LINE = 80  # what is looked at of a line before a date
+_TABLE = 500  # and of a table around it
 _DAY_OF_MONTH, _DAY_OF_YEAR = 15, (7, 2)  # what stands for a month, for a year
 
 
@@ -215,9 +216,10 @@ def _may_be_day(number: str, text: str, start: int, end: int) -> bool:
     """Whether a number alone may be a date: a year, or year, month and day."""
     if len(number) in (8, 12, 14):
         return True
-    times = {match[1]: match.start(1) for match in _TIME_ROW.finditer(text)}
-    if times.get(number) == start and any(time[:2] not in ("19", "20") for time in times):
-        return False  # a time in the first column of a table
+    if _TIME_ROW.match(text, text.rfind("\n", 0, start) + 1, end + 4):
+        rows = _TIME_ROW.findall(text, max(start - _TABLE, 0), end + _TABLE)
+        if any(time[:2] not in ("19", "20") for time in rows):
+            return False  # a time in the first column of a table
     is_year = len(number) == 4 and 1880 < int(number) < 2100
     before = text[max(start - _LINE, 0) : start].rstrip()
     return is_year and not _UNIT.match(text, end) and not before.endswith(("@", "at"))
