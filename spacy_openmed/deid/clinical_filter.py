@@ -1,4 +1,4 @@
-"""What is left out of the candidates: terms of medicine, scores, doses and times."""
+"""Leave terms of medicine, scores, doses and times out of the candidates."""
 
 import re
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ _ABBREVIATION = re.compile(
 RARE_NAMES = {
     *(IN_CAPITALS, "LowercaseFullName", "NameByItself", "Closing", "ChatName"),
 }
-DATES = {"WrittenDate", "DateRecognizer"}  # rules that find what is no date as well
+DATES = {"WrittenDate", "DateRecognizer"}  # rules that also find what is no date
 # Rules that take times of day in a row ("0700 1000 1300") for a number.
 NUMBERS = {"AccountNumber", "SocialSecurityNumber", "CreditCardRecognizer", "LongNumber"}
 _TIMES = re.compile(r"(?:(?:[01]\d|2[0-3])[0-5]\d(?:[ \t]+|\Z))+|(?:[01]\d|2[0-3])[0-5]\d")
@@ -104,7 +104,7 @@ def _may_stand(text: str, c: Candidate) -> bool:
 def _trim_clinical(
     text: str, c: Candidate, names: set[str], *, writes_weeks: bool
 ) -> Candidate | None:
-    """Leave out what is clinical of a model's find, or of a date: None if nothing is left."""
+    """Cut what is clinical off a model's find, or off a date. None: nothing is left."""
     found = text[c.start : c.end]
     identifier = identifier_of(c.label)
     if identifier == "name":

@@ -54,7 +54,7 @@ _DIGITS_BEFORE = re.compile(r"(?:\A|\n|:)[ \t]*((?:\+?\(?\d{1,4}\)?[ .-]){1,3})\
 _DIGITS_BEHIND = re.compile(
     r"((?:[ .-]\d{2,4}){1,3})(?=[ \t]*(?:[\r\n]|\Z|(?:office|fax|mobile|home|cell|work)\b))"
 )
-# The kind of an organisation or a place, behind its name, and the rest of "Stoke-on-Trent".
+# What belongs to a place and follows it: the kind of organisation, the rest of "Stoke-on-Trent".
 _KIND_BEHIND = re.compile(
     r"(?:-(?:on|upon|by|in|under|le|sur)-[^\W\d_]+)?"
     r"(?:(?i:[ \t](?:&[ \t])?(?:hospice|p(?:a)?ediatrics|practice|snf|rehab|apartments|county|lab"
@@ -67,7 +67,7 @@ _UNIT_BEFORE = re.compile(
     r"(?:[A-Z][\w'’]+,[ \t])?\Z",
     re.IGNORECASE,
 )
-# What follows a word that is also a name, where it is a word: "Small meals", "Young-onset".
+# What follows a name that is used as a word: "Small meals", "Young-onset".
 _BEHIND_WORD = re.compile(
     r"(?:[ \t]|-)(?:adults?|acting|age|amounts?|bites|blood|bones?|bowel|camp|cells?|children"
     r"|community|count|decline|discharge|doses?|drops?|gr[ae]y|group|headache|increase|leader|man|matter|meals?"

@@ -11,8 +11,8 @@ from ..spans import Entity, add_spans, read_spans
 from .component import OpenMedPHI
 from .structured import read_layout
 
-# An identifier that stays does more harm than a word that goes: the model decides for "no entity"
-# only where that is e times as likely as what else it would be.
+# An identifier that stays does more harm than a word that goes. The model leaves a token only if
+# "no entity" is e times as likely as a label.
 OUTSIDE_BIAS = -1.0
 
 
