@@ -21,6 +21,7 @@ from spacy_openmed.checkpoints.loading import load_checkpoint
 from spacy_openmed.checkpoints.source import Source
 from spacy_openmed.engines import int8, registry, selection
 from spacy_openmed.engines import torch as torch_engine
+from spacy_openmed.engines.attention import LONG_WINDOW, attend_by_head, attend_in_bf16
 from spacy_openmed.engines.base import (
     ARCHITECTURES,
     EngineSettings,
@@ -28,7 +29,7 @@ from spacy_openmed.engines.base import (
     fingerprint,
     round_up,
 )
-from spacy_openmed.engines.packed import FeedForward, OneDnnLinear, PackedEngine, _attend_in_bf16
+from spacy_openmed.engines.packed import FeedForward, OneDnnLinear, PackedEngine
 from spacy_openmed.engines.torch import TorchEngine
 from spacy_openmed.engines.torch import has_vnni as vnni_is_there
 from spacy_openmed.engines.torch_training import begin_update
@@ -183,17 +184,42 @@ def test_sizes_repeat_and_waste_little():
     assert len(set(sizes)) < 300
 
 
-@pytest.mark.parametrize("size", [1, 100], ids=["small scores", "scores beyond exp's range"])
-def test_attention_in_bf16(size: int):
+any_scores = pytest.mark.parametrize(
+    "size", [1, 100], ids=["small scores", "scores beyond exp's range"]
+)
+
+
+def draw_attention(size: int, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+    """RETURNS (tuple[torch.Tensor, ...]): Queries, keys, values, and what mixing them gives."""
     torch.manual_seed(0)
-    queries, keys, values = torch.randn(3, 2, 4, 50, 16).bfloat16()
+    queries, keys, values = torch.randn(3, 2, 4, 50, 16).to(dtype)
     queries *= size
     scores = (queries @ keys.transpose(2, 3)).float() / 4
     assert (scores.max() > 88) == (size > 1)
-    context = _attend_in_bf16(queries, keys, values).float()
-    expected = scores.softmax(-1) @ values.float()
-    close = (context - expected).abs().amax(-1) < 0.05
+    return queries, keys, values, scores.softmax(-1) @ values.float()
+
+
+@any_scores
+def test_attention_in_bf16(size: int):
+    *parts, expected = draw_attention(size, torch.bfloat16)
+    close = (attend_in_bf16(*parts).float() - expected).abs().amax(-1) < 0.05
     assert close.all() if size == 1 else close.float().mean() > 0.8  # the scores are rounded too
+
+
+@pytest.mark.skipif(not HAS_ONEDNN, reason="PyTorch has no oneDNN here")
+@any_scores
+def test_attention_by_head(size: int):
+    *parts, expected = draw_attention(size, torch.float32)
+    torch.testing.assert_close(attend_by_head(*parts), expected, atol=1e-4, rtol=1e-5)
+
+
+def test_long_windows_in_one_thread_give_the_logits_of_transformers():
+    assert torch.get_num_threads() == 1
+    rows = [np.tile(windows(MINI_PATH, SENTENCES[:1])[0], 40)[: LONG_WINDOW + i] for i in (0, 20)]
+    for ours, theirs in zip(
+        load(MINI_PATH).engine(rows), plain_logits(MINI_PATH, rows), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=LIMITS["fp32"])
 
 
 @pytest.mark.skipif(not HAS_BF16, reason="the processor has no bf16")

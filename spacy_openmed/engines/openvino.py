@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from ..errors import Warnings
+from .attention import HAS_AMX
 from .base import Engine, Runnable, converting, made_of, round_up, watch_memory
-from .packed import HAS_AMX
 from .parallel import count_cpus
 from .torch import has_vnni, pad_windows
 

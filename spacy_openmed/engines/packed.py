@@ -11,19 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import embedding, scaled_dot_product_attention
+from torch.nn.functional import embedding
 
+from .attention import Runs, attend
 from .base import ARCHITECTURES, Engine, first_position, round_up, watch_memory
-
-# Whether PyTorch's own attention in bf16 runs on the processor's matrix unit.
-HAS_AMX = (
-    torch.backends.cpu.get_cpu_capability() == "AVX512"
-    and getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-)
-LONG_RUN = 32 if HAS_AMX else 128  # pieces from which on attention in bf16 is faster than in fp32
-MAX_SCORE = 60  # of attention: the exponential of this is far from the largest number in bf16
-
-Runs = Sequence[tuple[int, int]]  # how many windows of which length, in order
 
 
 def is_packable(module: Any) -> bool:
@@ -164,49 +155,6 @@ class FeedForward:
         RETURNS (torch.Tensor): (n_pieces, width) The pieces.
         """
         return self.down(self.up(hidden, gelu=True), add=hidden)
-
-
-def attend(projected: torch.Tensor, runs: Runs, n_heads: int) -> torch.Tensor:
-    """Mix the pieces of each window.
-
-    projected (torch.Tensor): (n_pieces, 3 * width) Queries, keys and values.
-    runs (Runs): How many windows of which length, in order.
-    n_heads (int): Attention heads.
-    RETURNS (torch.Tensor): (n_pieces, width) The values, mixed; of short runs in fp32.
-    """
-    if len(projected) < LONG_RUN * len(runs):
-        projected = projected.float()
-    by_hand = projected.dtype == torch.bfloat16 and not HAS_AMX
-    kernel = _attend_in_bf16 if by_hand else scaled_dot_product_attention
-    mixed = []
-    sizes = [count * length for count, length in runs]
-    parts = projected.split(sizes) if len(runs) > 1 else [projected]
-    for (count, length), part in zip(runs, parts, strict=True):
-        queries, keys, values = part.view(count, length, 3, n_heads, -1).permute(2, 0, 3, 1, 4)
-        context = kernel(queries, keys, values)
-        mixed.append(context.transpose(1, 2).reshape(count * length, -1))
-    return torch.cat(mixed) if len(mixed) > 1 else mixed[0]
-
-
-def _attend_in_bf16(
-    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
-) -> torch.Tensor:
-    """As PyTorch's kernel, which takes up to twice as long without AMX. Softmax is half of the
-    time: where no score is large there is no need to subtract the largest (bf16 goes as far as
-    fp32), and to divide the mixed values is less work than to divide the weights.
-
-    queries, keys, values (torch.Tensor): (n_windows, n_heads, n_pieces, head_width)
-    RETURNS (torch.Tensor): (n_windows, n_heads, n_pieces, head_width) The values, mixed.
-    """
-    shape = queries.shape
-    queries, keys, values = (x.reshape(-1, *shape[2:]) for x in (queries, keys, values))
-    scale, none = shape[-1] ** -0.5, queries.new_empty(1)
-    scores = torch.baddbmm(none, queries, keys.transpose(1, 2), beta=0, alpha=scale)
-    least, most = scores.aminmax()
-    if least > -MAX_SCORE and most < MAX_SCORE:
-        sums = scores.exp_().sum(-1, keepdim=True)
-        return torch.bmm(scores, values).div_(sums).view(shape)
-    return torch.bmm(scores.softmax(-1), values).view(shape)
 
 
 class Norm:
