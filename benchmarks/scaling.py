@@ -5,7 +5,7 @@
     python benchmarks/scaling.py buffer [--engine torch-int8]
     python benchmarks/scaling.py forward [--engine torch-int8]
     python benchmarks/scaling.py heads [--engine torch-fp32]
-    python benchmarks/scaling.py memory [--clinical] [--sizes 3000 --sizes 9000]
+    python benchmarks/scaling.py memory [--clinical] [--zones-only] [--sizes 3000 --sizes 9000]
     python benchmarks/scaling.py cluster [--number 2000] [--way ray --way spark]
 
 `length`: time a word piece, and entities found, in documents of 100 to 100,000 pieces, in
@@ -269,7 +269,9 @@ def heads(
 @app.command()
 def memory(
     clinical: bool = typer.Option(False, "--clinical", help="With all components for codes"),
+    zones_only: bool = typer.Option(False, "--zones-only", help="In memory zones only"),
     checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
+    precision: str = typer.Option("auto", help="fp32, bf16 or int8"),
     sizes: list[int] = typer.Option(NOTES, help="Notes; repeatable"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
     output: Path | None = OUTPUT,
@@ -278,8 +280,11 @@ def memory(
     Measure resident memory by the number of notes, no two of which are the same.
     """
     rows: list[tuple[object, ...]] = []
+    model = {"name": checkpoint, "precision": precision}
     for way, zones in (("nlp.pipe", False), ("in memory zones", True)):
-        settings = json.dumps([checkpoint, clinical, zones, sorted(sizes)])
+        if zones_only and not zones:
+            continue
+        settings = json.dumps([model, clinical, zones, sorted(sizes)])
         command = [sys.executable, __file__, "watch", settings]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         marks = json.loads(printed.splitlines()[-1])
@@ -295,14 +300,14 @@ def watch(settings: str) -> None:
     """
     Run notes, none of which is kept, and print memory and strings after so many of them.
     """
-    checkpoint, clinical, zones, sizes = json.loads(settings)
+    model, clinical, zones, sizes = json.loads(settings)
     nlp = spacy.blank("en")
     if clinical:
         from pipeline import make_nlp
 
-        nlp = make_nlp(checkpoint)
+        nlp = make_nlp(model["name"])
     else:
-        nlp.add_pipe("openmed_ner", config={"model": {"name": checkpoint}})
+        nlp.add_pipe("openmed_ner", config={"model": model})
     notes = take_notes()
     texts = (vary(notes[i % len(notes)], i) for i in range(sizes[-1]))
     marks, n_done = [], 0
