@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -213,8 +213,16 @@ def test_attention_by_head(size: int):
     torch.testing.assert_close(attend_by_head(*parts), expected, atol=1e-4, rtol=1e-5)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_long_windows_in_one_thread_give_the_logits_of_transformers():
-    assert torch.get_num_threads() == 1
     rows = [np.tile(windows(MINI_PATH, SENTENCES[:1])[0], 40)[: LONG_WINDOW + i] for i in (0, 20)]
     for ours, theirs in zip(
         load(MINI_PATH).engine(rows), plain_logits(MINI_PATH, rows), strict=True

@@ -97,12 +97,14 @@ def attend_by_head(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tens
         room.copy_(given)
     padded[0] *= LOG2_E * width**-0.5
     shift = queries.new_full((n_padded,), -SHIFT)
+    shift[n_pieces:] = 2 * LEAST_SCORE  # the filler weighs nothing
     limits = [LEAST_SCORE, MOST_SCORE]
+    query, key, value = padded.flatten(1, 2)
     mixed, sums = [], []
-    for query, key, value in zip(*padded.flatten(1, 2), strict=True):
-        weights = multiply(query, key, shift, "hardtanh", limits, "").exp2_()
-        mixed.append(multiply(weights, value.T, None, "none", [], ""))
-        sums.append(weights[:, :n_pieces].sum(-1, keepdim=True))
+    for q, k, v in zip(query, key, value.transpose(1, 2), strict=True):
+        weights = multiply(q, k, shift, "hardtanh", limits, "").exp2_()
+        mixed.append(multiply(weights, v, None, "none", [], ""))
+        sums.append(weights.sum(-1, True))
     total = torch.stack(sums)
     least, most = total.aminmax()
     if not (least > LEAST_SUM and most < MOST_SUM):
