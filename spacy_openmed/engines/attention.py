@@ -92,10 +92,12 @@ def attend_by_head(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tens
     multiply = torch.ops.mkldnn._linear_pointwise.default  # x @ y.T + bias
     *counts, n_pieces, width = queries.shape
     n_padded = n_pieces + -n_pieces % STEP
-    padded = queries.new_zeros(3, *counts, n_padded, width)
-    for room, given in zip(padded[..., :n_pieces, :], (queries, keys, values), strict=True):
-        room.copy_(given)
-    padded[0] *= LOG2_E * width**-0.5
+    padded = queries.new_empty(3, *counts, n_padded, width)
+    padded[..., n_pieces:, :] = 0
+    room = padded[..., :n_pieces, :]
+    torch.mul(queries, LOG2_E * width**-0.5, out=room[0])
+    room[1].copy_(keys)
+    room[2].copy_(values)
     shift = queries.new_full((n_padded,), -SHIFT)
     shift[n_pieces:] = 2 * LEAST_SCORE  # the filler weighs nothing
     limits = [LEAST_SCORE, MOST_SCORE]
@@ -105,9 +107,9 @@ def attend_by_head(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tens
         weights = multiply(q, k, shift, "hardtanh", limits, "").exp2_()
         mixed.append(multiply(weights, v, None, "none", [], ""))
         sums.append(weights.sum(-1, True))
-    total = torch.stack(sums)
+    total = torch.stack(sums, 1)
     least, most = total.aminmax()
     if not (least > LEAST_SUM and most < MOST_SUM):
         return scaled_dot_product_attention(queries, keys, values)
-    context = torch.stack(mixed).div_(total).unflatten(0, counts)
-    return context[..., :n_pieces, :]
+    context = torch.stack(mixed, 1).div_(total)  # the heads side by side, as the next layer reads
+    return context[:n_pieces].unflatten(1, counts).permute(1, 2, 0, 3)
