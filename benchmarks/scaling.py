@@ -5,7 +5,7 @@
     python benchmarks/scaling.py buffer [--engine torch-int8]
     python benchmarks/scaling.py forward [--engine torch-int8]
     python benchmarks/scaling.py heads [--engine torch-fp32]
-    python benchmarks/scaling.py memory [--clinical] [--zones-only] [--sizes 3000 --sizes 9000]
+    python benchmarks/scaling.py memory [--clinical] [--zones-only] [--sizes 3000] [--longest 800]
     python benchmarks/scaling.py cluster [--number 2000] [--way ray --way spark]
 
 `length`: time a word piece, and entities found, in documents of 100 to 100,000 pieces, in
@@ -273,6 +273,7 @@ def memory(
     checkpoint: str = typer.Option(str(MINI_PATH), help="Folder or hub id", show_default="mini"),
     precision: str = typer.Option("auto", help="fp32, bf16 or int8"),
     sizes: list[int] = typer.Option(NOTES, help="Notes; repeatable"),
+    longest: int | None = typer.Option(None, min=1, help="Characters of the longest note taken"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON"),
     output: Path | None = OUTPUT,
 ) -> None:
@@ -284,7 +285,7 @@ def memory(
     for way, zones in (("nlp.pipe", False), ("in memory zones", True)):
         if zones_only and not zones:
             continue
-        settings = json.dumps([model, clinical, zones, sorted(sizes)])
+        settings = json.dumps([model, clinical, zones, sorted(sizes), longest])
         command = [sys.executable, __file__, "watch", settings]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         marks = json.loads(printed.splitlines()[-1])
@@ -300,7 +301,7 @@ def watch(settings: str) -> None:
     """
     Run notes, none of which is kept, and print memory and strings after so many of them.
     """
-    model, clinical, zones, sizes = json.loads(settings)
+    model, clinical, zones, sizes, longest = json.loads(settings)
     nlp = spacy.blank("en")
     if clinical:
         from pipeline import make_nlp
@@ -308,7 +309,7 @@ def watch(settings: str) -> None:
         nlp = make_nlp(model["name"])
     else:
         nlp.add_pipe("openmed_ner", config={"model": model})
-    notes = take_notes()
+    notes = [note for note in take_notes() if longest is None or len(note) <= longest]
     texts = (vary(notes[i % len(notes)], i) for i in range(sizes[-1]))
     marks, n_done = [], 0
     for size in sizes:
