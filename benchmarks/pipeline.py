@@ -65,11 +65,11 @@ def main(
     save_results(output, {"pipeline": (HEADER, rows)})
 
 
-def make_nlp(checkpoint: str) -> Any:
+def make_nlp(checkpoint: str, precision: str = "fp32") -> Any:
     """RETURNS (Language): A pipeline for codes, identifiers and links."""
     nlp = spacy.blank("en")
     add_hcc_pipes(nlp)
-    model = {"name": checkpoint, "precision": "fp32"}
+    model = {"name": checkpoint, "precision": precision}
     nlp.replace_pipe(NER, NER, config={"domain": "disease", "model": model})
     own = {"domain": "privacy", "annotate": "spans", "annotate_spans_key": PRIVACY, "model": model}
     nlp.add_pipe(NER, name=PRIVACY, config=own)

@@ -282,9 +282,7 @@ def memory(
     """
     rows: list[tuple[object, ...]] = []
     model = {"name": checkpoint, "precision": precision}
-    for way, zones in (("nlp.pipe", False), ("in memory zones", True)):
-        if zones_only and not zones:
-            continue
+    for way, zones in (("nlp.pipe", False), ("in memory zones", True))[zones_only:]:
         settings = json.dumps([model, clinical, zones, sorted(sizes), longest])
         command = [sys.executable, __file__, "watch", settings]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -306,10 +304,12 @@ def watch(settings: str) -> None:
     if clinical:
         from pipeline import make_nlp
 
-        nlp = make_nlp(model["name"])
+        nlp = make_nlp(model["name"], model["precision"])
     else:
         nlp.add_pipe("openmed_ner", config={"model": model})
     notes = [note for note in take_notes() if longest is None or len(note) <= longest]
+    if not notes:
+        raise typer.BadParameter("no note is as short", param_hint="--longest")
     texts = (vary(notes[i % len(notes)], i) for i in range(sizes[-1]))
     marks, n_done = [], 0
     for size in sizes:
@@ -416,7 +416,7 @@ def make_way(name: str, settings: dict[str, Any], folder: str) -> Callable[[Path
 
     def run_spark(path: Path) -> None:
         frame = spark.read.parquet(str(path)).repartition(4)
-        annotated = annotate_frame(frame, settings, id_column="id")
+        annotated = annotate_frame(frame, settings, id_column="id", batch_size=BATCH)
         annotated.write.format("noop").mode("overwrite").save()
 
     return run_spark

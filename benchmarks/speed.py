@@ -359,10 +359,10 @@ def _make_batch_processor(folder: Path) -> Callable[[Sequence[str]], Any]:
 
 
 def _make_peer(kind: str, folder: Path) -> Any:
-    nlp = spacy.blank("en")
     name = str(folder)
     if kind == "edsnlp":
         return _make_edsnlp(name)
+    nlp = spacy.blank("en")
     if kind == "hf_token_pipe":
         nlp.add_pipe("hf_token_pipe", config={"model": name})
     elif kind == "spacy-wrap":
@@ -382,7 +382,7 @@ def _make_peer(kind: str, folder: Path) -> Any:
 
 
 def _make_edsnlp(name: str) -> Any:
-    """The encoder with a head that has learned nothing: it reads no token classifier's."""
+    """Make EDS-NLP's encoder with an untrained head: it can't load that of a token classifier."""
     import edsnlp
     from edsnlp.pipes import ner_crf, transformer
 

@@ -161,7 +161,7 @@ def _predict_side_by_side(plan: Plan, logits: np.ndarray) -> list[np.ndarray]:
     batches = plan_batches(plan.lengths, tokens)
     if len(batches) == 1:
         return batches
-    # The largest first: then no worker is left with a large one when the others are done.
+    # Largest first, so that no worker is left with a large batch at the end.
     batches.sort(key=lambda batch: int(plan.lengths[batch].sum()), reverse=True)
 
     def fill(batch: np.ndarray, rows: list[np.ndarray]) -> None:
