@@ -412,10 +412,12 @@ def make_way(name: str, settings: dict[str, Any], folder: str) -> Callable[[Path
     from spacy_openmed.batch.spark import annotate as annotate_frame
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    spark = SparkSession.builder.master("local[2]").getOrCreate()
+    # A worker that lives on would have its pipeline already in some runs and not in others.
+    builder = SparkSession.builder.master("local[2]").config("spark.python.worker.reuse", "false")
+    spark = builder.getOrCreate()
 
     def run_spark(path: Path) -> None:
-        frame = spark.read.parquet(str(path)).repartition(4)
+        frame = spark.read.parquet(str(path)).repartition(2)
         annotated = annotate_frame(frame, settings, id_column="id", batch_size=BATCH)
         annotated.write.format("noop").mode("overwrite").save()
 
