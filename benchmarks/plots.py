@@ -1,9 +1,8 @@
 """Draw what other benchmarks measured.
 
-    python benchmarks/speed.py --output benchmarks/results/speed.json
-    python benchmarks/scaling.py length --output benchmarks/results/length.json
+    python benchmarks/speed.py --output benchmarks/results/speed_amd.json
     python benchmarks/scaling.py buffer --output benchmarks/results/buffer.json
-    python benchmarks/plots.py benchmarks/results/{speed,length,buffer}.json -o docs/plots
+    python benchmarks/plots.py benchmarks/results/{speed_amd,buffer}.json -o docs/plots
 
 Each table becomes an SVG file, by its columns: bars of the ratios by component, or a line of the
 last column against the first.
@@ -17,7 +16,7 @@ from typing import Any
 import typer
 
 OURS, OTHERS = "#1f6f8b", "#b8b8b8"
-ENGINES = ("torch-", "openvino-", "onnx-")  # of openmed_ner
+ENGINES = ("auto", "torch-", "openvino-", "onnx-")  # of openmed_ner
 
 
 def main(
