@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -465,12 +465,16 @@ def serve(folder: Path, *options: str | Path) -> Iterator[tuple[str, Path, Path]
         ) as process,
     ):
         deadline = time.monotonic() + 120
-        while not answers(url):
-            assert process.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(0.2)
-        yield url, output, folder / "tmp"
-        process.terminate()
+        try:
+            while not answers(url):
+                assert process.poll() is None, output.read_text()
+                assert time.monotonic() < deadline, output.read_text()
+                time.sleep(0.2)
+            yield url, output, folder / "tmp"
+            process.terminate()
+            process.wait(timeout=60)
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -593,6 +597,13 @@ def test_page_tells_what_is_wrong_with_a_file(
     page.set_input_files("input[type=file]", path)
     page.get_by_text("[OM800] The file is not encoded in UTF-8").wait_for()
     assert left_over(served[2]) == []
+
+
+@pytest.mark.slow
+def test_command_ends_while_a_browser_is_open(tmp_path: Path):
+    with ExitStack() as stack, serve(tmp_path) as (url, *_):
+        stream = stack.enter_context(urllib.request.urlopen(f"{url}gradio_api/heartbeat/1"))
+        assert stream.status == 200
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ from .. import catalogue
 from ..errors import Errors
 from ._options import LOOPBACK, SIZES, check_pipeline
 
+GRACE = 3  # seconds for requests in flight at the end; the page in a browser keeps one open
+
 
 def app_cli(
     # fmt: off
@@ -38,7 +40,14 @@ def app_cli(
 
     if host not in LOOPBACK:
         msg.warn("Others can use the page without a password, and what they send is not encrypted.")
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE,
+    )
     listener = config.bind_socket()  # or says why not, and exits
     name = f"[{host}]" if ":" in host else host
     msg.good(f"The page is at http://{name}:{port} (Ctrl-C ends it)")
