@@ -91,7 +91,7 @@ ENGINES = {
             "selection:make_torch_engine",
             "Every architecture, on CPU, CUDA and MPS. BERT, RoBERTa, XLM-RoBERTa, CamemBERT, "
             "DistilBERT and ELECTRA run on a CPU without padding. Only these support int8, on "
-            "processors with AVX512-VNNI",
+            "processors with AVX-512 VNNI",
             saved=("int8",),
         ),
         EngineInfo(
