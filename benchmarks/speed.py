@@ -46,8 +46,7 @@ from util import (
 )
 from wasabi import Printer
 
-from spacy_openmed.checkpoints.windows import plan_batches
-from spacy_openmed.engines.parallel import count_workers, share_pieces
+from spacy_openmed.engines.parallel import count_workers
 from spacy_openmed.ner.plan import Plan
 from spacy_openmed.paths import MINI_PATH
 
@@ -470,10 +469,9 @@ def find_waste(nlp: Any, texts: Sequence[str]) -> float:
     component = nlp.get_pipe("openmed_ner")
     checkpoint = component.shim.checkpoint
     plan = Plan(component.model, checkpoint, [nlp.make_doc(text) for text in texts])
-    batches, n_workers = plan.batches, count_workers()
-    if checkpoint.device.type == "cpu" and n_workers > 1:  # each in a thread of its own
-        most = share_pieces(int(plan.lengths.sum()), plan.max_tokens, n_workers)
-        batches = plan_batches(plan.lengths, most)
+    n_workers = count_workers()
+    is_shared = checkpoint.device.type == "cpu" and n_workers > 1
+    batches = plan.share(n_workers) if is_shared else plan.batches
     held = sum(len(batch) * int(plan.lengths[batch].max()) for batch in batches)
     return 100 * (held / len(plan.pieces.ids) - 1)
 

@@ -198,8 +198,8 @@ def draw_attention(size: float, dtype: torch.dtype = torch.float32) -> tuple[tor
 @pytest.mark.parametrize("size", [1, 100], ids=["small scores", "scores beyond exp's range"])
 def test_attention_in_bf16(size: float):
     *parts, expected = draw_attention(size, torch.bfloat16)
-    close = (attention.attend_in_bf16(*parts).float() - expected).abs().amax(-1) < 0.03
-    assert close.all() if size == 1 else close.float().mean() > 0.7  # the scores are rounded too
+    close = (attention.attend_in_bf16(*parts).float() - expected).abs().amax(-1) < 0.05
+    assert close.all() if size == 1 else close.float().mean() > 0.8  # the scores are rounded too
 
 
 @needs_onednn

@@ -100,7 +100,7 @@ def attend_by_head(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tens
     """
     multiply = torch.ops.mkldnn._linear_pointwise.default  # x @ y.T + bias
     *counts, n_pieces, width = queries.shape
-    n_padded = n_pieces + -n_pieces % STEP
+    n_padded = -(-n_pieces // STEP) * STEP
     padded = queries.new_empty(3, *counts, n_padded, width)
     padded[..., n_pieces:, :] = 0
     unpadded = padded[..., :n_pieces, :]

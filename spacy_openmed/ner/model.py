@@ -151,18 +151,15 @@ def _predict_side_by_side(plan: Plan, logits: np.ndarray) -> list[np.ndarray]:
 
     RETURNS (list[Ints1d]): Batches that are still to do, the next one last.
     """
-    from ..engines.parallel import count_workers, predict_side_by_side, share_pieces
+    from ..engines.parallel import count_workers, predict_side_by_side
 
     engine = plan.checkpoint.engine
     n_workers = count_workers()
     if n_workers == 1:
         return plan.batches[::-1]
-    tokens = share_pieces(int(plan.lengths.sum()), plan.max_tokens, n_workers)
-    batches = plan_batches(plan.lengths, tokens)
+    batches = plan.share(n_workers)
     if len(batches) == 1:
         return batches
-    # Largest first, so that no worker is left with a large batch at the end.
-    batches.sort(key=lambda batch: int(plan.lengths[batch].sum()), reverse=True)
 
     def fill(batch: np.ndarray, rows: list[np.ndarray]) -> None:
         plan.fill(logits, batch, rows)

@@ -35,6 +35,15 @@ class Plan:
         self.lengths = self.windows.ends - self.windows.starts + special
         self.batches = plan_batches(self.lengths, self.max_tokens)
 
+    def share(self, n_workers: int) -> list[np.ndarray]:
+        """RETURNS (list[Ints1d]): The windows in batches for threads that run side by side, largest
+        first, so that no thread is left with a large batch at the end."""
+        from ..engines.parallel import share_pieces  # needs torch
+
+        tokens = share_pieces(int(self.lengths.sum()), self.max_tokens, n_workers)
+        batches = plan_batches(self.lengths, tokens)
+        return sorted(batches, key=lambda batch: int(self.lengths[batch].sum()), reverse=True)
+
     def _check_ids(self) -> None:
         """Some engines make something up for ids that the weights lack, and CUDA does not
         survive them."""
