@@ -2,7 +2,8 @@
 
 Notes are full of brand names, abbreviations, headings and single words. `mini_words.json` lists
 names as clinicians write them (our own list, CC0 like the notes corpus), and frames with the markup
-of the notes corpus in which `{P}` is the name of a problem and `{D}` that of a drug.
+of the notes corpus in which `{P}` is the name of a problem, `{D}` that of a drug, `{PR}` that of a
+procedure, `{RO}` a route and `{DV}` a device.
 """
 
 import json
@@ -15,11 +16,14 @@ from typing import Any
 from notes_corpus import Note, Text, annotate
 
 PATH = Path(__file__).with_suffix(".json")
-SLOT = re.compile(r"\{([PD])\}")
+SLOT = re.compile(r"\{(P|D|PR|RO|DV)\}")
 # How often a name is taken from each list.
 SHARES = {
     "P": {"long": 0.25, "short": 0.4, "plain": 0.35},
     "D": {"generic": 0.4, "brand": 0.45, "class": 0.15},
+    "PR": {"all": 1.0},
+    "RO": {"all": 1.0},
+    "DV": {"all": 1.0},
 }
 LINES = (1, 1, 1, 2, 3, 5, 8)  # of a text; one is drawn
 
@@ -32,7 +36,7 @@ def read_words() -> dict[str, Any]:
 
 @cache
 def read_names() -> dict[str, dict[str, list[str]]]:
-    """RETURNS (dict[str, dict[str, list[str]]]): The names of "P" and "D" by their kind."""
+    """RETURNS (dict[str, dict[str, list[str]]]): The names of each slot by their kind."""
     words = read_words()
     problems, drugs = words["problems"], words["drugs"]
     return {
@@ -46,11 +50,14 @@ def read_names() -> dict[str, dict[str, list[str]]]:
             "brand": [name for row in drugs for name in row[1:]],
             "class": words["drug_classes"],
         },
+        "PR": {"all": words["procedures"]},
+        "RO": {"all": words["routes"]},
+        "DV": {"all": words["devices"]},
     }
 
 
 def draw_name(slot: str, rng: random.Random) -> str:
-    """RETURNS (str): The name of a problem ("P") or a drug ("D")."""
+    """RETURNS (str): A name for a slot, such as a problem ("P") or a drug ("D")."""
     [kind] = rng.choices([*SHARES[slot]], [*SHARES[slot].values()])
     return rng.choice(read_names()[slot][kind])
 
