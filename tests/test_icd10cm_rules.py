@@ -7,6 +7,7 @@ import pytest
 import spacy
 import srsly
 from spacy.language import Language
+from spacy.tokens import Span
 
 for package in ("hccinfhir", "negspacy", "simple_icd_10_cm", "sklearn"):
     pytest.importorskip(package)
@@ -15,7 +16,7 @@ from spacy_openmed.hcc.component import add_hcc_pipes
 from spacy_openmed.hcc.icd10cm import INJURIES, read_vocabulary
 from spacy_openmed.hcc.linking import COVERED
 from spacy_openmed.hcc.patterns import SPAN_KEYS, alias_patterns, hcc_patterns
-from spacy_openmed.hcc.report import find_meat, patient_report
+from spacy_openmed.hcc.report import find_counted, find_meat, patient_report
 from spacy_openmed.hcc.risk import find_hccs
 from spacy_openmed.hcc.rules import Rules, find_superseded
 from spacy_openmed.hcc.status import (
@@ -465,9 +466,13 @@ def test_a_clinic_after_the_diagnosis_does_not_take_its_code(nlp: Language):
     assert counted(nlp, "Diabetes, seen in clinic.") == {"E11.9"}
 
 
-def test_symptom_counts_as_an_entry_only(nlp: Language):
+def test_symptom_beside_a_diagnosis_counts_as_an_entry_only(nlp: Language):
     assert counted(nlp, "He has a headache and gout.") == {"M10.9"}
-    assert counted(nlp, "1. Headache") == {"R51.9"}
+    assert counted(nlp, "Gout.\n1. Headache") == {"M10.9", "R51.9"}
+
+
+def test_symptom_counts_where_there_is_no_diagnosis(nlp: Language):
+    assert counted(nlp, "He has a headache.") == {"R51.9"}
 
 
 def test_ambiguous_abbreviation_counts_as_an_entry_only(nlp: Language):
@@ -569,8 +574,37 @@ def test_each_code_of_a_mention_is_listed_once(nlp: Language):
         ("Her husband has pancreatic cancer.", set()),
     ],
 )
-def test_disease_of_a_relative_is_family_history(nlp: Language, text: str, codes: set[str]):
+def test_disease_of_a_relative_is_listed_as_family_history(
+    nlp: Language, text: str, codes: set[str]
+):
+    doc = nlp(text)
+    listed = {row["code"] for row in patient_report([doc], historical=True)["codes"]}
+    assert (listed, counted(nlp, text)) == (codes, set())
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("DM2 w/ nephropathy", {"E11.21"}),
+        ("Dementia w/ agitation", {"F03.911"}),
+        ("RLQ abd pain", {"R10.31"}),
+        ("CAD s/p CABG", {"I25.10", "Z95.1"}),
+        ("CAD with stable exertional angina", {"I25.118"}),
+        ("Heart failure, fluid overload", {"I50.9"}),
+        ("EtOH dependence w/ withdrawal delirium", {"F10.231"}),
+        ("Current smoker, 1 ppd", {"F17.210"}),
+        ("CLL, not in remission", {"C91.10"}),
+    ],
+)
+def test_code_says_all_that_the_line_says(nlp: Language, text: str, codes: set[str]):
     assert counted(nlp, text) == codes
+
+
+def test_names_of_one_mention_are_linked_apart(nlp: Language):
+    doc = nlp.make_doc("DM2 w/ nephropathy")
+    doc.set_ents([Span(doc, 0, 3, "DISEASE")])
+    nlp.get_pipe("openmed_context")(doc)
+    assert find_counted(nlp.get_pipe("openmed_hcc")(doc)) == {"E11.21"}
 
 
 @pytest.mark.parametrize(

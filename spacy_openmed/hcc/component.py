@@ -37,6 +37,7 @@ from .surroundings import (
     stands_alone,
 )
 
+SPLITTING = ("with", "w/")  # what may stand between the two names of a mention
 SKIPPED = ("is_negated", "is_family", "is_hypothetical")
 HISTORICAL, UNCERTAIN = "is_historical", "is_hypothetical"
 RULE = "rule"  # how a code was found: by `rules`
@@ -184,11 +185,16 @@ class OpenMedHCC(SerializableComponent):
         set_sentence_starts(doc)
         mentions, skipped = self.find_mentions(doc)
         diseases = [mention for mention in mentions if mention.label_ != STATUS]
+        rows = [(mention, part) for mention in diseases for part in self._split(mention)]
         starts = {mention.start for mention in mentions}
         blocked = {i for span in skipped for i in range(span.start, span.end)}
-        names = [self.widen(mention, starts, blocked) for mention in diseases]
+        starts.update(part.start for _, part in rows)
+        names = [self.widen(part, starts, blocked) for _, part in rows]
         linked = self.linker.link_all([name.text for name in names], self.n_candidates)
-        links = [Link(*row, []) for row in zip(diseases, names, linked, strict=True)]
+        links = [
+            Link(mention, name, found, [])
+            for (mention, _), name, found in zip(rows, names, linked, strict=True)
+        ]
         for status in mentions:
             if status.label_ == STATUS:
                 links += [
@@ -200,7 +206,7 @@ class OpenMedHCC(SerializableComponent):
         return self._revise(doc, list(_drop_parts(links)))
 
     def _link_family(self, skipped: Iterable[Span]) -> list[Link]:
-        """Find the codes of diseases in the family: that a relative had them is history too."""
+        """Find the codes of diseases in the family. They are listed as history, and do not count."""
         mentions = util.filter_spans([span for span in skipped if is_of_family(span)])
         linked = self.linker.link_all([mention.text for mention in mentions], 1)
         links = []
@@ -208,7 +214,8 @@ class OpenMedHCC(SerializableComponent):
             best = self._best(candidates)
             code = best and to_family(best)
             if code:
-                links.append(Link(mention, mention, [self._to_candidate(code, RULE)], []))
+                found = [self._to_candidate(code, RULE)]
+                links.append(Link(mention, mention, found, [], is_historical=True))
         return links
 
     def _revise(self, doc: Doc, links: Sequence[Link]) -> list[Link]:
@@ -217,7 +224,7 @@ class OpenMedHCC(SerializableComponent):
             Revised(
                 link.name,
                 self._best(link.candidates),
-                _is(link.mention, HISTORICAL),
+                link.is_historical or _is(link.mention, HISTORICAL),
                 score=link.candidates[0].score if link.candidates else 0.0,
             )
             for link in links
@@ -318,6 +325,16 @@ class OpenMedHCC(SerializableComponent):
         others = util.filter_spans(sorted(others, key=lambda span: span.label_ != STATUS))
         return sorted([*sites, *others]), [*skipped, *no_code]
 
+    def _split(self, span: Span) -> list[Span]:
+        """RETURNS (list[Span]): The two names of a mention that is none itself: "DM2" and
+        "nephropathy" of "DM2 w/ nephropathy", for the rules to combine; else the mention."""
+        places = [token.i for token in span if token.lower_ in SPLITTING]
+        if len(places) != 1 or self.linker.find_known(span.text):
+            return [span]
+        parts = [span.doc[span.start : places[0]], span.doc[places[0] + 1 : span.end]]
+        are_names = all(len(part) and self.linker.is_name(part.text) for part in parts)
+        return parts if are_names else [span]
+
     def _drop_compounds(self, spans: Iterable[Span]) -> list[Span]:
         """Drop mentions that are no name themselves, but have a status or several names in them:
         "diabetes with CKD 3" is for the rules to combine."""
@@ -411,10 +428,12 @@ def _describe(candidate: Candidate) -> dict[str, Any]:
 
 def _drop_parts(links: Iterable[Link]) -> Iterator[Link]:
     """Drop the names that are a part of the one before. A status may have several codes: its names
-    are all kept."""
+    are all kept, and so is one that only the widened name took in ("CAD s/p CABG")."""
     end, last = 0, None
     for link in links:
         is_part = link.name.end <= end and link.mention is not last
+        if last is not None and link.mention.label_ == STATUS and link.mention.start >= last.end:
+            is_part = False
         if not is_part:
             end, last = max(end, link.name.end), link.mention
         yield link._replace(is_dropped=is_part)

@@ -34,7 +34,8 @@ def patient_report(
     demographics (Mapping[str, Any] | None): What `hccinfhir.Demographics` takes: "age", "sex" and
         others. None: there is no risk score.
     historical (bool): Whether codes count that are mentioned as history only. They are listed
-        either way. Codes of status and history (Z) and of remission always count.
+        either way. Codes of status (Z) and remission and of the patient's own history always
+        count, those of a relative's disease only here.
     notes (Sequence[Mapping[str, Any]]): What is known of each note, for the evidence: "note",
         its id, and "date", the date of service.
     RETURNS (dict[str, Any]): The report, of plain values.

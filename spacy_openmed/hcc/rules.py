@@ -60,12 +60,15 @@ class Rules:
         drop_without_need(found)
         symptoms = load_patterns("symptoms")["codes"]
         for one in found:
-            if one.is_historical and _is_recent(one):
+            if one.is_historical and (_is_recent(one) or _is_active(one)):
                 one.is_historical = False
             self.to_history(one)
             # The effect of a drug is coded, whatever it is.
             if one.code is not None and symptoms.match(one.code) and not one.also:
                 one.is_symptom = not begins_line(text, one.name.start_char)
+        if not any(_is_diagnosis(one) for one in found):
+            for one in found:
+                one.is_symptom = False
 
     def to_history(self, one: Revised) -> None:
         """Take the code of history for a disease that is past, unless its own code stays."""
@@ -122,12 +125,12 @@ def drop_without_need(found: Sequence[Revised]) -> None:
 
 
 def is_kept(code: str, description: str) -> bool:
-    """RETURNS (bool): Whether a code stays that is mentioned as history: it is one of status or
-    history itself (Z), of a disease that does not end, or its description says so, as in remission
-    and sequelae."""
+    """RETURNS (bool): Whether a code stays that is mentioned as history: it is one of status or of
+    the patient's history itself (Z), of a disease that does not end, or its description says so, as
+    in remission and sequelae."""
     kept = load_patterns("kept")
-    is_lasting = kept["code"].match(code) is not None
-    return code.startswith("Z") or is_lasting or kept["description"].search(description) is not None
+    is_lasting = any(kept[key].match(code) is not None for key in ("own", "code"))
+    return is_lasting or kept["description"].search(description) is not None
 
 
 def find_superseded(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -174,6 +177,20 @@ def _is_recent(one: Revised) -> bool:
         patterns["after"].match(sentence.text, end)
         or patterns["before"].search(sentence.text[:start])
     )
+
+
+def _is_active(one: Revised) -> bool:
+    """Whether the words after a name say that the disease is there: "not in remission"."""
+    patterns = load_patterns("active")
+    end = one.name.end_char - one.name.sent.start_char
+    is_there = patterns["after"].match(one.name.sent.text, end) is not None
+    return is_there and patterns["code"].match(str(one.code)) is not None
+
+
+def _is_diagnosis(one: Revised) -> bool:
+    """Whether a mention is a diagnosis of today, which may explain symptoms (I.B.4, I.B.5)."""
+    is_there = one.code is not None and not (one.is_dropped or one.is_symptom)
+    return is_there and not str(one.code).startswith("Z")
 
 
 def _by_sentence(found: Sequence[Revised]) -> Iterator[list[Revised]]:
