@@ -23,13 +23,13 @@ import torch
 from transformers import AutoModelForTokenClassification
 
 MINI = Path("spacy_openmed/mini")
+FACTS = ("f1", "recommended_confidence", "temperature")  # of a head that was bundled
 
 
 def average(checkpoints: Sequence[Path]) -> Any:
-    """RETURNS (PreTrainedModel): The first one, with the mean of the weights of all."""
-    module, *others = (
-        AutoModelForTokenClassification.from_pretrained(path).float() for path in checkpoints
-    )
+    """RETURNS (PreTrainedModel): The first one, with the mean of the weights of all. A bundled
+    checkpoint may be among them: heads that only served the training are left out."""
+    module, *others = map(load, checkpoints)
     if any(other.config.openmed["heads"] != module.config.openmed["heads"] for other in others):
         raise SystemExit("The checkpoints have different heads.")
     states = [other.state_dict() for other in others]
@@ -39,6 +39,18 @@ def average(checkpoints: Sequence[Path]) -> Any:
         if value.is_floating_point()
     }
     module.load_state_dict(mean, strict=False)
+    return module
+
+
+def load(checkpoint: Path) -> Any:
+    """RETURNS (PreTrainedModel): A checkpoint, without the heads that only served the training, and
+    without what was measured of it."""
+    module = AutoModelForTokenClassification.from_pretrained(checkpoint).float()
+    keep_heads(module)
+    module.config.openmed["heads"] = [
+        {key: value for key, value in head.items() if key not in FACTS}
+        for head in module.config.openmed["heads"]
+    ]
     return module
 
 
@@ -86,7 +98,6 @@ def main() -> None:
     args = parser.parse_args()
 
     module = average(args.checkpoints)
-    keep_heads(module)
     if args.window is not None:
         module.config.openmed["window"] = args.window
     if args.facts is not None:

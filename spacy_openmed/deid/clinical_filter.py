@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from .candidates import CREDENTIAL, LINE, WORD, Candidate, line_of
+from .candidates import COLUMN, CREDENTIAL, LINE, WORD, Candidate, line_of
 from .clinical_words import (
     all_plain,
     is_in_phrase,
@@ -21,7 +21,7 @@ WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
 # Rules that take any capitalised word in a place where names stand.
 GUESSED_NAMES = {
     *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
-    *("Signature", "NameWithNickname"),
+    *("Signature", "NameWithNickname", COLUMN),
     *("City", "Organisation", "Workplace", "LowercaseName"),
 }
 IN_CAPITALS = "NameInCapitals"
@@ -46,6 +46,7 @@ _LINES = re.compile(r"(?<=\d)\s*\n\s*(?=\d)")  # between two dates
 _FLAGGED = re.compile(r"\d(?:[ ]{2,}|\t)[ \t]*(?:[HL]|high|low)(?:[ ]{2,}|\t)[ \t]*\Z")
 # The National Drug Code of a package, and a test's number in LOINC, are nobody's.
 _PACKAGE = re.compile(r"(?<![\d-])\d{4,5}-\d{3,4}-\d{1,2}(?![\d-])")
+_FIGURES = re.compile(r"\d{4}")  # a word of medicine before them is part of a code
 _POSSESSIVE = re.compile(r"['’]s?\Z")
 _GENE = re.compile(r"[ \t]+(?=[A-Z]{2,5}\d{1,2}[A-Za-z]?\b)[^\n]*\Z")  # taken as part of a name
 
@@ -87,7 +88,7 @@ def _may_stand(text: str, c: Candidate) -> bool:
         return False
     if c.rule == "PhoneNumber" and _is_range(text, c.start):
         return False
-    if c.rule in GUESSED_NAMES or c.rule == "LabelledCode":
+    if c.rule in GUESSED_NAMES or (c.rule == "LabelledCode" and not _FIGURES.search(found)):
         return not all_plain(found) and not is_in_phrase(text, c.start, c.end)
     if c.rule in RARE_NAMES:
         is_in_place = c.rule != IN_CAPITALS or line_of(text, c).isupper()

@@ -25,7 +25,14 @@ from .candidates import (
 )
 from .clinical_filter import keep_clinical
 from .identifiers import identifier_of, may_stay
-from .names import WITH_SUFFIX, cut_name, find_beside, find_names_of_fields, find_repeated
+from .names import (
+    WITH_SUFFIX,
+    cut_name,
+    find_beside,
+    find_in_columns,
+    find_names_of_fields,
+    find_repeated,
+)
 from .structured import read_layout
 
 
@@ -153,6 +160,7 @@ class OpenMedPHI(SerializableComponent):
                 or identifier_of(c.label) != "date"
                 or any(map(str.isdigit, text[start:end]))
             ]
+        candidates += find_in_columns(text)
         candidates = [cut_name(text, c) for c in candidates]
         candidates = keep_clinical(text, candidates)
         candidates += find_beside(text, candidates)

@@ -42,7 +42,7 @@ _PLAIN = re.compile(  # what may stand beside a date: days of the week and what 
 _EVERY = re.compile(r"\b(?:every|each)[ \t]+\Z", re.IGNORECASE)
 _PAIR = re.compile(r"\W*(\d{1,4})([/-])(\d{1,4})\W*")
 _SCORE = re.compile(
-    r"\b(?:pain|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
+    r"\b(?:pain|px|pn|allred|thermometer|distress|day|bipap|cpap|ipap|epap|peep|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
     r"|nrs|amts?|ace-?iii|acuity|vision|va|pinhole|rated|rates|rating|motor|reflex(?:es)?|severity|intensity|murmur"
     r"|grade|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
     r"|dyspnoea|dyspnea|borg|mrc|flacc|cage|stress|mood|energy|anxiety|fatigue|flexion|extension|grip|dips"
@@ -52,7 +52,7 @@ _SCORE = re.compile(
     re.IGNORECASE,
 )
 _DATE_BEFORE = re.compile(
-    r"\b(?:on|since|until|till|dated?|from|by|before|due|visit|admitted|adm|discharged|seen|surgery"
+    r"\b(?:on|since|until|till|dated?|from|by|before|due|visit|admitted|mon|tues?|weds?|thurs?|fri|sat|sun|(?:mon|tues|wednes|thurs|fri|satur|sun)day|adm|discharged|seen|surgery"
     r"|appt|appointment|started|stopped|follow[ -]?up|f/u|fu|lmp|edd|edc|dos|doa|dod|last|next"
     r"|prior|recheck|repeat|reviewed?|r/v|rv|booked|x-?rays?|coros|angio(?:gram)?"
     r"|dc|d/c'?d?|cx|bcx|ucx|labs?|drawn|as of|as at|post[ -]?op"
@@ -60,6 +60,9 @@ _DATE_BEFORE = re.compile(
     r"[ \t]*:?[ \t(]*\Z",
     re.IGNORECASE,
 )
+# Four numbers, or two with a decimal point: no date has them.
+_RATIO = re.compile(r"\W*(?:\d+(?:/\d+){3,}|(?=[\d/]*\d\.\d)\d+(?:\.\d+)?(?:/\d+(?:\.\d+)?)+)\W*")
+_TRIPLE = re.compile(r"\W*\d{1,2}/\d{1,2}/\d{1,2}\W*")
 _PRESSURE = re.compile(
     r"(?<![\d/])(?:[6-9]\d|[12]\d\d)/\d{2,3}(?:[\t ,|]+\d{1,3}(?:\.\d)?%?)*[\t ,|]+\Z"
 )
@@ -174,9 +177,11 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
         return False
     pair = _PAIR.fullmatch(found)
     if pair is None:
-        return not re.fullmatch(
-            r"\W*(?:\d+(?:/\d+){3,}|\d+\.\d+/\d+(?:\.\d+)?|\d+/\d+\.\d+)\W*", found
-        )
+        if _RATIO.fullmatch(found):
+            return False
+        # "GCS 4/5/6" has the format of a day, a month and a year.
+        line = text[max(text.rfind("\n", 0, start) + 1, start - _LINE) : start]
+        return not (_TRIPLE.fullmatch(found) and _SCORE.search(line))
     first, sign, second = int(pair[1]), pair[2], int(pair[3])
     if len(pair[1]) == 4 or len(pair[3]) == 4:  # a year, or a year and a month
         return 1850 < max(first, second) < 2100 and not _UNIT.match(text, end)

@@ -5,7 +5,17 @@ from collections.abc import Container, Iterable
 
 from spacy.tokens import Doc, Token
 
-from .candidates import CREDENTIAL, LINE, REPEATED, WORD, Candidate, expand_to_tokens, line_of
+from .candidates import (
+    COLUMN,
+    CREDENTIAL,
+    GUESS,
+    LINE,
+    REPEATED,
+    WORD,
+    Candidate,
+    expand_to_tokens,
+    line_of,
+)
 from .clinical_words import TITLE, all_plain, read_words, stands_as_term
 from .identifiers import identifier_of
 
@@ -75,6 +85,17 @@ _BEHIND_WORD = re.compile(
     r"|standing|stools?|tenderness|term|urine|vacation|vessel|walks?|woman)\b",
     re.IGNORECASE,
 )
+# The header of a column of names, a cell that may hold one, and what stands between two cells.
+_HEADER = re.compile(
+    r"prescrib(?:er|ed by)|provider|clinician|doctor|dr|physician|consultant|surgeon|attending"
+    r"|nurse|rn|pharmacist|technician|tech|staff|author|signed(?: by)?|signature|patient(?: name)?"
+    r"|name|contact|relative|carer|initials|(?:(?:given|entered|seen|reviewed|checked|ordered) )?by",
+    re.IGNORECASE,
+)
+_NAME = r"[A-Z](?:\.|[^\W\d_]*(?:['’-][^\W\d_]+)*)"
+_CELL = re.compile(rf"{_NAME}(?:,?[ ]{_NAME}){{0,3}}")
+_BORDER = re.compile(r"\t|\|")
+COLUMNS = 3  # that a table has at least
 # Initials that are a word as well ("AS") are somebody's before one of these.
 _VERB = re.compile(
     r"(?:['’]s)?[ \t]+(?:was|is|has|had|denie[sd]|report(?:s|ed)|state[sd]|agree[sd]|will|and)\b"
@@ -187,6 +208,45 @@ def _find_rest(text: str, c: Candidate) -> Candidate | None:
         if match := _DIGITS_BEHIND.match(text, end):
             end = match.end(1)
     return None if (start, end) == (c.start, c.end) else c._replace(start=start, end=end)
+
+
+def find_in_columns(text: str) -> list[Candidate]:
+    """Find the names in a column of a table whose header says that it has names ("Prescriber").
+
+    text (str): The text. The cells of a table are divided by tabs or bars.
+    RETURNS (list[Candidate]): What stands in the cells below such a header.
+    """
+    found: list[Candidate] = []
+    columns: list[int] = []  # of names, in the table that is read
+    width = start = 0
+    for line in text.splitlines(keepends=True):
+        cells = _read_cells(line)
+        if len(cells) < COLUMNS or len(cells) != width:
+            width = len(cells)
+            columns = [
+                i
+                for i, cell in enumerate(cells)
+                if len(cells) >= COLUMNS and _HEADER.fullmatch(line, *cell)
+            ]
+        else:
+            found += [
+                Candidate(start + cells[i][0], start + cells[i][1], "PERSON", GUESS, COLUMN)
+                for i in columns
+                if _CELL.fullmatch(line, *cells[i])
+            ]
+        start += len(line)
+    return found
+
+
+def _read_cells(line: str) -> list[tuple[int, int]]:
+    """RETURNS (list[tuple[int, int]]): Where the text of each cell of a line begins and ends."""
+    borders = [0, *(i for m in _BORDER.finditer(line) for i in m.span()), len(line)]
+    cells = []
+    for start, end in zip(borders[::2], borders[1::2], strict=True):
+        cell = line[start:end]
+        start += len(cell) - len(cell.lstrip())
+        cells.append((start, start + len(cell.strip())))
+    return cells
 
 
 def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
