@@ -42,13 +42,13 @@ _PLAIN = re.compile(  # what may stand beside a date: days of the week and what 
 _EVERY = re.compile(r"\b(?:every|each)[ \t]+\Z", re.IGNORECASE)
 _PAIR = re.compile(r"\W*(\d{1,4})([/-])(\d{1,4})\W*")
 _SCORE = re.compile(
-    r"\b(?:pain|px|pn|allred|thermometer|distress|day|bipap|cpap|ipap|epap|peep|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
+    r"\b(?:pain|px|allred|thermometer|distress|bipap|cpap|ipap|epap|peep|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
     r"|nrs|amts?|ace-?iii|acuity|vision|va|pinhole|rated|rates|rating|motor|reflex(?:es)?|severity|intensity|murmur"
     r"|grade|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
     r"|dyspnoea|dyspnea|borg|mrc|flacc|cage|stress|mood|energy|anxiety|fatigue|flexion|extension|grip|dips"
     r"|dtrs?|bp|uterus|ratio|cores|nodes|bottles|cuff|weakness|edinburgh|epds|sigecaps|lace|i?adls?|mitos[ei]s"
     r"|updrs|nihss|karnofsky|ecog)\b(?:[^\n.]|\.(?=\d)){0,40}\Z"
-    r"|\b(?:od|os|ou|(?-i:RE|LE)|suboxone|zubsolv|sinemet|percocet|norco|vicodin)[ \t:]{1,3}\Z",
+    r"|\b(?:day|od|os|ou|(?-i:RE|LE)|suboxone|zubsolv|sinemet|percocet|norco|vicodin)[ \t:]{1,3}\Z",
     re.IGNORECASE,
 )
 _DATE_BEFORE = re.compile(

@@ -89,7 +89,8 @@ _BEHIND_WORD = re.compile(
 _HEADER = re.compile(
     r"prescrib(?:er|ed by)|provider|clinician|doctor|dr|physician|consultant|surgeon|attending"
     r"|nurse|rn|pharmacist|technician|tech|staff|author|signed(?: by)?|signature|patient(?: name)?"
-    r"|name|contact|relative|carer|initials|(?:(?:given|entered|seen|reviewed|checked|ordered) )?by",
+    r"|name|contact|relative|carer|initials"
+    r"|(?:(?:given|entered|seen|reviewed|checked|ordered) )?by",
     re.IGNORECASE,
 )
 _NAME = r"[A-Z](?:\.|[^\W\d_]*(?:['’-][^\W\d_]+)*)"
