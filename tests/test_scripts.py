@@ -121,6 +121,23 @@ def test_bundle_is_the_mean_in_half_precision(train, tmp_path, monkeypatch):
     assert config["id2label"] == {"0": "drugs/O", "1": "drugs/B-Drug", "2": "drugs/I-Drug"}
 
 
+def test_a_bundled_checkpoint_is_averaged_with_later_ones(train, tmp_path, monkeypatch):
+    last = train("run") / "final"
+    (tmp_path / "encoder" / "special_tokens_map.json").write_text("{}", encoding="utf8")
+    facts = tmp_path / "facts.json"
+    facts.write_text('[{"dataset": "drugs", "temperature": 1.5}]', encoding="utf8")
+    soup, output = tmp_path / "soup", tmp_path / "bundle"
+    for argv in (
+        (tmp_path / "encoder", last, "--output", soup, "--facts", facts),
+        (tmp_path / "encoder", soup, last, "--output", output),
+    ):
+        monkeypatch.setattr(sys, "argv", ["bundle_mini.py", *map(str, argv)])
+        bundle_mini.main()
+    torch.testing.assert_close(weights(output), weights(soup), rtol=1e-3, atol=1e-4)
+    (head,) = json.loads((output / "config.json").read_text(encoding="utf8"))["openmed"]["heads"]
+    assert (head["dataset"], "temperature" in head) == ("drugs", False)
+
+
 def test_line_breaks_are_a_piece(tmp_path, monkeypatch):
     encoder = ckpt.make_checkpoint(tmp_path / "encoder", "bert")
     path = encoder / "tokenizer.json"
