@@ -11,6 +11,7 @@ from spacy.tokens import Span
 
 from .icd10cm import Code, Vocabulary
 from .revised import Revised
+from .sides import find_side
 from .status import DENIED
 from .tables import load_patterns, load_rules
 from .words import LEFT_OUT, find_stems, to_stem
@@ -21,6 +22,10 @@ SUBCATEGORY = 5  # characters of a subcategory
 DENYING = ("no", "not", "without", "w/o", "denies")
 TURNING = ("since", "after", "status", "managed", "followed")  # what follows is no description
 RULE = "ICD-10-CM: all words of the description"
+HEADING = 60  # characters of a heading that names a side
+# Where a disease has a side, the organ that its code names need not be said.
+PAIRED = find_stems("eye ear breast")
+SIDES = find_stems("left right bilateral")
 
 
 class Families:
@@ -69,6 +74,9 @@ class Families:
         )
         words = find_stems(DENIED.sub(" ", one.name.text))
         words |= family.words_beside(one.name, after.name if after and is_other else None)
+        words |= family.words_of_heading(one.name)
+        if words & SIDES:
+            words |= PAIRED  # "cataract on the right"
         best = family.choose(code, words)
         if best is None:
             return
@@ -103,7 +111,7 @@ class Family:
     """
 
     def __init__(self, codes: Sequence[Code], common: set[str]) -> None:
-        self.common = common - find_stems("left right bilateral")
+        self.common = common - SIDES
         self.words = {code.code: self._read(code.description) for code in codes if code.is_billable}
         # A name in the words of an inclusion term fits as well.
         terms = ((code.code, self._read(term)) for code in codes for term in code.terms)
@@ -127,6 +135,15 @@ class Family:
         RETURNS (set[str]): Their stems.
         """
         return self._words_before(name) | self._words_after(name, after)
+
+    def words_of_heading(self, name: Span) -> Set[str]:
+        """RETURNS (set[str]): The stems of a heading on the line of a name that says which side it
+        is of, as far as the codes know them: "Right breast, core biopsy: carcinoma"."""
+        text = name.doc.text
+        line = text[text.rfind("\n", 0, name.start_char) + 1 : name.start_char]
+        heading = line.rpartition(":")[0]
+        is_of_side = len(heading) < HEADING and find_side(heading)
+        return find_stems(heading) & self.known if is_of_side else set()
 
     def _words_before(self, name: Span) -> set[str]:
         words: set[str] = set()
