@@ -36,6 +36,7 @@ _ABBREVIATION = re.compile(
 # Rules that take words where names are rare: none of the words may be of the allow-list.
 RARE_NAMES = {
     *(IN_CAPITALS, "LowercaseFullName", "NameByItself", "Closing", "ChatName"),
+    "NameBeforeRelative",
 }
 DATES = {"WrittenDate", "DateRecognizer"}  # rules that also find what is no date
 # Rules that take times of day in a row ("0700 1000 1300") for a number.
@@ -97,8 +98,6 @@ def _may_stand(text: str, c: Candidate) -> bool:
         )
     if c.rule in INITIALS:
         return _may_be_initials(found, c.rule)
-    if c.rule == "NameBeforeRelative":
-        return found.lower() not in read_words().plain
     return c.rule != "ZipCode" or not _is_procedure_code(text, c.start)
 
 
