@@ -18,7 +18,7 @@ Codes: those of `texts/diagnoses.tsv`, 120 diagnosis sentences of which 20 have 
 of whole notes of the notes corpus (`--split`), by class: once with all components, once with the
 gold problems and assertions in place of all that finds mentions, which leaves the linking, and no
 codes of status. A code counts once a text.
-Blind sentences: those of `texts/diagnoses_blind.jsonl`, written by a coder who had not seen the
+Blind sentences: those of `texts/diagnoses_blind.jsonl`, written by two coders who had not seen the
 rules. Half of them were `seen` while the rules were mended. `also` has codes that are as right with
 the `codes` as without, and `alt`, for a code, those that are as good.
 """
