@@ -591,9 +591,14 @@ def test_disease_of_a_relative_is_listed_as_family_history(
         ("CAD s/p CABG", {"I25.10", "Z95.1"}),
         ("CAD with stable exertional angina", {"I25.118"}),
         ("Heart failure, fluid overload", {"I50.9"}),
-        ("EtOH dependence w/ withdrawal delirium", {"F10.231"}),
         ("Current smoker, 1 ppd", {"F17.210"}),
         ("CLL, not in remission", {"C91.10"}),
+        ("LEFT BREAST MASS: fibroadenoma", {"D24.2", "N63.20"}),
+        ("Otitis media, left", {"H66.92"}),
+        ("Melanoma on the right", {"C43.9"}),
+        ("Left lung: clear; Heart: CHF", {"I50.9"}),
+        ("Angina at rest, no stable angina", {"I20.9"}),
+        ("Current smoker, cigars, 1 pack per week", {"F17.200"}),
     ],
 )
 def test_code_says_all_that_the_line_says(nlp: Language, text: str, codes: set[str]):

@@ -42,13 +42,15 @@ _PLAIN = re.compile(  # what may stand beside a date: days of the week and what 
 _EVERY = re.compile(r"\b(?:every|each)[ \t]+\Z", re.IGNORECASE)
 _PAIR = re.compile(r"\W*(\d{1,4})([/-])(\d{1,4})\W*")
 _SCORE = re.compile(
-    r"\b(?:pain|px|allred|thermometer|distress|bipap|cpap|ipap|epap|peep|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
+    r"\b(?:pain|allred|thermometer|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
     r"|nrs|amts?|ace-?iii|acuity|vision|va|pinhole|rated|rates|rating|motor|reflex(?:es)?|severity|intensity|murmur"
     r"|grade|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
     r"|dyspnoea|dyspnea|borg|mrc|flacc|cage|stress|mood|energy|anxiety|fatigue|flexion|extension|grip|dips"
     r"|dtrs?|bp|uterus|ratio|cores|nodes|bottles|cuff|weakness|edinburgh|epds|sigecaps|lace|i?adls?|mitos[ei]s"
     r"|updrs|nihss|karnofsky|ecog)\b(?:[^\n.]|\.(?=\d)){0,40}\Z"
-    r"|\b(?:day|od|os|ou|(?-i:RE|LE)|suboxone|zubsolv|sinemet|percocet|norco|vicodin)[ \t:]{1,3}\Z",
+    r"|(?<!discharge )(?<!surgery )(?<!admission )(?<!visit )\bday[ \t]{1,3}\Z"
+    r"|\b(?:bipap|cpap|od|os|ou|(?-i:RE|LE)|suboxone|zubsolv|sinemet|percocet|norco|vicodin)"
+    r"[ \t:]{1,3}\Z",
     re.IGNORECASE,
 )
 _DATE_BEFORE = re.compile(
@@ -60,9 +62,11 @@ _DATE_BEFORE = re.compile(
     r"[ \t]*:?[ \t(]*\Z",
     re.IGNORECASE,
 )
-# Four numbers, or two with a decimal point: no date has them.
+# Four numbers, or several of which one has a decimal point: no date has them.
 _RATIO = re.compile(r"\W*(?:\d+(?:/\d+){3,}|(?=[\d/]*\d\.\d)\d+(?:\.\d+)?(?:/\d+(?:\.\d+)?)+)\W*")
-_TRIPLE = re.compile(r"\W*\d{1,2}/\d{1,2}/\d{1,2}\W*")
+# Three scores, behind the name of the scale.
+_TRIPLE = re.compile(r"\W*(?:\d|10)/(?:\d|10)/(?:\d|10)\W*")
+_SCALE = re.compile(r"\b(?:gcs|glasgow(?: coma (?:scale|score))?|apgars?)[ \t:=]*\Z", re.IGNORECASE)
 _PRESSURE = re.compile(
     r"(?<![\d/])(?:[6-9]\d|[12]\d\d)/\d{2,3}(?:[\t ,|]+\d{1,3}(?:\.\d)?%?)*[\t ,|]+\Z"
 )
@@ -180,8 +184,7 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
         if _RATIO.fullmatch(found):
             return False
         # "GCS 4/5/6" has the format of a day, a month and a year.
-        line = text[max(text.rfind("\n", 0, start) + 1, start - _LINE) : start]
-        return not (_TRIPLE.fullmatch(found) and _SCORE.search(line))
+        return not (_TRIPLE.fullmatch(found) and _SCALE.search(text, max(start - _LINE, 0), start))
     first, sign, second = int(pair[1]), pair[2], int(pair[3])
     if len(pair[1]) == 4 or len(pair[3]) == 4:  # a year, or a year and a month
         return 1850 < max(first, second) < 2100 and not _UNIT.match(text, end)

@@ -88,9 +88,8 @@ _BEHIND_WORD = re.compile(
 # The header of a column of names, a cell that may hold one, and what stands between two cells.
 _HEADER = re.compile(
     r"prescrib(?:er|ed by)|provider|clinician|doctor|dr|physician|consultant|surgeon|attending"
-    r"|nurse|rn|pharmacist|technician|tech|staff|author|signed(?: by)?|signature|patient(?: name)?"
-    r"|name|contact|relative|carer|initials"
-    r"|(?:(?:given|entered|seen|reviewed|checked|ordered) )?by",
+    r"|nurse|pharmacist|author|patient(?: name)?|relative|carer"
+    r"|(?:given|entered|seen|checked|ordered) by",
     re.IGNORECASE,
 )
 _NAME = r"[A-Z](?:\.|[^\W\d_]*(?:['’-][^\W\d_]+)*)"

@@ -206,7 +206,7 @@ class OpenMedHCC(SerializableComponent):
         return self._revise(doc, list(_drop_parts(links)))
 
     def _link_family(self, skipped: Iterable[Span]) -> list[Link]:
-        """Find the codes of diseases in the family. They are listed, and do not count."""
+        """Find the codes of diseases in the family. They are listed as history."""
         mentions = util.filter_spans([span for span in skipped if is_of_family(span)])
         linked = self.linker.link_all([mention.text for mention in mentions], 1)
         links = []

@@ -125,8 +125,8 @@ def drop_without_need(found: Sequence[Revised]) -> None:
 
 
 def is_kept(code: str, description: str) -> bool:
-    """RETURNS (bool): Whether a code stays that is mentioned as history: it is one of status or of
-    the patient's history itself (Z), of a disease that does not end, or its description says so, as
+    """RETURNS (bool): Whether a code stays that is mentioned as history: a code of status or of the
+    patient's own history (Z), of a disease that does not end, or one whose description says so, as
     in remission and sequelae."""
     kept = load_patterns("kept")
     is_lasting = any(kept[key].match(code) is not None for key in ("own", "code"))

@@ -4,6 +4,7 @@ They need no table. A code fits if all that its description says beyond that of 
 stands beside the name: "Atrial fibrillation, permanent". Descriptions come from the vocabulary.
 """
 
+import re
 from collections.abc import Sequence, Set
 from functools import cache
 
@@ -23,8 +24,9 @@ DENYING = ("no", "not", "without", "w/o", "denies")
 TURNING = ("since", "after", "status", "managed", "followed")  # what follows is no description
 RULE = "ICD-10-CM: all words of the description"
 HEADING = 60  # characters of a heading that names a side
-# Where a disease has a side, the organ that its code names need not be said.
-PAIRED = find_stems("eye ear breast")
+CLAUSE_END = re.compile(r"[;.]\s")
+# Where a disease of the eye, the ear or the breast has a side, the organ need not be said.
+PAIRED, ORGANS = re.compile(r"H|C50|D05|D24|N6[0-4]"), find_stems("eye ear breast")
 SIDES = find_stems("left right bilateral")
 
 
@@ -75,8 +77,8 @@ class Families:
         words = find_stems(DENIED.sub(" ", one.name.text))
         words |= family.words_beside(one.name, after.name if after and is_other else None)
         words |= family.words_of_heading(one.name)
-        if words & SIDES:
-            words |= PAIRED  # "cataract on the right"
+        if words & SIDES and PAIRED.match(code):
+            words |= ORGANS  # "glaucoma suspect on the right"
         best = family.choose(code, words)
         if best is None:
             return
@@ -141,7 +143,7 @@ class Family:
         is of, as far as the codes know them: "Right breast, core biopsy: carcinoma"."""
         text = name.doc.text
         line = text[text.rfind("\n", 0, name.start_char) + 1 : name.start_char]
-        heading = line.rpartition(":")[0]
+        heading = CLAUSE_END.split(line)[-1].rpartition(":")[0]
         is_of_side = len(heading) < HEADING and find_side(heading)
         return find_stems(heading) & self.known if is_of_side else set()
 
