@@ -2,8 +2,8 @@
 
 Notes are full of brand names, abbreviations, headings and single words. `mini_words.json` lists
 names as clinicians write them (our own list, CC0 like the notes corpus), and frames with the markup
-of the notes corpus in which `{P}` is the name of a problem, `{D}` that of a drug, `{PR}` that of a
-procedure, `{RO}` a route and `{DV}` a device.
+of the notes corpus. A slot of a frame stands for a name: `{P}` for a problem, `{D}` for a drug,
+`{PR}` for a procedure, `{RO}` for a route, and `{DV}` for a device.
 """
 
 import json

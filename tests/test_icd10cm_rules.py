@@ -601,7 +601,7 @@ def test_disease_of_a_relative_is_listed_as_family_history(
         ("Current smoker, cigars, 1 pack per week", {"F17.200"}),
     ],
 )
-def test_code_says_all_that_the_line_says(nlp: Language, text: str, codes: set[str]):
+def test_code_says_what_the_line_says(nlp: Language, text: str, codes: set[str]):
     assert counted(nlp, text) == codes
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from spacy.tokens import Doc, Span
 
 IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"  # attrs of the span group
-REPEATED, FIELD, CREDENTIAL = "RepeatedName", "Field", "NameBeforeCredential"  # rules
-COLUMN = "NameInColumn"
+# Rules.
+REPEATED, FIELD, COLUMN = "RepeatedName", "Field", "NameInColumn"
+CREDENTIAL = "NameBeforeCredential"
 WORD = re.compile(r"[^\W\d_][\w'’-]+")
 LINE = 100  # what is looked at of a line, in either direction
 # A model's labels that say little. Where one that says more overlaps, that one wins, unless it is

@@ -35,8 +35,8 @@ _ABBREVIATION = re.compile(
 )
 # Rules that take words where names are rare: none of the words may be of the allow-list.
 RARE_NAMES = {
-    *(IN_CAPITALS, "LowercaseFullName", "NameByItself", "Closing", "ChatName"),
-    "NameBeforeRelative",
+    *(IN_CAPITALS, "LowercaseFullName", "NameByItself", "NameBeforeRelative", "Closing"),
+    "ChatName",
 }
 DATES = {"WrittenDate", "DateRecognizer"}  # rules that also find what is no date
 # Rules that take times of day in a row ("0700 1000 1300") for a number.

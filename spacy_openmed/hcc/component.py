@@ -186,9 +186,8 @@ class OpenMedHCC(SerializableComponent):
         mentions, skipped = self.find_mentions(doc)
         diseases = [mention for mention in mentions if mention.label_ != STATUS]
         rows = [(mention, part) for mention in diseases for part in self._split(mention)]
-        starts = {mention.start for mention in mentions}
+        starts = {span.start for span in (*mentions, *(part for _, part in rows))}
         blocked = {i for span in skipped for i in range(span.start, span.end)}
-        starts.update(part.start for _, part in rows)
         names = [self.widen(part, starts, blocked) for _, part in rows]
         linked = self.linker.link_all([name.text for name in names], self.n_candidates)
         links = [
@@ -431,9 +430,11 @@ def _drop_parts(links: Iterable[Link]) -> Iterator[Link]:
     are all kept, and so is one that only the widened name took in ("CAD s/p CABG")."""
     end, last = 0, None
     for link in links:
-        is_part = link.name.end <= end and link.mention is not last
-        if last is not None and link.mention.label_ == STATUS and link.mention.start >= last.end:
-            is_part = False
+        is_beside = last is not None and link.mention.start >= last.end
+        is_status = link.mention.label_ == STATUS
+        is_part = (
+            link.name.end <= end and link.mention is not last and not (is_status and is_beside)
+        )
         if not is_part:
             end, last = max(end, link.name.end), link.mention
         yield link._replace(is_dropped=is_part)

@@ -46,7 +46,7 @@ class Rules:
         for i, one in enumerate(found):
             is_exact = one.name.id_ in (WRITTEN, METASTASIS)
             if one.code is not None and not (one.rule or is_exact or one.is_dropped):
-                self.families.specialise(one, found[i + 1 :])
+                self.families.specialise(text, one, found[i + 1 :])
         drop_beside_codes(text, found)
         for sentence in _by_sentence(found):
             add_adverse_effects(sentence)
@@ -60,7 +60,7 @@ class Rules:
         drop_without_need(found)
         symptoms = load_patterns("symptoms")["codes"]
         for one in found:
-            if one.is_historical and (_is_recent(one) or _is_active(one)):
+            if one.is_historical and any(_says(one, table) for table in ("recent", "active")):
                 one.is_historical = False
             self.to_history(one)
             # The effect of a drug is coded, whatever it is.
@@ -168,23 +168,16 @@ def _is_over(one: Revised) -> bool:
     return is_cancer and bool(patterns["says"].search(text) and not patterns["not"].search(text))
 
 
-def _is_recent(one: Revised) -> bool:
-    """Whether the words beside a name say that it is too recent to be history."""
-    patterns = load_patterns("recent")
+def _says(one: Revised, table: str) -> bool:
+    """Whether the words beside a name say of its code what a table is for: that it is too recent to
+    be history, or that it is still there."""
+    patterns = load_patterns(table)
     sentence = one.name.sent
     start, end = (i - sentence.start_char for i in (one.name.start_char, one.name.end_char))
     return patterns["code"].match(str(one.code)) is not None and bool(
         patterns["after"].match(sentence.text, end)
         or patterns["before"].search(sentence.text[:start])
     )
-
-
-def _is_active(one: Revised) -> bool:
-    """Whether the words after a name say that the disease is there: "not in remission"."""
-    patterns = load_patterns("active")
-    end = one.name.end_char - one.name.sent.start_char
-    is_there = patterns["after"].match(one.name.sent.text, end) is not None
-    return is_there and patterns["code"].match(str(one.code)) is not None
 
 
 def _is_diagnosis(one: Revised) -> bool:

@@ -54,9 +54,10 @@ class Families:
             self._families[category] = Family(codes, {*find_stems(heading)} | self.ignored)
         return self._families[category]
 
-    def specialise(self, one: Revised, rest: Sequence[Revised]) -> None:
+    def specialise(self, text: str, one: Revised, rest: Sequence[Revised]) -> None:
         """Choose the code that says all that stands beside the name.
 
+        text (str): The text of the document.
         one (Revised): The mention, which has a code.
         rest (Sequence[Revised]): Those after it. The words of the next one are not this one's, if
             it is of another kind. They are dropped if they say no more than the code that was
@@ -76,7 +77,7 @@ class Families:
         )
         words = find_stems(DENIED.sub(" ", one.name.text))
         words |= family.words_beside(one.name, after.name if after and is_other else None)
-        words |= family.words_of_heading(one.name)
+        words |= family.words_of_heading(text, one.name)
         if words & SIDES and PAIRED.match(code):
             words |= ORGANS  # "glaucoma suspect on the right"
         best = family.choose(code, words)
@@ -138,10 +139,14 @@ class Family:
         """
         return self._words_before(name) | self._words_after(name, after)
 
-    def words_of_heading(self, name: Span) -> Set[str]:
-        """RETURNS (set[str]): The stems of a heading on the line of a name that says which side it
-        is of, as far as the codes know them: "Right breast, core biopsy: carcinoma"."""
-        text = name.doc.text
+    def words_of_heading(self, text: str, name: Span) -> Set[str]:
+        """Collect the words of the heading before a name on its line, if it names a side and the
+        codes know them: "Right breast, core biopsy: carcinoma".
+
+        text (str): The text of the document.
+        name (Span): The name.
+        RETURNS (set[str]): Their stems.
+        """
         line = text[text.rfind("\n", 0, name.start_char) + 1 : name.start_char]
         heading = CLAUSE_END.split(line)[-1].rpartition(":")[0]
         is_of_side = len(heading) < HEADING and find_side(heading)
