@@ -489,6 +489,12 @@ def test_the_threshold_is_the_operating_point():
     assert list(found(high)) == ["12/30/2020"]
 
 
+def test_the_threshold_counts_for_columns_of_names():
+    text = "Drug | Dose | Prescriber\nwarfarin | 5 mg | Haugen"
+    low, high = (make_nlp(spans_key=None, threshold=t)(text) for t in (0.3, 0.6))
+    assert (list(found(low)), list(found(high))) == (["Haugen"], [])
+
+
 def test_ents_of_other_components_stay_as_they_are():
     nlp = spacy.blank("en")
     ruler = nlp.add_pipe("entity_ruler")

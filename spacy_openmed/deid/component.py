@@ -160,7 +160,7 @@ class OpenMedPHI(SerializableComponent):
                 or identifier_of(c.label) != "date"
                 or any(map(str.isdigit, text[start:end]))
             ]
-        candidates += find_in_columns(text)
+        candidates += [c for c in find_in_columns(text) if c.score >= self.threshold]
         candidates = [cut_name(text, c) for c in candidates]
         candidates = keep_clinical(text, candidates)
         candidates += find_beside(text, candidates)

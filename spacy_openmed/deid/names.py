@@ -92,7 +92,7 @@ _HEADER = re.compile(
     r"|(?:given|entered|seen|checked|ordered) by",
     re.IGNORECASE,
 )
-_NAME = r"[A-Z](?:\.|[^\W\d_]*(?:['’-][^\W\d_]+)*)"
+_NAME = r"[^\W\d_a-z](?:\.|[^\W\d_]*(?:['’-][^\W\d_]+)*)"
 _CELL = re.compile(rf"{_NAME}(?:,?[ ]{_NAME}){{0,3}}")
 _BORDER = re.compile(r"\t|\|")
 COLUMNS = 3  # that a table has at least
