@@ -11,6 +11,7 @@ from .clinical_words import (
     may_be_name,
     may_be_number,
     may_be_place,
+    names_disease,
     read_words,
     trim_name,
 )
@@ -88,6 +89,8 @@ def _may_stand(text: str, c: Candidate) -> bool:
     if c.rule in NUMBERS and _TIMES.fullmatch(found):
         return False
     if c.rule == "PhoneNumber" and _is_range(text, c.start):
+        return False
+    if c.label == "PERSON" and c.rule in GUESSED_NAMES and names_disease(text, c.end):
         return False
     if c.rule in GUESSED_NAMES or (c.rule == "LabelledCode" and not _FIGURES.search(found)):
         return not all_plain(found) and not is_in_phrase(text, c.start, c.end)

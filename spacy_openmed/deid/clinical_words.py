@@ -59,7 +59,7 @@ _BEHIND_TERM = re.compile(
 )
 # What follows an eponym alone, and never the name of a person.
 _ONLY_BEHIND_TERM = re.compile(
-    r"[ \t]+(?:disease|syndrome|sign|reflex|palsy|cyst|lymphoma|sarcoma|neuroma|nodes?|contracture"
+    r"(?:['’]s)?[ \t]+(?:disease|syndrome|sign|reflex|palsy|cyst|lymphoma|sarcoma|neuroma|nodes?|contracture"
     r"|tenosynovitis|thyroiditis|forceps|clamp|retractor|scissors|catheter|drain|stent|cannula|needle"
     r"|trocar|suture|cells?|bodies|classification)\b"
 )
@@ -95,6 +95,12 @@ _CLINICAL = re.compile(
     r"|cillin|mycin|statin|sartan|pril|olol|azole|azepam|idone|parin))\b",
     re.IGNORECASE,
 )
+_SHIFT = re.compile(r"\W*(?:[01]\d|2[0-4])[0-5]\d[ \t]*[-–][ \t]*(?:[01]\d|2[0-4])[0-5]\dh?\W*")
+_CALL = re.compile(  # what is timed on an ambulance's sheet
+    r"(?i)\b(?:rec['’]?d|received|dispatched|en route|on scene|at scene|arriv(?:ed|al)|depart(?:ed|ure)"
+    r"|cleared|clear|time|at|from|until|till)[ \t:]+\Z"
+)
+_MEASURE = re.compile(r"(?i)\W*\d+(?:\.\d+)?[ \t]?(?:g|gms?|kg|mg|mcg|ml|cc|cm|mm|lbs?|oz)\W*")
 _CODE = re.compile(r"[A-TV-Z]\d[0-9A-Z]\.[0-9A-Z]{1,4}")  # of ICD-10-CM
 NEAR = 200  # characters on either side that are looked at
 _OFFICE = re.compile(
@@ -210,6 +216,11 @@ def is_in_phrase(text: str, start: int, end: int) -> bool:
     )
 
 
+def names_disease(text: str, end: int) -> bool:
+    """RETURNS (bool): Whether what follows a name makes a disease, a sign or a device of it."""
+    return _ONLY_BEHIND_TERM.match(text, end) is not None
+
+
 def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) -> bool:
     """Say whether what a model takes for a person may be one.
 
@@ -307,6 +318,8 @@ def may_be_place(text: str, start: int, end: int) -> bool:
     plain, eponyms, *_ = read_words()
     lower = [word.lower() for word in _WORD.findall(found) if len(word) > 1]
     after = text[end : end + 20]
+    if re.fullmatch(r"\W*\d{1,2}\W*", found):  # an age
+        return False
     if not lower:  # a dose, if it is no number of a house, and no postal code
         is_number = re.fullmatch(r"\W*\d{1,4}(?:[./-]\d{1,4}){0,2}\W*", found)
         street = re.match(r"\s+(p\.o\.|[^\W\d_]+)", after)
@@ -360,7 +373,8 @@ def may_be_number(text: str, start: int, end: int) -> bool:
 
     text (str): The text.
     start, end (int): The characters.
-    RETURNS (bool): False for a result ("FCP 1860"), a strength ("PEG 3350") or a time of day.
+    RETURNS (bool): False for a result ("FCP 1860"), a strength ("PEG 3350"), a measure ("3640g")
+        or a time of day.
     """
     found = text[start:end]
     numbers = re.findall(r"\d+", found)
@@ -380,9 +394,12 @@ def may_be_number(text: str, start: int, end: int) -> bool:
         return False
     if re.fullmatch(r"[\d.]{1,4}(?:[ \t]{2,}[\d.]{1,4})+", found.strip()):  # of a table
         return False
+    if _SHIFT.fullmatch(found) or _MEASURE.fullmatch(found):
+        return False
     before = before[-3:]
     is_time = re.fullmatch(r"\W*(?:[01]\d|2[0-3])[0-5]\d\W*", found)
-    return not (is_time and (not before.strip(" \t") or before.endswith("\n") or "@" in before))
+    stands_free = not before.strip(" \t") or before.endswith("\n") or "@" in before
+    return not (is_time and (stands_free or _CALL.search(text, max(start - LINE, 0), start)))
 
 
 def is_taper(found: str) -> bool:

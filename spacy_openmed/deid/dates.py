@@ -44,12 +44,12 @@ _PAIR = re.compile(r"\W*(\d{1,4})([/-])(\d{1,4})\W*")
 _SCORE = re.compile(
     r"\b(?:pain|allred|thermometer|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
     r"|nrs|amts?|ace-?iii|acuity|vision|va|pinhole|rated|rates|rating|motor|reflex(?:es)?|severity|intensity|murmur"
-    r"|grade|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
+    r"|(?<!st )(?<!nd )(?<!rd )(?<!th )grade|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
     r"|dyspnoea|dyspnea|borg|mrc|flacc|cage|stress|mood|energy|anxiety|fatigue|flexion|extension|grip|dips"
     r"|dtrs?|bp|uterus|ratio|cores|nodes|bottles|cuff|weakness|edinburgh|epds|sigecaps|lace|i?adls?|mitos[ei]s"
     r"|updrs|nihss|karnofsky|ecog)\b(?:[^\n.]|\.(?=\d)){0,40}\Z"
     r"|(?<!discharge )(?<!surgery )(?<!admission )(?<!visit )\bday[ \t]{1,3}\Z"
-    r"|\b(?:bipap|cpap|od|os|ou|(?-i:RE|LE)|suboxone|zubsolv|sinemet|percocet|norco|vicodin)"
+    r"|\b(?:bipap|cpap|od|os|ou|(?-i:RE|LE|ER|PR)|suboxone|zubsolv|sinemet|percocet|norco|vicodin)"
     r"[ \t:]{1,3}\Z",
     re.IGNORECASE,
 )
@@ -187,7 +187,9 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
         return not (_TRIPLE.fullmatch(found) and _SCALE.search(text, max(start - _LINE, 0), start))
     first, sign, second = int(pair[1]), pair[2], int(pair[3])
     if len(pair[1]) == 4 or len(pair[3]) == 4:  # a year, or a year and a month
-        return 1850 < max(first, second) < 2100 and not _UNIT.match(text, end)
+        # "0700-1930" are times.
+        is_year = len(pair[1]) != len(pair[3]) or min(first, second) > 1850
+        return is_year and 1850 < max(first, second) < 2100 and not _UNIT.match(text, end)
     before = text[max(text.rfind("\n", 0, start) + 1, start - _LINE) : start]
     is_day = (1 <= first <= 12 and 1 <= second <= 31) or (1 <= second <= 12 and 1 <= first <= 31)
     is_month = 1 <= first <= 12 and len(pair[3]) == 2  # and a year: 11/15

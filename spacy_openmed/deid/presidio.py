@@ -1,6 +1,7 @@
 """Presidio on a document that spaCy has read already, of the extra [deid]."""
 
 import logging
+import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
@@ -27,6 +28,8 @@ logging.getLogger("presidio-analyzer").setLevel(logging.WARNING)
 
 RULES = DATA_PATH / "hipaa.yaml"
 LANGUAGE = "en"  # of the rules
+# What fills a line of a form between a label and its field: "Surname....: ", "Claim.......".
+_LEADER = re.compile(r"(?<=\w)[ ]?(?:\.{4,}:?|\.{2,}:|_{3,}:?)[ ]?(?=\S)")
 
 
 class DocEngine(SpacyNlpEngine):
@@ -90,6 +93,7 @@ def analyze(analyzer: AnalyzerEngine, doc: Doc) -> list[Candidate]:
         nlp_engine=analyzer.nlp_engine,
         language=LANGUAGE,
     )
+    text = _LEADER.sub(_to_colon, doc.text)
     return [
         Candidate(
             result.start,
@@ -98,5 +102,10 @@ def analyze(analyzer: AnalyzerEngine, doc: Doc) -> list[Candidate]:
             round(float(result.score), 4),
             result.recognition_metadata[RecognizerResult.RECOGNIZER_NAME_KEY],
         )
-        for result in analyzer.analyze(doc.text, LANGUAGE, nlp_artifacts=artifacts)
+        for result in analyzer.analyze(text, LANGUAGE, nlp_artifacts=artifacts)
     ]
+
+
+def _to_colon(leader: re.Match[str]) -> str:
+    """A colon, and blanks: as many characters as there were."""
+    return ":".ljust(len(leader[0]))

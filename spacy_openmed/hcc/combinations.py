@@ -62,6 +62,23 @@ def combine(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -> None
         _add_implied(one, adjective)
 
 
+def presume(found: Sequence[Revised], vocabulary: Vocabulary) -> None:
+    """Combine diseases that the classification takes to be related wherever a document has them:
+    hypertension and chronic kidney disease (I.A.15, I.C.9.a).
+
+    found (Sequence[Revised]): The mentions of the document. They are changed.
+    vocabulary (Vocabulary): The codes.
+    """
+    rows = [one for one in found if one.code and not (one.is_dropped or _is_past(one))]
+    for rule in _load_combinations():
+        if not rule.get("everywhere"):
+            continue
+        second = next((one for one in rows if rule["second"].match(str(one.code))), None)
+        for first in rows if second else ():
+            if first is not second and rule["first"].match(str(first.code)):
+                _apply(rule, first, second, vocabulary)
+
+
 def _with_implied(
     found: Sequence[Revised],
 ) -> tuple[list[Revised], list[tuple[Revised, Revised]]]:

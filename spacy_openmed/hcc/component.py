@@ -37,7 +37,7 @@ from .surroundings import (
     stands_alone,
 )
 
-SPLITTING = ("with", "w/")  # what may stand between the two names of a mention
+SPLITTING = ("with", "w/", "on", "and", "&", "from")  # what may stand between two names
 SKIPPED = ("is_negated", "is_family", "is_hypothetical")
 HISTORICAL, UNCERTAIN = "is_historical", "is_hypothetical"
 RULE = "rule"  # how a code was found: by `rules`
@@ -314,6 +314,7 @@ class OpenMedHCC(SerializableComponent):
             (no_code if is_no_code(span) else named).append(span)
         # "metastatic to bone" is more than the part of it that is a disease.
         sites = [span for span in named if span.id_ == METASTASIS]
+        named = [_cut_before(span, sites) for span in named]
         kept = [
             s for s in named if s.id_ == METASTASIS or not any(_is_in(s, site) for site in sites)
         ]
@@ -445,6 +446,12 @@ def _means_something_else(span: Span) -> bool:
     if span.id_ == AMBIGUOUS_ID:
         return not stands_alone(span)
     return span.id_.startswith(ALLERGY) and not is_allergy(span)
+
+
+def _cut_before(span: Span, sites: Iterable[Span]) -> Span:
+    """Cut off what belongs to the metastases: "breast cancer metastatic" before "to bone"."""
+    start = next((s.start for s in sites if span.start < s.start < span.end < s.end), None)
+    return span if start is None else span.doc[span.start : start]
 
 
 def _is_in(span: Span, other: Span) -> bool:

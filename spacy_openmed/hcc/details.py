@@ -119,7 +119,7 @@ def add_pregnancy(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -
     """
     table = load_rules()["pregnancy"]
     rows = [one for one in found if one.code and not one.is_dropped]
-    obstetric = [one for one in rows if str(one.code).startswith("O")]
+    obstetric = [str(one.code)[:3] for one in rows if str(one.code).startswith("O")]
     said = re.sub(table["denied"], " ", DENIED.sub(" ", text))
     is_pregnant = re.search(table["pattern"], said) is not None
     if not rows or not (obstetric or is_pregnant):
@@ -130,7 +130,7 @@ def add_pregnancy(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -
     if is_pregnant:
         for one in rows:
             for row in table["codes"]:
-                if re.match(row["code"], str(one.code)) and not obstetric:
+                if re.match(row["code"], str(one.code)) and row["to"][:3] not in obstetric:
                     code = row["to"].format(trimester=row["trimesters"][trimester])
                     rest = (str(one.code), one.rule) if row["also"] else None
                     one.code, one.rule = code, table["source"]

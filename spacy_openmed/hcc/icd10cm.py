@@ -10,6 +10,7 @@ from typing import NamedTuple
 import srsly
 
 from ..errors import Errors, missing_extra
+from ..linking.normalise import to_plain
 from ..paths import DATA_PATH
 from .tables import read_rule_codes
 
@@ -223,8 +224,11 @@ def add_aliases(vocabulary: Vocabulary, aliases: Mapping[str, str]) -> Vocabular
 
 @lru_cache(maxsize=200_000)
 def to_key(text: str) -> str:
-    """RETURNS (str): A name as it is looked up: without case, punctuation and British spelling."""
-    text = text.lower().replace("’", "'")
+    """RETURNS (str): A name as it is looked up: without case, accents, punctuation and British
+    spelling. Greek letters are spelled out."""
+    if not text.isascii():
+        text = to_plain(text)
+    text = text.lower()
     for pattern, old, new in _load_spelling():
         text = text.replace(old, new) if pattern is None else pattern.sub(new, text)
     return " ".join(re.findall(r"\w+", text))

@@ -30,8 +30,9 @@ COVERED_SCORE = 0.8  # of a description that has all words of a mention
 N_RANKED = 60
 
 SIDES = re.compile(
-    r"\b(?:of the |of |in the |in |on the )?(?:left|right|bilateral|both)(?:[- ]sided)?\b"
-    r"|\b(?:L|R|Lt|Rt|b/l)\b(?!\d)"
+    r"\b(?:of the |of |in the |in |on the )?(?:left|right|bilateral|both)"
+    r"(?:[- ](?:non-?)?dominant)?(?:[- ]sided?)?\b"
+    r"|\b(?:L|R|Lt|Rt|b/l)\b(?!\d)(?:[- ](?:non-?)?dominant)?(?:[- ]sided?)?"
 )
 CAUSES = re.compile(r"^\w[\w/]*(?:-| )induced\s+", re.IGNORECASE)
 
@@ -104,7 +105,7 @@ class Linker:
             is ranked.
         """
         names = [" ".join(text.split()) for text in texts]
-        known = [self.find_known(name) for name in names]
+        known = [self.find_known(name) or self.find_known(expand(name)) for name in names]
         unknown = {name for name, found in zip(names, known, strict=True) if not found}
         expanded = {name: expand(name) for name in unknown}
         ranked = self._rank_all(sorted({*unknown, *expanded.values()}))

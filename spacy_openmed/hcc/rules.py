@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from spacy.tokens import Doc
 
-from .combinations import add_codes, combine
+from .combinations import add_codes, combine, presume
 from .details import add_adverse_effects, add_details, add_pregnancy, unify_diabetes
 from .icd10cm import Vocabulary
 from .revised import Revised
@@ -23,6 +23,10 @@ from .tables import load_patterns, load_rules
 BESIDE_CODE = re.compile(
     r"[\s(\[:,–-]*(?:icd(?:-?10)?(?:-cm)?\s*(?:code)?\s*[:#]?\s*)?", re.IGNORECASE
 )
+HEADINGS = re.compile(
+    r"(?:^|[.;]\s)[ \t]*([A-Z][A-Za-z /&-]{2,40})(?:\([^()\n]{1,30}\))?:", re.MULTILINE
+)
+NEAR = 1000  # characters before a name in which its heading is looked for
 AFTER_CODE = re.compile(r"[\s)\]:–-]*")
 
 
@@ -55,12 +59,13 @@ class Rules:
         for one in found:
             if one.code is not None and not one.is_dropped:
                 add_details(one, self.vocabulary)
+        presume(found, self.vocabulary)
         unify_diabetes(found)
         add_pregnancy(text, found, self.vocabulary)
         drop_without_need(found)
         symptoms = load_patterns("symptoms")["codes"]
         for one in found:
-            if one.is_historical and any(_says(one, table) for table in ("recent", "active")):
+            if one.is_historical and _is_of_today(text, one):
                 one.is_historical = False
             self.to_history(one)
             # The effect of a drug is coded, whatever it is.
@@ -168,9 +173,26 @@ def _is_over(one: Revised) -> bool:
     return is_cancer and bool(patterns["says"].search(text) and not patterns["not"].search(text))
 
 
+def _is_of_today(text: str, one: Revised) -> bool:
+    """Whether what is mentioned as history is coded as it is: it is too recent, still there or being
+    treated, or was treated during the stay."""
+    return any(_says(one, table) for table in ("recent", "active", "ongoing")) or _is_of_stay(
+        text, one
+    )
+
+
+def _is_of_stay(text: str, one: Revised) -> bool:
+    """Whether a disease has resolved by the time of discharge: below the heading of the diagnoses."""
+    patterns = load_patterns("stay")
+    start, end = one.name.start_char, one.name.end_char
+    if not (patterns["code"].match(str(one.code)) and patterns["resolved"].match(text, end)):
+        return False
+    headings = HEADINGS.findall(text, max(start - NEAR, 0), start)
+    return bool(headings) and patterns["heading"].search(headings[-1]) is not None
+
+
 def _says(one: Revised, table: str) -> bool:
-    """Whether the words beside a name say of its code what a table is for: that it is too recent to
-    be history, or that it is still there."""
+    """Whether the words beside a name say of its code what a table is for."""
     patterns = load_patterns(table)
     sentence = one.name.sent
     start, end = (i - sentence.start_char for i in (one.name.start_char, one.name.end_char))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence, Set
 from functools import cache
 
-from spacy.tokens import Span
+from spacy.tokens import Span, Token
 
 from .icd10cm import Code, Vocabulary
 from .revised import Revised
@@ -175,7 +175,7 @@ class Family:
         is_open = True
         for token in name.doc[name.end : end]:
             stems = find_stems(token.text)
-            if token.text in ",()–:" or token.is_space:
+            if token.text in ",()–:" or token.is_space or _is_dash(token):
                 if n_unknown == 0:
                     words |= segment
                 segment, n_unknown, is_open = set(), 0, True
@@ -221,6 +221,11 @@ class Family:
         # Else a code of the same subcategory, then any other.
         same.sort(key=lambda c: (c[:SUBCATEGORY] != code[:SUBCATEGORY], not c.endswith(("0", "9"))))
         return same[0]
+
+
+def _is_dash(token: Token) -> bool:
+    """Whether a hyphen stands for a dash: "stage 3 - foam dressing"."""
+    return token.text == "-" and bool(token.whitespace_ and token.i and token.nbor(-1).whitespace_)
 
 
 def _is_symptom(one: Revised) -> bool:

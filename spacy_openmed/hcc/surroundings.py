@@ -12,6 +12,7 @@ from .tables import load_patterns, load_rules
 BEFORE, AFTER = 80, 60  # characters that are looked at
 HEADING = 150  # characters in which the heading of allergies is looked for
 ITEM = re.compile(r"[\s#*•·–\-+]*(?:\(?\d{1,2}[.):\]]|[a-zA-Z][.)])?[\s#*•·–\-+]*")
+NUMBERED = re.compile(r"(?:[.;:]|\w[ \t]-)[ \t]+\(?\d{1,2}[.)][ \t]+\Z")
 AS_ITEM = re.compile(r"\s*(?:$|[,.;(\n]|on\b|with\b|since\b|w/|s/p\b|[-–]\s)")
 
 
@@ -87,8 +88,9 @@ def is_leading(word: str) -> bool:
 
 def begins_line(text: str, start: int) -> bool:
     """RETURNS (bool): Whether nothing but the sign or number of an entry stands before a character
-    on its line."""
-    return ITEM.fullmatch(text, text.rfind("\n", 0, start) + 1, start) is not None
+    on its line, or since the entry before: "1. GERD - stable. 2. Prediabetes"."""
+    line = text.rfind("\n", 0, start) + 1
+    return bool(ITEM.fullmatch(text, line, start) or NUMBERED.search(text, line, start))
 
 
 @cache

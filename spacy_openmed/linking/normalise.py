@@ -44,13 +44,16 @@ ROMAN = {
 }
 
 
+def to_plain(text: str) -> str:
+    """RETURNS (str): A text without accents, with Greek letters spelled out."""
+    text = unicodedata.normalize("NFKD", text.replace("’", "'").translate(_GREEK))
+    return "".join(c for c in text if not unicodedata.combining(c))
+
+
 def to_key(text: str) -> str:
     """RETURNS (str): A name as it is looked up: without case, accents, punctuation, British
     spelling and the s of a possessive. Greek letters are spelled out."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text.replace("’", "'").translate(_GREEK))
-        text = "".join(c for c in text if not unicodedata.combining(c))
-    text = text.lower()
+    text = (text if text.isascii() else to_plain(text)).lower()
     spelling, pattern = _load_spelling()
     text = pattern.sub(lambda match: spelling[match[0]], text)
     return " ".join(re.findall(r"[^\W_]+", text))
