@@ -59,8 +59,8 @@ _BEHIND_TERM = re.compile(
 )
 # What follows an eponym alone, and never the name of a person.
 _ONLY_BEHIND_TERM = re.compile(
-    r"(?:['’]s)?[ \t]+(?:disease|syndrome|sign|reflex|palsy|cyst|lymphoma|sarcoma|neuroma|nodes?|contracture"
-    r"|tenosynovitis|thyroiditis|forceps|clamp|retractor|scissors|catheter|drain|stent|cannula|needle"
+    r"(?:['’]s)?[ \t]+(?:disease|syndrome|sign|reflex|palsy|cyst|lymphoma|sarcoma|neuroma|nodes?"
+    r"|contracture|tenosynovitis|thyroiditis|forceps|clamp|retractor|scissors|catheter|drain|stent|cannula|needle"
     r"|trocar|suture|cells?|bodies|classification)\b"
 )
 _JOINED = re.compile(r"(?:[-–][^\W\d_]+)+")  # the rest of a double name
@@ -97,8 +97,8 @@ _CLINICAL = re.compile(
 )
 _SHIFT = re.compile(r"\W*(?:[01]\d|2[0-4])[0-5]\d[ \t]*[-–][ \t]*(?:[01]\d|2[0-4])[0-5]\dh?\W*")
 _CALL = re.compile(  # what is timed on an ambulance's sheet
-    r"(?i)\b(?:rec['’]?d|received|dispatched|en route|on scene|at scene|arriv(?:ed|al)|depart(?:ed|ure)"
-    r"|cleared|clear|time|at|from|until|till)[ \t:]+\Z"
+    r"(?i)\b(?:rec['’]?d|received|dispatched|en route|on scene|at scene|arriv(?:ed|al)"
+    r"|depart(?:ed|ure)|cleared|clear|time|at|from|until|till)[ \t:]+\Z"
 )
 _MEASURE = re.compile(r"(?i)\W*\d+(?:\.\d+)?[ \t]?(?:g|gms?|kg|mg|mcg|ml|cc|cm|mm|lbs?|oz)\W*")
 _CODE = re.compile(r"[A-TV-Z]\d[0-9A-Z]\.[0-9A-Z]{1,4}")  # of ICD-10-CM

@@ -44,7 +44,8 @@ _PAIR = re.compile(r"\W*(\d{1,4})([/-])(\d{1,4})\W*")
 _SCORE = re.compile(
     r"\b(?:pain|allred|thermometer|score[ds]?|scale|gcs|glasgow|strength|power|headache|monofilament|apgars?|mmse|moca|mocha|vas"
     r"|nrs|amts?|ace-?iii|acuity|vision|va|pinhole|rated|rates|rating|motor|reflex(?:es)?|severity|intensity|murmur"
-    r"|(?<!st )(?<!nd )(?<!rd )(?<!th )grade|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
+    r"|(?<!st )(?<!nd )(?<!rd )(?<!th )grade"  # not "first grade"
+    r"|pulses?|phq|gad|braden|morse|bps|rass|slums|mini-?cog|recall|orientation|discomfort|nausea"
     r"|dyspnoea|dyspnea|borg|mrc|flacc|cage|stress|mood|energy|anxiety|fatigue|flexion|extension|grip|dips"
     r"|dtrs?|bp|uterus|ratio|cores|nodes|bottles|cuff|weakness|edinburgh|epds|sigecaps|lace|i?adls?|mitos[ei]s"
     r"|updrs|nihss|karnofsky|ecog)\b(?:[^\n.]|\.(?=\d)){0,40}\Z"
