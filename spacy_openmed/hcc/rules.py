@@ -174,15 +174,15 @@ def _is_over(one: Revised) -> bool:
 
 
 def _is_of_today(text: str, one: Revised) -> bool:
-    """Whether what is mentioned as history is coded as it is: it is too recent, still there or being
-    treated, or was treated during the stay."""
-    return any(_says(one, table) for table in ("recent", "active", "ongoing")) or _is_of_stay(
-        text, one
-    )
+    """Whether a disease is coded although it is mentioned as history: it is recent, still there, or
+    was treated during the stay."""
+    tables = ("recent", "active", "ongoing")
+    return any(_says(one, table) for table in tables) or _is_of_stay(text, one)
 
 
 def _is_of_stay(text: str, one: Revised) -> bool:
-    """Whether a disease has resolved by the time of discharge: below the heading of the diagnoses."""
+    """Whether a disease of the stay has resolved: it stands under the heading of the diagnoses at
+    discharge."""
     patterns = load_patterns("stay")
     start, end = one.name.start_char, one.name.end_char
     if not (patterns["code"].match(str(one.code)) and patterns["resolved"].match(text, end)):
