@@ -31,6 +31,9 @@ class Errors:
         "cp1252 (Windows, Western European) or utf-16."
     )
     OM010 = "[OM010] Invalid settings: {problems}."
+    OM011 = "[OM011] {setting} has to be a number from 0 to 1, not {value}."
+    OM012 = "[OM012] {setting} has to be a whole number of at least {least}, not {value}."
+    OM013 = "[OM013] {setting} has to be a list of names, not {value}."
     # Catalogue
     OM050 = "[OM050] Unknown {what} '{name}'.{nearest} There are: {known}."
     OM051 = (
@@ -438,7 +441,6 @@ class Errors:
         "[OM500] De-identification needs the package '{package}', which is not installed: "
         'pip install "spacy-openmed[deid]" (on Python 3.11 or newer).'
     )
-    OM501 = "[OM501] threshold has to be a number from 0 to 1, not {threshold}."
     OM502 = (
         "[OM502] The recogniser '{name}' is for '{label}', which is not the label of an "
         'identifier: see spacy_openmed.deid.IDENTIFIERS, and use "UNIQUE_ID" for any other.'
@@ -472,7 +474,6 @@ class Errors:
     OM514 = "[OM514] Nothing was encrypted: the text was de-identified without a key."
     OM515 = "[OM515] The row has no column '{column}'. It has: {columns}. Name it with text_column."
     # HCC coding
-    OM550 = "[OM550] threshold has to be a number from 0 to 1, not {threshold}."
     OM551 = (
         "[OM551] The alias '{phrase}' is for '{code}', which is not a billable code of "
         "this vocabulary (a category, or unknown)."
@@ -488,7 +489,6 @@ class Errors:
         "[OM556] Invalid {field}. Expected one of: {known}. Correct it, or leave it out; without "
         "it there is no risk score."
     )
-    OM557 = "[OM557] n_candidates has to be 1 or more, not {n}."
     # Linking
     OM600 = "[OM600] There is no {what} '{path}'.{nearest}"
     OM601 = (
@@ -515,7 +515,6 @@ class Errors:
         "[OM609] There is no vocabulary '{name}'.{nearest} Give a file, a folder, or one of these "
         "names: {known}."
     )
-    OM610 = "[OM610] {setting} has to be {expected}, not {value}."
     OM611 = (
         "[OM611] Component '{name}' has no vocabulary: set vocabulary to a file, a folder or a "
         'name ("icd10cm", "hpo"), or labels to a table of them.'
@@ -526,7 +525,6 @@ class Errors:
     )
     OM613 = "[OM613] '{path}' can't be read: its content is not valid ({error})."
     # Relations
-    OM650 = "[OM650] threshold has to be a number from 0 to 1, not {threshold}."
     OM651 = "[OM651] Can't read relation weights from '{path}'."
     OM652 = (
         "[OM652] Not a file of relation weights. Expected the output of scripts/train_relation.py."

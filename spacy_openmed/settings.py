@@ -37,6 +37,43 @@ def check_switch(setting: str, value: Any) -> None:
         raise ValueError(Errors.OM005.format(setting=setting, value=repr(value)))
 
 
+def check_probability(setting: str, value: Any) -> None:
+    """Check a setting that is a probability.
+
+    setting (str): Its name.
+    value (Any): Its value.
+    RAISES (ValueError): If it is no number from 0 to 1.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (is_number and 0 <= value <= 1):
+        raise ValueError(Errors.OM011.format(setting=setting, value=repr(value)))
+
+
+def check_count(setting: str, value: Any, least: int = 1) -> None:
+    """Check a setting that is a number of things.
+
+    setting (str): Its name.
+    value (Any): Its value.
+    least (int): The smallest number that makes sense.
+    RAISES (ValueError): If it is no whole number, or a smaller one.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(Errors.OM012.format(setting=setting, value=repr(value), least=least))
+
+
+def check_names(setting: str, value: Iterable[str]) -> tuple[str, ...]:
+    """Check a setting that is a list of names.
+
+    setting (str): Its name.
+    value (Iterable[str]): Its value.
+    RETURNS (tuple[str, ...]): The names.
+    RAISES (ValueError): If it is a single name, or has anything but strings.
+    """
+    if isinstance(value, str) or not all(isinstance(name, str) for name in value):
+        raise ValueError(Errors.OM013.format(setting=setting, value=repr(value)))
+    return tuple(value)
+
+
 @contextmanager
 def naming_settings() -> Iterator[None]:
     """Say which settings are wrong, without the whole config, which spaCy's error prints.

@@ -5,8 +5,10 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -734,3 +736,11 @@ def test_json_numbers_leave_json(action, text):
 )
 def test_options_of_tables_are_refused_for_one_text(option: str, value: str):
     assert "OM719" in fail("a text", option, value)
+
+
+def test_surrogates_in_threads():
+    surrogates = Surrogates(b"secret")
+    names = [f"{first} Miller" for first in ("John", "Mary", "Ngozi", "Aoife")] * 50
+    expected = [surrogates("PERSON", name) for name in names]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(partial(surrogates, "PERSON"), names)) == expected

@@ -183,7 +183,7 @@ def test_nothing_to_link(nlp: Language, text: str):
 
 
 def test_threshold_out_of_range():
-    with pytest.raises(ValueError, match="OM550"):
+    with pytest.raises(ValueError, match="OM011"):
         make_nlp(threshold=1.1)
 
 
@@ -599,7 +599,7 @@ def test_codes_are_counted_once_however_they_are_written():
 
 
 def test_number_of_candidates_out_of_range():
-    with pytest.raises(ValueError, match="OM557"):
+    with pytest.raises(ValueError, match="OM012"):
         make_nlp(n_candidates=0)
 
 
@@ -620,3 +620,16 @@ def test_no_report_without_a_note_that_the_pipeline_dropped():
     [report] = report_patients([{"patient": "7", "text": "secret"}], nlp, historical=False)
     assert report["patient"] == "7"
     assert report["error"].startswith("[OM303]")
+
+
+def test_a_report_of_documents_that_were_columns(nlp: Language):
+    pa = pytest.importorskip("pyarrow", reason="needs the extra [batch]")
+    from spacy_openmed.batch.columns import COLUMNS
+
+    doc = nlp("1. Asthma. 2. Type 2 diabetes. Chest pain today. Blorbitis major.")
+    again = nlp.make_doc(doc.text)
+    for name in ("hcc", "hcc_unlinked"):
+        column = COLUMNS[name]
+        [rows] = pa.array([column.read(doc)], column.type).to_pylist()
+        column.write(again, rows)
+    assert patient_report([again]) == patient_report([doc])

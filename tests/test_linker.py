@@ -163,6 +163,21 @@ def test_bytes_take_the_vocabulary_along(diseases: Path, tmp_path: Path):
     assert ids(nlp("gout")) == [("gout", "MESH:D006073")]
 
 
+def test_a_saved_vocabulary_stays_with_its_label(diseases: Path, drugs: Path, tmp_path: Path):
+    nlp = make_nlp(diseases, labels={"CHEMICAL": str(drugs)})
+    nlp.to_disk(tmp_path / "a")
+    for vocabulary in ("aaa", "zzz"):  # sorted before and after the other
+        config = {"components": {"openmed_linker": {"vocabulary": vocabulary}}}
+        again = spacy.load(tmp_path / "a", config=config)
+        assert ids(again("gout")) == [("gout", "MESH:D006073")]
+
+
+def test_fingerprints_tell_vocabularies_that_are_not_saved(diseases: Path, drugs: Path):
+    made = [make_nlp(diseases, save_vocabulary=False).get_pipe("openmed_linker") for _ in range(2)]
+    other = make_nlp(drugs, save_vocabulary=False).get_pipe("openmed_linker")
+    assert made[0].fingerprint() == made[1].fingerprint() != other.fingerprint()
+
+
 def test_saving_leaves_the_vocabulary_out(diseases: Path, tmp_path: Path):
     nlp = make_nlp(diseases, save_vocabulary=False)
     nlp.to_disk(tmp_path / "a")
@@ -195,8 +210,8 @@ def test_a_copy_links_too(diseases: Path):
     ("settings", "error"),
     [
         ({}, "OM611"),
-        ({"vocabulary": "x", "threshold": 1.5}, "OM610.*threshold"),
-        ({"vocabulary": "x", "n_candidates": 0}, "OM610.*n_candidates"),
+        ({"vocabulary": "x", "threshold": 1.5}, "OM011.*threshold"),
+        ({"vocabulary": "x", "n_candidates": 0}, "OM012.*n_candidates"),
     ],
 )
 def test_settings_that_are_not_valid(settings: dict, error: str):

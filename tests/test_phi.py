@@ -574,7 +574,7 @@ def test_recognizers_of_no_identifier_are_an_error(rules: Language):
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5])
 def test_a_threshold_out_of_range_is_an_error(threshold: float):
-    with pytest.raises(ValueError, match="OM501"):
+    with pytest.raises(ValueError, match="OM011"):
         spacy.blank("en").add_pipe("openmed_phi", config={"threshold": threshold})
 
 

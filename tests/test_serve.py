@@ -714,3 +714,13 @@ def test_commands_do_not_import_it(run_python: Callable):
 def test_help_has_an_example():
     printed = " ".join(CliRunner().invoke(openmed_cli, ["serve", "--help"]).output.split())
     assert "openmed serve --domain disease" in printed
+
+
+def test_clinical_context():
+    nlp = make_nlp(None, domain="disease")
+    nlp.add_pipe("openmed_context")
+    with serving(nlp) as client:
+        [row] = post(client, ["No asthma."]).json()["results"]
+    [entity] = row["entities"]
+    assert (entity["text"], entity["is_negated"], entity["context"]) == ("asthma", True, "ABSENT")
+    assert "kb_id" not in entity

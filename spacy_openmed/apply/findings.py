@@ -23,6 +23,7 @@ COLUMNS = {
     "relations": "openmed_relation",
     "identifiers": "openmed_phi",
     "hcc": "openmed_hcc",
+    "hcc_unlinked": "openmed_hcc",
 }
 
 

@@ -24,6 +24,8 @@ def fingerprint(nlp: Language) -> str:
             digest.update(hash_weights(checkpoint.stored_weights).encode("ascii"))
             facts = [checkpoint.facts, getattr(pipe, "cfg", {})]
             digest.update(json.dumps(facts, sort_keys=True).encode("utf8"))
+        elif hasattr(pipe, "fingerprint"):
+            digest.update(pipe.fingerprint().encode("utf8"))
         elif hasattr(pipe, "to_bytes"):
             digest.update(pipe.to_bytes())
     return digest.hexdigest()

@@ -18,6 +18,18 @@ except ImportError as error:
 IDENTIFIERS = "identifiers"
 TYPES = {bool: pa.bool_(), str: pa.string(), float: pa.float32()}  # of attributes of spans
 _FROM_TO = pa.list_(pa.int32())
+_CODE = [
+    ("code", pa.string()),
+    ("description", pa.string()),
+    ("score", pa.float64()),
+    ("how", pa.string()),
+]
+_MENTION = [
+    ("start", pa.int32()),
+    ("end", pa.int32()),
+    ("sentence", _FROM_TO),
+    ("historical", pa.bool_()),
+]
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,11 @@ def _read_identifiers(doc: Doc) -> list[dict[str, Any]]:
 
 def _write_identifiers(doc: Doc, rows: Any) -> None:
     spans = [make_span(doc, row["start"], row["end"], row["label"]) for row in rows]
-    attrs = {IDENTIFIERS: [row["identifier"] for row in rows]}
+    attrs = {
+        OFFSETS: [[row["start"], row["end"]] for row in rows],
+        SCORES: [row["score"] for row in rows],
+        IDENTIFIERS: [row["identifier"] for row in rows],
+    }
     doc.spans["phi"] = SpanGroup(doc, name="phi", spans=spans, attrs=attrs)
 
 
@@ -114,20 +130,21 @@ COLUMNS = {
         pa.list_(
             pa.struct(
                 [
-                    ("code", pa.string()),
-                    ("description", pa.string()),
-                    ("score", pa.float64()),
-                    ("how", pa.string()),
+                    *_CODE,
                     ("hcc_v24", pa.list_(pa.string())),
                     ("hcc_v28", pa.list_(pa.string())),
-                    ("start", pa.int32()),
-                    ("end", pa.int32()),
-                    ("sentence", _FROM_TO),
-                    ("historical", pa.bool_()),
+                    *_MENTION,
+                    ("symptom", pa.bool_()),
+                    ("rule", pa.string()),
                 ]
             )
         ),
         _read_attribute("hcc"),
         _write_attribute("hcc"),
+    ),
+    "hcc_unlinked": Column(
+        pa.list_(pa.struct([*_MENTION, ("candidates", pa.list_(pa.struct(_CODE)))])),
+        _read_attribute("hcc_unlinked"),
+        _write_attribute("hcc_unlinked"),
     ),
 }

@@ -6,7 +6,7 @@ from json import JSONDecodeError
 from typing import Any
 
 from spacy.language import Language
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 
 from ..apply.blank import blank_pipeline
 from ..apply.findings import KB_ID
@@ -14,6 +14,7 @@ from ..apply.pipelines import SPANS_KEY
 from ..apply.texts import ENTITIES, ERROR
 from ..errors import Errors, NoColumnError
 from ..extensions import register_extensions
+from ..spans import DATASETS, OFFSETS, SCORES
 from .columns import COLUMNS, make_span
 from .rows import read_docs
 from .sources import Source, find_source
@@ -124,7 +125,13 @@ def _make_doc(nlp: Language, text: str | bytes, found: dict[str, Any]) -> Doc:
                 Span.set_extension(name, default=False)
             span._.set(name, entity[name])
         spans.append(span)
-    doc.spans[SPANS_KEY] = spans
+    entities = found[ENTITIES]
+    attrs = {
+        OFFSETS: [[entity["start"], entity["end"]] for entity in entities],
+        SCORES: [entity.get("score") for entity in entities],
+        DATASETS: [(entity.get("dataset") or "").split(", ") for entity in entities],
+    }
+    doc.spans[SPANS_KEY] = SpanGroup(doc, name=SPANS_KEY, spans=spans, attrs=attrs)
     for name, column in COLUMNS.items():
         if found.get(name) is not None:
             column.write(doc, found[name])

@@ -25,7 +25,7 @@ from ..idle import find_before, warn_if_idle, watch
 from ..labels import asserted_as
 from ..sections import Section, find_sections, normalise_heading
 from ..sentences import set_sentence_starts
-from ..settings import check_choice
+from ..settings import check_choice, check_names
 from ..spans import read_assertions
 from .answers import load_answers
 from .termsets import (
@@ -130,14 +130,14 @@ class OpenMedContext(RuleComponent):
         *,
         tokenizer: Callable[[str], Doc] | None = None,
         termsets: Mapping[str, Termset] = SimpleFrozenDict(),
-        span_keys: Sequence[str] = SimpleFrozenList(),
+        span_keys: Sequence[str] = SimpleFrozenList(("openmed",)),
         source: str = "auto",
     ) -> None:
         super().__init__(vocab, name)
         register_extensions("openmed_context")
         check_choice("source", source, SOURCES)
         check_termsets(termsets)
-        self.span_keys = tuple(span_keys)
+        self.span_keys = check_names("span_keys", span_keys)
         self.source = source
         nlp = Language(vocab, create_tokenizer=(lambda _: tokenizer) if tokenizer else None)
         ours = load_termsets()

@@ -12,6 +12,7 @@ from ..components import SerializableComponent
 from ..errors import Errors, Warnings
 from ..idle import Need, warn_if_idle, watch
 from ..labels import canonical_label
+from ..settings import check_probability
 from ..spans import OFFSETS, SCORES, read_spans
 from .candidates import (
     FIELD,
@@ -97,8 +98,7 @@ class OpenMedPHI(SerializableComponent):
         repeat_names: bool = True,
     ) -> None:
         super().__init__(vocab, name)
-        if not 0 <= threshold <= 1:
-            raise ValueError(Errors.OM501.format(threshold=threshold))
+        check_probability("threshold", threshold)
         self.spans_key = spans_key
         self.annotate_spans_key = annotate_spans_key
         self.threshold = threshold

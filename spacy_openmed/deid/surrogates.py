@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
+from threading import Lock
 
 from ..errors import Errors
 from .identifiers import identifier_of
@@ -75,6 +76,9 @@ _NEAR = 150  # characters behind a name that may tell the sex, up to the next na
 _TITLE = re.compile(r"\b(?:mrs?|ms|miss|dr|prof|rev|sir)\b\.?\s*\Z", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"['’]s?\Z", re.IGNORECASE)
 GIVEN, WOMAN, MAN, SURNAME = "given", "woman", "man", "surname"
+
+
+_LOCK = Lock()  # nobody else seeds it in between
 
 
 @lru_cache(maxsize=1)
@@ -205,8 +209,9 @@ class Surrogates:
         for attempt in range(_ATTEMPTS):
             fake = _faker()
             seed = blake2b(f"{attempt} {value}".encode(), key=self.secret, digest_size=8)
-            fake.seed_instance(int.from_bytes(seed.digest(), "big"))
-            made = make(fake, label, text)
+            with _LOCK:
+                fake.seed_instance(int.from_bytes(seed.digest(), "big"))
+                made = make(fake, label, text)
             if _bare(made) != value:
                 break
         return made

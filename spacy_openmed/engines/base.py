@@ -3,6 +3,7 @@
 import hashlib
 import re
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ..errors import Errors
 ARCHITECTURES = ("bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """What the component needs of an engine."""
 
     @property
@@ -41,6 +42,7 @@ class Engine(Protocol):
         logits = self(windows)
         return lambda: logits
 
+    @abstractmethod
     def __call__(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Predict a batch of windows.
 
@@ -48,7 +50,6 @@ class Engine(Protocol):
         RETURNS (list[Floats2d]): (n_pieces, n_labels) each: float32 logits, in the same order.
         RAISES (MemoryError): If the batch does not fit into the device's memory.
         """
-        ...
 
     def save(self, folder: Path) -> None:
         """Write what took long to make, if anything did, next to the weights it was made of.

@@ -74,8 +74,10 @@ def presume(found: Sequence[Revised], vocabulary: Vocabulary) -> None:
         if not rule.get("everywhere"):
             continue
         second = next((one for one in rows if rule["second"].match(str(one.code))), None)
-        for first in rows if second else ():
-            if first is not second and rule["first"].match(str(first.code)):
+        if second is None:
+            continue
+        for first in rows:
+            if rule["first"].match(str(first.code)):
                 _apply(rule, first, second, vocabulary)
 
 

@@ -16,11 +16,12 @@ from spacy.util import SimpleFrozenDict, SimpleFrozenList
 from spacy.vocab import Vocab
 
 from ..components import SerializableComponent
-from ..errors import Errors, Warnings
+from ..errors import Warnings
 from ..extensions import register_extensions
 from ..idle import Need, warn_if_idle, warn_without, watch
 from ..labels import canonical_label
 from ..sentences import set_sentence_starts
+from ..settings import check_count, check_names, check_probability
 from .icd10cm import Vocabulary, add_aliases, read_vocabulary
 from .linking import Candidate, Linker, make_linker
 from .patterns import AMBIGUOUS_ID, LABELS, SPAN_KEYS, alias_patterns, hcc_patterns
@@ -133,13 +134,11 @@ class OpenMedHCC(SerializableComponent):
         aliases: Mapping[str, str] = SimpleFrozenDict(),
     ) -> None:
         super().__init__(vocab, name)
-        if not 0 <= threshold <= 1:
-            raise ValueError(Errors.OM550.format(threshold=threshold))
-        if n_candidates < 1:
-            raise ValueError(Errors.OM557.format(n=n_candidates))
+        check_probability("threshold", threshold)
+        check_count("n_candidates", n_candidates)
         register_extensions()
-        self.ent_labels = frozenset(canonical_label(label) for label in labels)
-        self.span_keys = tuple(span_keys)
+        self.ent_labels = frozenset(map(canonical_label, check_names("labels", labels)))
+        self.span_keys = check_names("span_keys", span_keys)
         self.threshold = threshold
         self.n_candidates = n_candidates
         self.aliases = dict(aliases)

@@ -18,6 +18,7 @@ from ..errors import Errors
 from ..extensions import register_extensions
 from ..idle import warn_if_idle, watch
 from ..labels import DETAILS, PERSONAL, canonical_label
+from ..settings import check_count, check_names, check_probability
 from ..spans import set_ids
 from .knowledge import KnowledgeBase
 from .mentions import expand, find_long_forms
@@ -118,18 +119,8 @@ class OpenMedLinker(RuleComponent):
         super().__init__(vocab, name)
         if vocabulary is None and not labels:
             raise ValueError(Errors.OM611.format(name=name))
-        if not 0 <= threshold <= 1:
-            raise ValueError(
-                Errors.OM610.format(
-                    setting="threshold", expected="a number from 0 to 1", value=threshold
-                )
-            )
-        if n_candidates < 1:
-            raise ValueError(
-                Errors.OM610.format(
-                    setting="n_candidates", expected="1 or more", value=n_candidates
-                )
-            )
+        check_probability("threshold", threshold)
+        check_count("n_candidates", n_candidates)
         register_extensions("openmed_linker")
         self.vocabulary = None if vocabulary is None else str(vocabulary)
         self.label_vocabularies = {
@@ -138,7 +129,7 @@ class OpenMedLinker(RuleComponent):
         self.threshold = threshold
         self.n_candidates = n_candidates
         self.resolve_abbreviations = resolve_abbreviations
-        self.span_keys = tuple(span_keys)
+        self.span_keys = check_names("span_keys", span_keys)
         self.save_vocabulary = save_vocabulary
         # Opened at first use: from_disk may bring its own.
         self._linkers: dict[str, Linker] = {}
@@ -262,8 +253,16 @@ class OpenMedLinker(RuleComponent):
         return self
 
     def _folder_of(self, source: str) -> str:
-        """The name of a vocabulary's folder among the component's files: settings may be paths."""
-        return str(self.sources.index(source))
+        """The name of a vocabulary's folder among the component's files: what it is for, as
+        settings may be paths, and others when the component is loaded."""
+        if source == self.vocabulary:
+            return "default"
+        return min(label for label, name in self.label_vocabularies.items() if name == source)
+
+    def fingerprint(self) -> str:
+        """RETURNS (str): What tells the vocabularies from others, whether they are saved or not."""
+        metas = (self._get_linker(source).vocabulary.meta for source in self.sources)
+        return " ".join(str(meta["fingerprint"]) for meta in metas)
 
     def _write(self, path: Path) -> None:
         for source in self.sources:

@@ -19,6 +19,7 @@ from ..errors import Errors
 from ..extensions import RELATIONS, register_extensions
 from ..idle import Need, warn_if_idle, watch
 from ..paths import DATA_PATH
+from ..settings import check_count, check_names, check_probability
 from .concepts import find_concepts
 from .features import Evidence, make_pairs
 from .weights import RelationModel
@@ -101,17 +102,18 @@ class OpenMedRelation(SerializableComponent):
         *,
         path: str | Path | None = None,
         threshold: float | None = None,
-        span_keys: Sequence[str] = SimpleFrozenList(),
+        span_keys: Sequence[str] = SimpleFrozenList(("openmed",)),
         max_distance: int = 15,
     ) -> None:
         super().__init__(vocab, name)
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise ValueError(Errors.OM650.format(threshold=threshold))
+        if threshold is not None:
+            check_probability("threshold", threshold)
+        check_count("max_distance", max_distance, least=0)
         register_extensions("openmed_relation")
         self.path = ensure_path(path) or PATH
         self._threshold = threshold
         self._weights: RelationModel | None = None  # read at first use: from_disk may bring its own
-        self.span_keys = tuple(span_keys)
+        self.span_keys = check_names("span_keys", span_keys)
         self.max_distance = max_distance
 
     # Not "model": spaCy looks whether components have one, which would read the weights too early.

@@ -3,14 +3,16 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 from spacy.language import Language
+from spacy.tokens import Doc
 
 from .. import __version__
+from ..apply.findings import find_findings
 from ..apply.pipelines import find_keys, using
 from ..apply.texts import process, read_entities, read_result
 from ..errors import Errors, missing_extra
@@ -32,6 +34,7 @@ except ImportError as error:
 
 WARM_UP = "Aspirin can cause gastric ulcers."
 
+Read = Callable[[Doc], list[dict[str, Any]]]
 Found = tuple[list[dict[str, Any]] | None, str | None]  # entities, or what is wrong
 
 
@@ -50,13 +53,19 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
     limits = limits or Limits()
     metrics = Metrics()
     pipeline = describe_pipeline(nlp)
-    keys = find_keys(nlp)
+    findings = find_findings(nlp)
+    read = partial(
+        read_entities,
+        keys=find_keys(nlp),
+        attributes=findings.context,
+        kb_ids=findings.kb_ids,
+    )
     # Engines make themselves ready when first used.
-    [(_, problem)] = _annotate(nlp, keys, [WARM_UP])
+    [(_, problem)] = _annotate(nlp, read, [WARM_UP])
     if problem is not None:
         raise ValueError(Errors.OM760.format(error=problem))
     batcher = MicroBatcher(
-        partial(annotate, nlp, keys, metrics),
+        partial(annotate, nlp, read, metrics),
         wait=limits.wait / 1000,
         max_batch=limits.max_batch,
         max_chars=limits.max_chars,
@@ -90,6 +99,7 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
     @app.post(
         "/entities",
         response_model=Rows,
+        response_model_exclude_unset=True,
         dependencies=secured,
         responses={**refusals, **failures, 422: {"model": Malformed}},
     )
@@ -161,13 +171,11 @@ def run(app: FastAPI, host: str, port: int, grace: float) -> None:
     )
 
 
-def annotate(
-    nlp: Language, keys: Sequence[str], metrics: Metrics, texts: Sequence[str]
-) -> list[Found]:
+def annotate(nlp: Language, read: Read, metrics: Metrics, texts: Sequence[str]) -> list[Found]:
     """Find the entities of texts.
 
     nlp (Language): The pipeline.
-    keys (Sequence[str]): The span groups to read.
+    read (Callable[[Doc], list[dict[str, Any]]]): Reads the entities of a document.
     metrics (Metrics): Where to count.
     texts (Sequence[str]): The texts.
     RETURNS (list[Found]): The entities of each, or what is wrong with it.
@@ -175,7 +183,7 @@ def annotate(
     if not texts:
         return []
     with metrics.batch_seconds.time():
-        found = _annotate(nlp, keys, texts)
+        found = _annotate(nlp, read, texts)
     metrics.batches.observe(len(texts))
     metrics.errors.inc(sum(error is not None for _, error in found))
     labels = Counter(entity["label"] for entities, _ in found for entity in entities or ())
@@ -184,9 +192,8 @@ def annotate(
     return found
 
 
-def _annotate(nlp: Language, keys: Sequence[str], texts: Sequence[str]) -> list[Found]:
+def _annotate(nlp: Language, read: Read, texts: Sequence[str]) -> list[Found]:
     with using(nlp):
-        read = partial(read_entities, keys=keys)
         return [read_result(result, read) for result in process(nlp, texts)]
 
 

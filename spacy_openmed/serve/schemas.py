@@ -51,7 +51,8 @@ class Texts(Strict):
 
 
 class Entity(BaseModel):
-    """An entity. Score and dataset are null if it is not of `openmed_ner`."""
+    """An entity. Score and dataset are null if it is not of `openmed_ner`. The other keys are there
+    if the pipeline has `openmed_context`, or a component that links entities."""
 
     start: int = Field(description="Characters, as Python counts them (code points)")
     end: int
@@ -59,6 +60,13 @@ class Entity(BaseModel):
     score: float | None
     text: str
     dataset: str | None
+    is_negated: bool | None = None
+    is_historical: bool | None = None
+    is_hypothetical: bool | None = None
+    is_family: bool | None = None
+    context: str | None = None
+    context_score: float | None = None
+    kb_id: str | None = Field(None, description="The concept of a knowledge base")
 
 
 class Row(BaseModel):
