@@ -655,6 +655,16 @@ def test_a_field_of_a_table_is_also_read_on_its_own():
     )
 
 
+def test_a_message_in_a_table_is_read_field_by_field(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    message = "MSH|^~\\&|LAB|||\rPID|1||12345||DOE^JANE\rNTE|1||Thandiwe phoned about her results"
+    path = tmp_path / "messages.jsonl"
+    path.write_text(json.dumps({"text": message}), "utf8")
+    run(path, "-o", tmp_path / "out", "--to", "jsonl")
+    row = json.loads((tmp_path / "out" / "part-00000.jsonl").read_text("utf8"))
+    assert row["text"].endswith("NTE|1||[PERSON] phoned about her results")
+
+
 def test_intervals_to_dates_without_a_year_stay(key_file: Path):
     text = "Seen March 5, 2024. Again on April 2nd."
     shifted = run(text, "-a", "shift", "-k", key_file)

@@ -11,6 +11,7 @@ from ..apply.pipelines import using
 from ..apply.texts import ENTITIES, ERROR, read_result
 from ..deid.anonymize import CHECKS, deidentify, make_key_check
 from ..deid.audit import Deidentified, Replacement
+from ..deid.pipes import read_fields
 from ..errors import Errors, NoColumnError, missing_extra
 from .annotator import Annotator
 from .in_memory import make_table
@@ -84,7 +85,7 @@ class Deidentifier(Annotator):
         if not len(doc) and PHI not in doc.spans:
             doc.spans[PHI] = []
         return deidentify(
-            doc,
+            read_fields(self.load(), doc),
             self.action,  # type: ignore[arg-type]
             actions=dict(self.actions),  # type: ignore[arg-type]
             key=self.key,

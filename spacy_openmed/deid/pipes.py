@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from spacy.errors import Errors as SpacyErrors
 from spacy.language import Language
 from spacy.tokens import Doc
 
@@ -70,9 +71,22 @@ def annotate_text(nlp: Language, text: str) -> Doc:
     if key in doc.spans:
         moved = (_move(doc, *found, key) for found in zip(parts, starts[1:], strict=True))
         add_spans(doc, chain.from_iterable(moved), key)
-    for _, pipe in nlp.pipeline[at:]:
+    for name, pipe in nlp.pipeline[at:]:
         doc = pipe(doc)
+        if doc is None:  # an error handler has taken it, as in `Language.__call__`
+            raise ValueError(SpacyErrors.E005.format(name=name, returned_type=type(doc)))
     return doc
+
+
+def read_fields(nlp: Language, doc: Doc) -> Doc:
+    """Run a pipeline with `openmed_phi` again on a document that has fields, as `annotate_text`
+    does.
+
+    nlp (Language): The pipeline.
+    doc (Doc): A document that it has annotated.
+    RETURNS (Doc): Another document of the same text; without fields, the same one.
+    """
+    return doc if read_layout(doc.text) is None else annotate_text(nlp, doc.text)
 
 
 def _move(doc: Doc, part: Doc, start: int, key: str) -> Iterator[Entity]:

@@ -25,9 +25,9 @@ from ..apply.findings import find_findings, read_findings
 from ..apply.pipelines import find_keys, load_pipeline, to_model, using
 from ..apply.texts import process, read_entities
 from ..deid.component import OpenMedPHI
-from ..deid.pipes import add_phi_pipes
+from ..deid.pipes import add_phi_pipes, read_fields
 from ..encoding import decode
-from ..errors import Errors, describe, missing_extra
+from ..errors import Errors, describe, hiding_text, missing_extra
 from ..formatting import without_formula
 from .address import DOMAIN, SIZE, read_choices, remember, restore
 from .address import THRESHOLD as SCORE
@@ -377,6 +377,8 @@ def deidentify(text: str, pipeline: str | None, action: str, key: str) -> str:
     nlp, spans_key = find_phi(pipeline)
     with using(nlp):
         doc = _process(nlp, text)
+        with hiding_text():
+            doc = read_fields(nlp, doc)
         return deidentify(
             doc,
             action,  # type: ignore[arg-type]
