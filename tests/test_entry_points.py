@@ -7,6 +7,7 @@ import pytest
 import spacy
 from spacy import displacy
 from spacy.cli._util import app
+from spacy.language import Language
 from spacy.util import registry
 from typer.testing import CliRunner
 
@@ -14,14 +15,12 @@ from spacy_openmed.colors import DISPLACY_COLORS
 from spacy_openmed.ner.component import OpenMedNER
 from spacy_openmed.ner.model import TokenClassifier
 
-GROUPS = ("spacy_factories", "spacy_architectures", "spacy_displacy_colors", "spacy_cli")
 
-
-@pytest.mark.parametrize("group", GROUPS)
-def test_entry_points_resolve(group: str):
-    own = [point for point in entry_points(group=group) if point.value.startswith("spacy_openmed")]
-    assert own
-    assert all(point.load() is not None for point in own)
+def test_factories_are_called_as_their_entry_points():
+    points = entry_points(group="spacy_factories")
+    own = {point.name: point.load() for point in points if point.value.startswith("spacy_openmed")}
+    assert "openmed_ner" in own
+    assert [name for name in own if not Language.has_factory(name)] == []
 
 
 def test_factory():

@@ -801,10 +801,6 @@ def test_extra_that_is_missing(run_python: Callable):
     assert "spacy-openmed[batch]" in printed
 
 
-def test_help_has_an_example():
-    assert "openmed process notes.parquet found" in run("--help")
-
-
 def test_attribute_that_nothing_sets(pipeline: Path, tmp_path: Path):
     path = write(tmp_path, "jsonl", TEXTS)
     for form in ("parquet", "spacy"):

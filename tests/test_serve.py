@@ -711,11 +711,6 @@ def test_commands_do_not_import_it(run_python: Callable):
     assert run_python(code) == "[]\n"
 
 
-def test_help_has_an_example():
-    printed = " ".join(CliRunner().invoke(openmed_cli, ["serve", "--help"]).output.split())
-    assert "openmed serve --domain disease" in printed
-
-
 def test_clinical_context():
     nlp = make_nlp(None, domain="disease")
     nlp.add_pipe("openmed_context")

@@ -33,7 +33,7 @@ def process(nlp: Language, values: Iterable[Any]) -> list[Doc | str]:
     docs: dict[int, Doc] = {}
     with lock_of(nlp):
         for pipe in find_ner(nlp):
-            pipe._check_settings()
+            pipe.check_settings()
         for i, value in enumerate(values):
             try:
                 docs[i] = nlp.make_doc(read_text(value))

@@ -99,7 +99,7 @@ class OpenMedNER(FindingPipe, LearningPipe):
 
         DOCS: https://spacy.io/api/pipe#call
         """
-        self._check_settings()
+        self.check_settings()
         processed = begin(self, [doc])()
         self._warn_of_dropped()
         # None if the error handler was given the document and did not raise, as in spaCy.
@@ -121,14 +121,14 @@ class OpenMedNER(FindingPipe, LearningPipe):
         DOCS: https://spacy.io/api/pipe#pipe
         """
         try:
-            for finish in run_ahead(self, stream, batch_size, self._check_settings):
+            for finish in run_ahead(self, stream, batch_size, self.check_settings):
                 docs = finish()
                 del finish  # and the logits that it holds
                 yield from docs
         finally:
             self._warn_of_dropped()
 
-    def _check_settings(self) -> int:
+    def check_settings(self) -> int:
         """Raise what would fail for every document: no checkpoint, or settings that it can't
         follow.
 
