@@ -4,6 +4,7 @@ All positions are characters of one string, the texts of a buffer one after the 
 that a whole buffer is aligned at once.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -11,6 +12,10 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from ..checkpoints.windows import Pieces
+
+
+# What stands before an entry of a list without a blank: a sign, or a number.
+MARKER = re.compile(r"(?:[-–—•·*+|~>]{1,2}|\d{1,2}(?:\)|\.(?=[A-Z])))(?=[^\W\d_])")
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,25 @@ def to_tokens(
     return first, stop, fits
 
 
+def skip_markers(text: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Skip the markers of a list that tokens begin with: spaCy makes one token of "-Asthma", of
+    "•Asthma" and of "1)Asthma". The label of such a token is that of its word.
+
+    text (str): The text.
+    starts, ends (Ints1d): (n_tokens,) Character start and end of the tokens.
+    RETURNS (Ints1d): (n_tokens,) Where they begin, without the markers.
+    """
+    if not len(starts):
+        return starts
+    is_free = char_table(text, str.isspace)[starts - 1] | (starts == 0)
+    is_free &= char_table(text, str.isalpha)[ends - 1] & ~char_table(text, str.isalpha)[starts]
+    starts = starts.copy()
+    for i in np.flatnonzero(is_free).tolist():
+        if match := MARKER.match(text, starts[i], ends[i]):
+            starts[i] = match.end()
+    return starts
+
+
 @dataclass(frozen=True)
 class Units:
     """What is labelled: the tokens or the words of a buffer, as far as they have pieces.
@@ -249,7 +273,8 @@ class Buffer:
     @cached_property
     def tokens(self) -> Units:
         """RETURNS (Units): The tokens that have pieces."""
-        return Units.align(self._offsets, self.token_starts, self.token_ends, self.first_chars)
+        starts = skip_markers(self._text, self.token_starts, self.token_ends)
+        return Units.align(self._offsets, starts, self.token_ends, self.first_chars)
 
     @cached_property
     def _word_bounds(self) -> tuple[np.ndarray, np.ndarray]:
