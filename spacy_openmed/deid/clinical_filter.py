@@ -23,7 +23,7 @@ WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
 GUESSED_NAMES = {
     *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
     *("Signature", "NameWithNickname", COLUMN),
-    *("City", "Organisation", "Workplace", "LowercaseName"),
+    *("City", "Organisation", "Workplace", "NamedPlace", "LowercaseName"),
 }
 IN_CAPITALS = "NameInCapitals"
 # Rules that take initials where somebody's stand, and abbreviations that stand there as well.

@@ -105,7 +105,7 @@ class Linker:
             is ranked.
         """
         names = [" ".join(text.split()) for text in texts]
-        known = [self.find_known(name) or self.find_known(expand(name)) for name in names]
+        known = [self.find_known(name) for name in names]
         unknown = {name for name, found in zip(names, known, strict=True) if not found}
         expanded = {name: expand(name) for name in unknown}
         ranked = self._rank_all(sorted({*unknown, *expanded.values()}))
@@ -119,17 +119,19 @@ class Linker:
         return linked
 
     def find_known(self, text: str) -> list[Candidate]:
-        """Look a name up, and if it is unknown, without its side or cause: "right hip
-        osteoarthritis", "methotrexate-induced pancytopenia".
+        """Look a name up, and if it is unknown, in the words of the vocabulary ("cellulitis of L
+        leg"), or without its side or cause: "right hip osteoarthritis", "methotrexate-induced
+        pancytopenia".
 
         text (str): The mention.
         RETURNS (list[Candidate]): The codes of its exact name or of its words.
         """
         found = [*self.find_exact(text), *self.find_words(text)]
         rest = CAUSES.sub(" ", SIDES.sub(" ", text))
-        if not found and rest != text:
-            found = [*self.find_exact(rest), *self.find_words(rest)]
-            found = [c._replace(score=min(c.score, WORDS_SCORE), how=WORDS_OF) for c in found]
+        for other in (expand(text), rest, expand(rest)):
+            if not found and other != text:
+                found = [*self.find_exact(other), *self.find_words(other)]
+                found = [c._replace(score=min(c.score, WORDS_SCORE), how=WORDS_OF) for c in found]
         return found
 
     def _to_billable(self, candidates: Iterable[Candidate]) -> list[Candidate]:

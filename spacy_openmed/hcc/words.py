@@ -13,7 +13,7 @@ LEFT_OUT = re.compile(
     # The place comes after these: "laceration without foreign body of scalp".
     r"|,? ?\bwithout (?:foreign body|intraarticular extension|intercondylar fracture"
     r"|complications|spontaneous rupture)(?= of )"
-    r"|,? ?\bwithout\b.*?(?=,| with |$)|not having achieved remission"
+    r"|,? ?\bnot intractable\b|,? ?\bwithout\b.*?(?=,| with |$)|not having achieved remission"
     r"|\b(?:unspecified|other specified|other)\b(?: \w+$)?|\bstage unspecified\b|\([^()]*\)",
     re.IGNORECASE,
 )
