@@ -493,3 +493,15 @@ def test_package_that_is_not_installed(run_python: Callable):
     )
     assert "OM002" in printed
     assert "spacy-openmed[batch]" in printed
+
+
+def test_a_parser_takes_no_error_handler(keyword_checkpoint: Path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("parser").add_label("dep")
+    nlp.initialize()
+    nlp.add_pipe("openmed_ner", config={"model": {"name": str(keyword_checkpoint)}})
+    default = nlp.default_error_handler
+    [doc] = process(nlp, ["asthma"])
+    assert isinstance(doc, Doc)
+    assert doc.ents
+    assert nlp.default_error_handler is default

@@ -633,3 +633,33 @@ def test_a_report_of_documents_that_were_columns(nlp: Language):
         [rows] = pa.array([column.read(doc)], column.type).to_pylist()
         column.write(again, rows)
     assert patient_report([again]) == patient_report([doc])
+
+
+@pytest.mark.parametrize("known", [{"age": 70}, {"sex": "F"}, {"age": None, "sex": "F"}])
+def test_without_age_or_sex_there_is_no_score(nlp: Language, known: dict):
+    report = patient_report([nlp("CHF.")], demographics=known)
+    assert [row["code"] for row in report["codes"]] == ["I50.9"]
+    assert report["models"]["v28"]["raf"] is None
+
+
+def test_the_age_at_the_last_visit_counts(nlp: Language):
+    notes = [{"patient": "a", "text": "CHF.", "sex": "F", "age": age} for age in (70, 71)]
+    [report] = report_patients(notes, nlp, historical=False)
+    assert report["demographics"] == {"age": 71, "sex": "F"}
+
+
+def test_a_note_without_a_text_is_an_error(tmp_path: Path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra [batch]")
+    import pyarrow as pa
+
+    rows = [{"patient": "a", "text": None}, {"patient": "b", "text": "CHF."}]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "notes.parquet")
+    first, second = read_notes(tmp_path / "notes.parquet")
+    assert "OM301" in first["error"]
+    assert second["text"] == "CHF."
+
+
+def test_notes_of_nobody_are_not_of_one_patient(tmp_path: Path):
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"patient": "", "text": "COPD"}\n{"patient": " ", "text": "CHF"}\n', "utf8")
+    assert len({note["patient"] for note in read_notes(path)}) == 2

@@ -16,12 +16,15 @@ from conftest import make_nlp
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.training import Example
+from spacy.util import load_config, registry
 from thinc.api import SGD, Adam
 from transformers import AutoModel
 
 from spacy_openmed.ner.decoding import LabelScheme
 from spacy_openmed.ner.loss import cross_entropy, softmax
 from spacy_openmed.ner.targets import MISSING, read_states
+
+ROOT = Path(__file__).parent.parent
 
 TEXTS = [
     ("The patient took aspirin for asthma.", {"entities": [(17, 24, "DRUG"), (29, 35, "SIGN")]}),
@@ -691,3 +694,12 @@ def test_new_labels_are_written_as_the_head_writes_them(make_checkpoint, labels,
     assert component.add_label("DOSE") == 1
     assert component.shim.heads[0].labels == (*labels, *new)
     assert component.labels == ("CHEMICAL", "DOSE")
+
+
+@pytest.mark.parametrize("name", ["train", "resume"])
+def test_a_trained_pipeline_can_be_trained_further(name: str):
+    config = load_config(ROOT / "configs" / f"{name}.cfg")
+    learn_rate = config["training"]["optimizer"]["learn_rate"]
+    assert learn_rate["total_steps"] == config["training"]["max_steps"]
+    # As `Language.create_optimizer` does, without the rest of the config.
+    registry.resolve({"optimizer": config["training"]["optimizer"]})

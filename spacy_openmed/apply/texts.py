@@ -1,7 +1,7 @@
 """Process texts, each in a row of its own: one that fails costs no other."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from spacy.language import Language
@@ -116,13 +116,16 @@ def _process_alone(nlp: Language, text: str) -> Doc | str:
 def _handling_errors(nlp: Language, handler: Callable[..., None]) -> Iterator[None]:
     """Set a pipeline's error handler, and restore those that were there."""
     default = nlp.default_error_handler
-    handlers = [
-        (proc, proc.get_error_handler() if hasattr(proc, "get_error_handler") else default)
-        for _, proc in nlp.pipeline
-        if hasattr(proc, "set_error_handler")
-    ]
-    nlp.set_error_handler(handler)  # type: ignore[arg-type]
+    handlers: list[tuple[Any, Callable]] = []
+    nlp.default_error_handler = handler  # type: ignore[assignment]
     try:
+        procs: list[Any] = [proc for _, proc in nlp.pipeline]
+        for proc in procs:
+            before = proc.get_error_handler() if hasattr(proc, "get_error_handler") else default
+            # In spaCy 3.8, parsers have the method, and no place for what it sets.
+            with suppress(AttributeError):
+                proc.set_error_handler(handler)
+                handlers.append((proc, before))
         yield
     finally:
         nlp.default_error_handler = default

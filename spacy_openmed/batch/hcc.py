@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..apply.texts import read_text
 from ..encoding import BROKEN, UTF8, decode, find_encoding, is_unicode, open_lines
 from ..errors import Errors, describe
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 PATIENT, TEXT, ERROR = "patient", "text", "error"
+MOST_YEARS = 3  # between the notes of a patient
 ROWS = 1000  # rows of a table that are read at once
 DEMOGRAPHICS = (
     *("age", "sex", "dual_elgbl_cd", "orec", "crec", "new_enrollee", "snp", "low_income"),
@@ -74,11 +76,25 @@ def _read_table(path: Path, encoding: str) -> Iterator[Note]:
         for row in table.to_pylist():
             note = {key: value for key, value in row.items() if value not in (None, "")}
             place = f"{path}:{note.pop(PLACE, '')}"
-            note[PATIENT] = str(note.get(PATIENT, place))
-            if ERROR in note:
-                yield {PATIENT: note[PATIENT], ERROR: f"{note[ERROR]} ({place})"}
-            else:
-                yield {TEXT: "", **note}
+            note[PATIENT] = _read_patient(note.get(PATIENT), place)
+            problem = note.get(ERROR)
+            try:
+                note[TEXT] = read_text(row.get(TEXT))
+            except ValueError as error:
+                problem = problem or str(error)
+            yield (
+                note
+                if problem is None
+                else {
+                    PATIENT: note[PATIENT],
+                    ERROR: f"{problem} ({place})",
+                }
+            )
+
+
+def _read_patient(value: Any, place: str) -> str:
+    """Who a patient is; where that is not said, the note's place."""
+    return place if value is None or not str(value).strip() else str(value)
 
 
 def _read_lines(path: Path, stream: Any, encoding: str) -> Iterator[Note]:
@@ -92,7 +108,7 @@ def _read_lines(path: Path, stream: Any, encoding: str) -> Iterator[Note]:
                 note = None
             place = f"{path}:{number}"
             patient = note.get(PATIENT) if isinstance(note, dict) else None
-            known = {PATIENT: place if patient is None else str(patient)}
+            known = {PATIENT: _read_patient(patient, place)}
             text = note.get(TEXT) if isinstance(note, dict) else None
             if BROKEN in line:
                 yield {**known, ERROR: f"{Errors.OM302.format(encoding=lines.encoding)} ({place})"}
@@ -152,12 +168,16 @@ def _first(note: Note, names: Sequence[str]) -> str | None:
 
 
 def _demographics(patient: str, notes: list[Note]) -> dict[str, Any] | None:
+    """What the notes of a patient say. Of the ages at several visits, the last counts."""
     from ..hcc.risk import clean_demographic
 
     found: dict[str, Any] = {}
     for note in notes:
         for field in DEMOGRAPHICS:
             value = clean_demographic(field, note.get(field))
-            if value is not None and found.setdefault(field, value) != value:
+            if value is None or found.setdefault(field, value) == value:
+                continue
+            if field != "age" or abs(found[field] - value) > MOST_YEARS:
                 raise ValueError(Errors.OM380.format(patient=patient, field=field))
+            found[field] = max(found[field], value)
     return found or None

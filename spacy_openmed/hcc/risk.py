@@ -79,7 +79,7 @@ def calculate(
     model (str): "v24" or "v28".
     demographics (Mapping[str, Any] | None): See `patient_report`.
     RETURNS (dict[str, Any]): "raf", the score, "coefficients", what it is the sum of (both None
-        without demographics), and "hccs": each with its label, coefficient and codes.
+        without age or sex), and "hccs": each with its label, coefficient and codes.
     RAISES (ValueError): If there is no such model, or if the demographics are not valid.
     """
     codes = sorted({code.upper() for code in codes})
@@ -87,10 +87,12 @@ def calculate(
     from hccinfhir import Demographics
     from pydantic import ValidationError
 
-    is_known = demographics is not None
+    given = {
+        field: clean_demographic(field, value) for field, value in (demographics or {}).items()
+    }
+    is_known = all(given.get(field) is not None for field in DEFAULT)
     # Categories depend on age and sex by a few edits only.
-    given: Mapping[str, Any] = demographics if demographics is not None else DEFAULT
-    given = {field: clean_demographic(field, value) for field, value in given.items()}
+    given = given if is_known else DEFAULT
     try:
         person = Demographics(**given)
     except ValidationError as error:

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..checkpoints.windows import Pieces
 
-
 # What stands before an entry of a list without a blank: a sign, or a number.
 MARKER = re.compile(r"(?:[-–—•·*+|~>]{1,2}|\d{1,2}(?:\)|\.(?=[A-Z])))(?=[^\W\d_])")
 
