@@ -3,12 +3,12 @@
     python benchmarks/accuracy.py
     python benchmarks/accuracy.py -d craft_chemicals -d craft_species    # a corpus not trained on
 
-Every dataset is evaluated with only its head on, under canonical labels; a mention counts if its
-boundaries and its label are exact. Texts are documents, where a corpus says where they end. One
-column has the gold tokens a sentence at a time, as much of the literature reads them. Raw text has
-spaCy's own tokens, of which an entity is made. Mentions that begin or end inside one of them can't
-be found so; the last column scores the characters instead that the component keeps in
-`doc.spans[key].attrs["char_offsets"]`.
+Every dataset is evaluated with only its own head, under canonical labels; a mention counts if its
+boundaries and its label are exact. Texts are whole documents, if the corpus has document
+boundaries. One column has the gold tokens sentence by sentence, as in much of the literature. Raw
+text has spaCy's tokens, and entities consist of whole tokens. Mentions that begin or end inside a
+token can't be found that way, so the last column scores the exact characters that the component
+keeps in `doc.spans[key].attrs["char_offsets"]`.
 """
 
 import json
@@ -170,7 +170,7 @@ def threshold_row(texts: Sequence[Text]) -> tuple[float, float, float]:
 def best_threshold(
     scores: Sequence[float], correct: Sequence[bool], n_gold: int
 ) -> tuple[float, float]:
-    """Find the threshold, in hundredths, with the best F1; the lowest of several.
+    """Find the threshold, in hundredths, with the best F1; the lowest on a tie.
 
     scores (Sequence[float]): Score of each entity found.
     correct (Sequence[bool]): Whether it is one.

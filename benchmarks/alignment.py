@@ -1,12 +1,12 @@
-"""What becomes of the same predictions: our component, hf_token_pipe, transformers' pipeline.
+"""What is kept of the same predictions by our component, hf_token_pipe, transformers' pipeline.
 
     python benchmarks/alignment.py
 
 All run the same weights (one head, written as a plain checkpoint) on the same raw texts, and
 are scored on exact characters. An entity is lost if it was predicted but is not in the
-document. hf_token_pipe (spacy-huggingface-pipelines) gets the very answers that transformers'
-pipeline gave, so their rows differ by alignment alone; where it is not installed, it is left
-out. Neither of the two truncates here: both get hf_token_pipe's default stride.
+document. hf_token_pipe (spacy-huggingface-pipelines) gets the output of transformers' pipeline,
+so their rows differ by alignment alone. It is left out if it is not installed. Neither of the two
+truncates here: both use hf_token_pipe's default stride.
 """
 
 import warnings
@@ -216,7 +216,7 @@ def score_row(
 ) -> tuple[Any, ...]:
     """Score what is in the documents.
 
-    found (Sequence[set[Mention]]): That, of each text.
+    found (Sequence[set[Mention]]): The mentions in each document.
     texts (Sequence[Text]): The texts.
     n_predicted (int): How many entities the model predicted.
     RETURNS (tuple): The columns of `HEADER` from "gold" on.

@@ -2,12 +2,12 @@
 
     python benchmarks/calibration.py [--split test] [--checkpoint FOLDER]
 
-The temperature is what a head's logits are divided by (Guo et al. 2017, "On calibration of modern
-neural networks"). It is found on the dev part: the one with the smallest error there, or with
-`--by pieces` the one with the smallest loss on the labelled pieces. The error is that of the
-entities: the distance between an entity's score and how often entities of such scores are right,
-in fifteen bins of equal width, weighted by their size. All heads of the checkpoint are measured
-whose corpora are at hand; the heads for notes and for personal data on the notes corpus.
+A head's logits are divided by its temperature (Guo et al. 2017, "On calibration of modern neural
+networks"). It is fitted on the dev part: by the smallest calibration error, or with `--by pieces`
+by the smallest loss on the labelled pieces. The error is measured on entities: the distance between
+scores and the share of right entities, in fifteen bins of equal width, weighted by their size. All
+heads whose corpora are available are measured; those for notes and for personal data on the notes
+corpus.
 """
 
 import json
@@ -95,7 +95,7 @@ def main(
 
 
 def is_there(head: Head, split: str) -> bool:
-    """RETURNS (bool): Whether the texts that a head is measured on are at hand."""
+    """RETURNS (bool): Whether the texts that a head is measured on are available."""
     if head.dataset in (NOTES, catalogue.PRIVACY):
         return True
     if head.dataset not in GOLD:

@@ -3,10 +3,10 @@
     python benchmarks/context.py
 
 The kit (Chapman et al.: 2,376 sentences of 120 reports, in random order) is
-`negation/negex_rsAnnotations-1-120.jsonl` of the corpora. Our lists were revised while looking at
-the sentences of even number only; those of odd number are unseen, but come from the same reports.
-The kit has no class for what is only suspected, which counts as hypothetical here. Some sentences
-are the name of a disease and nothing else, and yet historical; "with words around" leaves them out.
+`negation/negex_rsAnnotations-1-120.jsonl` of the corpora. Our lists were revised on the
+even-numbered sentences only; the odd-numbered ones are unseen, but come from the same reports. The
+kit has no class for suspected findings, which count as hypothetical here. Some sentences consist
+only of the name of a disease, yet are marked historical; "with words around" leaves them out.
 """
 
 import json
@@ -79,8 +79,8 @@ def main(
 
 
 def read_kit() -> list[Row]:
-    """RETURNS (list[Row]): The sentences whose concept is found in them, the capitals that mark
-    it made small."""
+    """RETURNS (list[Row]): The sentences in which the concept is found, without the capitals that
+    mark it."""
     path = find_corpora() / "negation" / "negex_rsAnnotations-1-120.jsonl"
     rows = []
     for line in path.read_text(encoding="utf8").splitlines():

@@ -3,13 +3,12 @@
     python benchmarks/deid.py [--checkpoint FOLDER] [--beside FOLDER]
 
 All texts are made up. `mini` has learned from nine of ten parts of the first three sets, so only
-the tenth part of these is used: texts that it has not seen, of the same making as those that it
-has. The discharge summaries are of another source. Found is what is covered, whatever the label: a
-token or an entity if every letter and figure of it is. A document leaks if one of its entities is
-not found. Titles, nationalities and ages up to 89 count neither way, nor do a title or label that a
-set marks with what follows ("Dr. Lee", "MRN 123"). `--beside` adds another checkpoint, without
-rules. The last set is the test part of the notes corpus, with the clinical items that each system
-takes away.
+the tenth part is used: unseen texts from the same generators. The discharge summaries come from
+another source. A token or entity is found if all its letters and digits are covered, whatever the
+label. A document leaks if one of its entities is not found. Titles, nationalities and ages up to 89
+are ignored, and so is a title or label that a set includes in an identifier ("Dr. Lee", "MRN 123").
+`--beside` adds another checkpoint, without rules. The last set is the test part of the notes
+corpus, with the clinical items that each system removes.
 """
 
 import json
@@ -107,14 +106,14 @@ class Text:
 
 @dataclass
 class Counts:
-    """Tokens and entities by identifier: how many there are, how many were found."""
+    """Tokens and entities by identifier: total and found."""
 
     documents: int = 0
     leaks: int = 0
-    marked: int = 0  # tokens that were found to be of an identifier
-    right: int = 0  # those of them that are
+    marked: int = 0  # tokens marked as part of an identifier
+    right: int = 0  # those of them that are part of one
     items: int = 0  # clinical items
-    taken: int = 0  # those of them of which something was found to be of an identifier
+    taken: int = 0  # those of them with a part marked as an identifier
     tokens: Counter[str] = field(default_factory=Counter)
     found_tokens: Counter[str] = field(default_factory=Counter)
     entities: Counter[str] = field(default_factory=Counter)

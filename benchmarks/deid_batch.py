@@ -2,11 +2,11 @@
 
     python benchmarks/deid_batch.py [--number 10000]
 
-Notes of the training part of the notes corpus, each copy with other identifiers, in a Parquet file,
-go through `python -m spacy openmed deid --action encrypt`. The command is killed (SIGKILL) once two
-fifths of the shards are there, and given again. Then every row is read: it has an audit, its
-replacements account for every character that changed, and decrypted it is the old note, exactly.
-Rows/s are those of the second run alone, with the time that the command takes to start.
+Notes from the training part of the notes corpus, each copy with other identifiers, go through
+`python -m spacy openmed deid --action encrypt` in a Parquet file. The command is killed (SIGKILL)
+after two fifths of the shards, and run again. Then every row is checked: it has an audit, its
+replacements account for every changed character, and decryption restores the original note exactly.
+Rows/s are those of the second run alone, including the start of the command.
 """
 
 import os
@@ -75,7 +75,7 @@ def main(
 
 
 def make_notes() -> Iterator[dict[str, str]]:
-    """YIELDS (dict[str, str]): Rows without an end: id, patient and text."""
+    """YIELDS (dict[str, str]): Endless rows: id, patient and text."""
     notes = read_notes(split="train")
     for seed in count():
         for note in notes:
@@ -89,7 +89,7 @@ def kill(command: list[str], output: Path, n_shards: int) -> int:
     command (list[str]): The command.
     output (Path): The folder it writes to.
     n_shards (int): How many shards to wait for.
-    RETURNS (int): How many rows there are then.
+    RETURNS (int): How many rows were written by then.
     """
     process = subprocess.Popen(
         command,
@@ -114,7 +114,7 @@ def check(
     notes (list[dict[str, str]]): The rows that were given.
     rows (list[dict[str, Any]]): The rows of the output.
     kept (int): How many of them the first run had written.
-    seconds (float): What the second run took.
+    seconds (float): Duration of the second run.
     RETURNS (tuple[object, ...]): A row of the table.
     """
     if [row["id"] for row in rows] != [note["id"] for note in notes]:
@@ -133,7 +133,7 @@ def check(
 
 
 def is_complete(text: str, row: Mapping[str, Any]) -> bool:
-    """Say whether the audit of a row accounts for all that changed.
+    """Check whether the audit of a row accounts for all changes.
 
     text (str): The old text.
     row (Mapping[str, Any]): The row of the output.

@@ -1,11 +1,11 @@
-"""What the settings that use the rest of the document give, and where to set `outside_bias`.
+"""The effect of the settings that use the rest of the document, and how to set `outside_bias`.
 
     python benchmarks/document.py [--checkpoint FOLDER] [-d ncbi_disease] [--curve | --time]
 
-Every head is measured on the raw texts of its own corpus' dev part, on corpora that did not train
-it, and on the dev notes of the notes corpus: strict F1, a mention counts if its tokens and its
-label are exact. The texts are predicted once; the settings are applied to what the model said.
-The columns are F1 as it is without the four settings, and the difference that each makes.
+Every head is measured on the raw texts of its own corpus' dev part, on corpora that it was not
+trained on, and on the dev notes of the notes corpus, by strict F1: a mention counts if its tokens
+and its label are exact. The texts are predicted once, and the settings are applied to the model's
+output. The columns are the F1 without the four settings, and the difference that each makes.
 
 `--curve` prints precision, recall and F1 by `outside_bias`, with the settings' defaults. `--time`
 prints the share of `nlp.pipe`'s processor time that the settings take.
@@ -225,8 +225,8 @@ def score(
 
 
 def measure_time(nlp: Language, limit: int) -> list[tuple]:
-    """RETURNS (list[tuple]): What reading entities off the logits takes of the time of
-    `nlp.pipe`, with each of the settings, beyond what it takes without them."""
+    """RETURNS (list[tuple]): The share of `nlp.pipe`'s time that decoding entities from the logits
+    takes with each of the settings, beyond what it takes without them."""
     component = cast(OpenMedNER, nlp.get_pipe("openmed_ner"))
     tasks = [Task("", corpus, "dev", {}) for corpus in TIMED]
     texts = [text for task in tasks if is_there(task) for text, _ in read_texts(task, limit)]

@@ -1,9 +1,9 @@
-"""Accuracy of every engine and precision beside that of fp32: what speed costs.
+"""Accuracy of every engine and precision compared with fp32: what speed costs.
 
     python benchmarks/engines.py [--split dev] [-d ncbi_disease -d ...] [-e torch-int8 -e ...]
 
-Strict F1 on the corpora's own tokens, a sentence at a time, and how many of the entities that
-fp32 finds are others or gone. The corpora are looked for in OPENMED_CORPORA.
+Strict F1 on the corpora's own tokens, a sentence at a time, and how many of fp32's entities
+change or disappear. The corpora are looked for in OPENMED_CORPORA.
 """
 
 from collections.abc import Sequence

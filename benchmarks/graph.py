@@ -6,9 +6,9 @@ The abstracts are those of BC5CDR and NCBI-disease, each once. The pipeline is `
 heads but those of personal data, `openmed_variant`, `openmed_linker` with MeSH's diseases and
 chemicals (`scripts/linking_data.py` says where they come from), and `openmed_relation`.
 
-Linked: nodes with an id of a vocabulary, of those whose label has one. Dropped: mentions that are
-no names. Same: a builder that was saved after each half gives the same graph.
-`--sample` writes 100 random nodes, to be read: `--junk N` records how many of them are no things.
+Linked: nodes with a vocabulary's id, among those whose label has a vocabulary. Dropped: mentions
+that are not names. Same: a builder that was saved after each half gives the same graph.
+`--sample` writes 100 random nodes for review: `--junk N` records how many of them are not things.
 """
 
 import json

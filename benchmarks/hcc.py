@@ -5,22 +5,23 @@
 
 It needs the extra `hcc` and, for the last part, hccpy; no corpora.
 
-Linking: of the inclusion terms of ICD-10-CM (without injuries and external causes) 1,000 are taken
-out, and the code that each stood at is to be found by the descriptions and the other terms. The
-ranking was fitted on 1,000 others (`scripts/icd10cm_ranker.py`), our aliases are left out. The
-baseline is the cosine of character n-grams. `HCC F1` is that of the categories of the first code.
-Thresholds: what is left of it where codes with a lower score are not taken.
-Aliases: the phrases of `ALIASES`, written after the alias file by the same hands: few of them stand
-in it as they are.
-Notes: those of `examples/hcc_notes.jsonl`, written for this: diagnoses with their codes, and what
-is denied, of the family, or only possible. The rules were revised once after a look at them.
+Linking: 1,000 inclusion terms of ICD-10-CM (without injuries and external causes) are taken out,
+and the code of each must be found by the descriptions and the other terms. The ranking was fitted
+on 1,000 others (`scripts/icd10cm_ranker.py`), and our aliases are left out. The baseline is the
+cosine of character n-grams. `HCC F1` is measured on the categories of the first code.
+Thresholds: the same, without codes that score below a threshold.
+Aliases: the phrases of `ALIASES`, written after the alias file by the same authors. Few of them are
+in it verbatim.
+Notes: those of `examples/hcc_notes.jsonl`, written for this benchmark: diagnoses with their codes,
+and diseases that are denied, of the family, or only possible. The rules were revised once after a
+look at them.
 Codes: those of `texts/diagnoses.tsv`, 120 diagnosis sentences of which 20 have no code, and those
-of whole notes of the notes corpus (`--split`), by class: once with all components, once with the
-gold problems and assertions in place of all that finds mentions, which leaves the linking, and no
-codes of status. A code counts once a text.
+of whole notes of the notes corpus (`--split`), by class. They are scored once with all components,
+and once with gold problems and assertions instead of found mentions, which tests the linking alone,
+without status codes. A code counts once per text.
 Blind sentences: those of `texts/diagnoses_blind.jsonl`, written by two coders who had not seen the
-rules. Half of them were `seen` while the rules were mended. `also` has codes that are as right with
-the `codes` as without, and `alt`, for a code, those that are as good.
+rules. Half of them were `seen` while the rules were revised. Codes in `also` are optional beside
+the `codes`, and `alt` lists, for a code, equally good ones.
 """
 
 import json
@@ -56,7 +57,7 @@ from notes_corpus import annotate, read_notes
 DIAGNOSES = Path(__file__).parent / "texts" / "diagnoses.tsv"
 BLIND = Path(__file__).parent / "texts" / "diagnoses_blind.jsonl"
 NOTES = Path(__file__).parent.parent / "examples" / "hcc_notes.jsonl"
-OTHERS = ("distractors", "hypothetical")  # what a note has beside its diagnoses
+OTHERS = ("distractors", "hypothetical")  # parts of a note beside its diagnoses
 N_PATIENTS = 400
 SEED = 0
 THRESHOLDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)

@@ -2,9 +2,9 @@
 
     python benchmarks/latency.py [--number 100] [--minutes 2]
 
-Sentences, notes and abstracts (without the corpora: of the examples), one after the other. Each
-text is given to all four in turn: the component with all heads, the component with one, the same
-engine with nothing around it (its windows are cut beforehand), and transformers' own module.
+Sentences, notes and abstracts (from the examples if the corpora are missing), one after the other.
+Each text goes to all four in turn: the component with all heads, the component with one head, its
+bare engine (with windows cut beforehand), and transformers' own module.
 A ratio is the median of the texts' ratios. `start` is the time of a new process from its first
 import to its first entities.
 """

@@ -62,7 +62,7 @@ app = typer.Typer(help="Measure the linking of mentions.")
 
 
 class TfIdf:
-    """What scispaCy does, but for the approximation of its nearest neighbours."""
+    """scispaCy's method, with exact instead of approximate nearest neighbours."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -132,7 +132,7 @@ def accuracy(
 def measure(
     link: Method, docs: Iterable[Sequence[Gold]], vocabulary: Vocabulary
 ) -> tuple[Any, ...]:
-    """RETURNS (tuple[Any, ...]): What the columns of `HEADER` from "n" on are for a method."""
+    """RETURNS (tuple[Any, ...]): The columns of `HEADER` from "n" on for a method."""
     known = {id: id in vocabulary for doc in docs for gold in doc for id in gold.ids}
     first, five, covered, linked, right = ([] for _ in range(5))  # type: ignore[var-annotated]
     for doc in docs:

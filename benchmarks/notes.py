@@ -1,17 +1,16 @@
-"""The notes corpus: what mini, context, de-identification and HCC coding make of clinical notes.
+"""The notes corpus: mini, context, de-identification and HCC coding on clinical notes.
 
     python benchmarks/notes.py [--split dev] [--standoff] [--checkpoint FOLDER]
 
-Entities are what the head `notes` finds. Problems and drugs are also given as the disease and drug
-heads find them, and so are all of a checkpoint without that head. A mention is strictly right if
-its characters are exact, and overlaps if it shares one with a gold mention.
-Context is given the gold problems: by the rules, by the checkpoint's head, if it has one, and by
-both. The rules have one class for what is possible and what is conditional, so these two are one
-in the table. An identifier is found if all its letters and digits are
-covered. A clinical item is taken away if one of its characters is. Codes that count are compared
-note by note with those of `notes_corpus/codes`, by class; where that names several codes, each is
-right. The codes of problems are those of the mentions: what linking makes of the words alone. The
-real sections have no test split.
+Entities are those of the head `notes`. Problems and drugs are also scored with the disease and drug
+heads, the only heads for a checkpoint without `notes`. A mention is strictly right if its
+characters are exact, and overlaps if it shares a character with a gold mention.
+Context is scored on the gold problems: from the rules, from the checkpoint's head, if it has one,
+and from both. The rules do not distinguish possible from conditional, so the table merges the two.
+An identifier is found if all its letters and digits are covered. A clinical item is lost if one of
+its characters is. Codes that count are compared note by note with those of `notes_corpus/codes`, by
+class; where several codes are listed, each is right. The codes of problems are those of single
+mentions, from linking their words alone. The real sections have no test split.
 """
 
 import re

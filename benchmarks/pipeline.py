@@ -1,4 +1,4 @@
-"""What each component of a clinical pipeline costs on notes, beside the entities' own.
+"""The cost of each component of a clinical pipeline on notes, compared with entity recognition.
 
     python benchmarks/pipeline.py [--limit 60]
     python benchmarks/pipeline.py --limit 30 --profile openmed_hcc

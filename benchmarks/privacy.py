@@ -2,10 +2,10 @@
 
     python benchmarks/privacy.py [--other FOLDER]
 
-Sentences, questions and notes are the test part of what `scripts/privacy_data.py` makes; the
+Sentences, questions and notes are the test part of the data from `scripts/privacy_data.py`; the
 discharge summaries are `deid/mlei06-discharge-summaries` of the corpora. Checkpoints have different
-types, so what is counted is tokens: is it personal data or not. Ages, which the head was not
-taught, count neither way.
+types, so tokens are scored as personal data or not. Ages, which the head was not trained on, are
+ignored.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What `openmed process` costs beside `nlp.pipe`, in time and memory.
+"""The cost of `openmed process` compared with `nlp.pipe`, in time and memory.
 
     python benchmarks/process.py [--number 20000]
 

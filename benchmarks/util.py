@@ -46,8 +46,8 @@ class Gold:
 
     corpus (str): Folder of its files.
     labels (dict[str, str]): Canonical label of each type that counts; others are left out.
-    heads (tuple[str, ...]): The heads that are to find them; none: that of the dataset.
-    has_texts (bool): Whether its raw texts are at hand, not only its tokens.
+    heads (tuple[str, ...]): The heads that should find them; empty: the dataset's own head.
+    has_texts (bool): Whether its raw texts are available, not only its tokens.
     """
 
     corpus: str
@@ -104,7 +104,7 @@ class Text:
 def read_gold_tokens(
     dataset: str, split: str, vocab: Vocab, *, context: str = "sentence", limit: int | None = None
 ) -> list[Text]:
-    """Make documents of a corpus's own tokens, with one space between any two.
+    """Make documents from a corpus's own tokens, separated by single spaces.
 
     dataset (str): A key of `ALL_GOLD`.
     split (str): "train", "dev" or "test".
@@ -213,8 +213,8 @@ def get_mentions(doc: Doc) -> set[Mention]:
 
 
 def get_raw_mentions(doc: Doc) -> set[Mention]:
-    """RETURNS (set[Mention]): The same as the characters that the model marked, which may begin
-    or end inside a token."""
+    """RETURNS (set[Mention]): What the component found, as the exact characters that the model
+    marked, which may begin or end inside a token."""
     group = doc.spans[SPANS_KEY]
     rows = zip(group, group.attrs["char_offsets"], strict=True)
     return {(start, end, span.label_) for span, (start, end) in rows}
@@ -283,12 +283,12 @@ Table = tuple[Sequence[str], Sequence[Sequence[object]]]  # columns and rows
 def save_results(
     path: Path | None, tables: Mapping[str, Table], *, processor: str | None = None
 ) -> None:
-    """Write what a benchmark measured, with what reproduces it. `scripts/render_results.py` puts
-    the tables into the pages of the manual.
+    """Write the results of a benchmark, with the command that reproduces them.
+    `scripts/render_results.py` puts the tables into the pages of the manual.
 
     path (Path | None): The file; None: nothing is written.
     tables (Mapping[str, Table]): Columns and rows of each table, by its name.
-    processor (str | None): What ran the benchmark, if not this machine's processor.
+    processor (str | None): The processor that ran the benchmark, if not this machine's.
     """
     if path is None:
         return
@@ -316,8 +316,8 @@ def _to_line(row: re.Match[str]) -> str:
 
 
 def describe_command(argv: Sequence[str]) -> str:
-    """RETURNS (str): A command as the manual shows it: a machine's paths are cut to their last
-    part, and the options left out that say how the results are written."""
+    """RETURNS (str): A command as shown in the manual: local paths are cut to their last part, and
+    options for the output of results are left out."""
     words = ["python", f"benchmarks/{Path(argv[0]).name}"]
     rest = iter(argv[1:])
     for word in rest:
@@ -329,7 +329,7 @@ def describe_command(argv: Sequence[str]) -> str:
 
 
 def find_commit() -> str:
-    """RETURNS (str): The commit, with a plus if files that it tracks were changed; or "unknown"."""
+    """RETURNS (str): The commit, with a plus if tracked files were changed; or "unknown"."""
     try:
         commit, changes = (
             subprocess.run(

@@ -110,7 +110,7 @@ def make_pipeline() -> Language:
     ruler = nlp.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
     ruler.add_patterns(alias_patterns())  # type: ignore[attr-defined]  # of diseases
     nlp.add_pipe("openmed_ner", name="findings", config={"domain": ["disease", "pharmacology"]})
-    # In a group of its own: personal data are no findings.
+    # In a group of its own: personal data are not clinical findings.
     privacy = {"domain": "privacy", "annotate": "spans", "annotate_spans_key": "privacy"}
     nlp.add_pipe("openmed_ner", name="privacy", config=privacy)
     nlp.add_pipe("openmed_phi", config={"spans_key": "privacy"})
@@ -121,7 +121,7 @@ def make_pipeline() -> Language:
 
 
 def find_patient(path: Path) -> str:
-    """RETURNS (str): Whose note it is."""
+    """RETURNS (str): The id of the note's patient."""
     return path.stem.partition("-")[0]
 
 
@@ -130,7 +130,7 @@ def write_json(value: Any, path: Path) -> None:
 
 
 def show_report(report: dict[str, Any], titles: list[str]) -> str:
-    """RETURNS (str): A patient's codes in HTML, each with what it rests on."""
+    """RETURNS (str): A patient's codes in HTML, each with its evidence."""
     rows = []
     for code in report["codes"]:
         evidence = [
@@ -149,7 +149,7 @@ def show_report(report: dict[str, Any], titles: list[str]) -> str:
 
 
 def show(doc: Doc) -> str:
-    """RETURNS (str): The document's entities in HTML, with what their context says of them."""
+    """RETURNS (str): The document's entities in HTML, with their context."""
     ents = []
     colors = {}
     for ent in doc.ents:

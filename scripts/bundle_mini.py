@@ -1,14 +1,14 @@
-"""Make the bundled checkpoint out of trained ones: fp16 weights, and the encoder's tokenizer.
+"""Make the bundled checkpoint from trained ones: fp16 weights, and the encoder's tokenizer.
 
     python scripts/bundle_mini.py ENCODER CHECKPOINT [CHECKPOINT …] [--facts FILE] [--window 512]
     python scripts/bundle_mini.py … --accuracy FILE    # once the bundled checkpoint is measured
 
-The weights of several checkpoints are averaged: runs that went on from one another, or from a
-common start, are better so than each of them (Wortsman et al. 2022, "Model soups"). Heads that only
-served the training are left out.
+The weights of several checkpoints are averaged. For runs that continue one another, or share a
+start, the average is better than each of them (Wortsman et al. 2022, "Model soups"). Heads used
+only in training are left out.
 
-The facts are a JSON list with a row a head, as `fit_mini.py` writes it: "dataset", and what was
-measured of it: "recommended_confidence" and "temperature". The accuracy is the output of
+The facts are a JSON list with a row per head, as written by `fit_mini.py`: "dataset", and the
+measured "recommended_confidence" and "temperature". The accuracy is the output of
 `benchmarks/accuracy.py`: its F1 on gold tokens of the test sets becomes "f1", from 0 to 1.
 """
 
@@ -27,8 +27,8 @@ FACTS = ("f1", "recommended_confidence", "temperature")  # of a head that was bu
 
 
 def average(checkpoints: Sequence[Path]) -> Any:
-    """RETURNS (PreTrainedModel): The first one, with the mean of the weights of all. A bundled
-    checkpoint may be among them: heads that only served the training are left out."""
+    """RETURNS (PreTrainedModel): The first checkpoint, with the mean weights of all. A bundled
+    checkpoint may be among them, as heads used only in training are left out."""
     module, *others = map(load, checkpoints)
     if any(other.config.openmed["heads"] != module.config.openmed["heads"] for other in others):
         raise SystemExit("The checkpoints have different heads.")
@@ -43,8 +43,8 @@ def average(checkpoints: Sequence[Path]) -> Any:
 
 
 def load(checkpoint: Path) -> Any:
-    """RETURNS (PreTrainedModel): A checkpoint, without the heads that only served the training, and
-    without what was measured of it."""
+    """RETURNS (PreTrainedModel): A checkpoint, without the heads used only in training, and without
+    measured facts."""
     module = AutoModelForTokenClassification.from_pretrained(checkpoint).float()
     keep_heads(module)
     module.config.openmed["heads"] = [
@@ -55,7 +55,7 @@ def load(checkpoint: Path) -> Any:
 
 
 def keep_heads(module: Any) -> None:
-    """Leave out the heads that only served the training.
+    """Remove the heads used only in training.
 
     module (PreTrainedModel): The checkpoint. It is changed.
     """

@@ -1,11 +1,11 @@
-"""Make the allow-list of `openmed_phi`: words of medicine that are no part of a name.
+"""Make the allow-list of `openmed_phi`: medical words that are not part of a name.
 
     python scripts/clinical_words.py
 
 Its sources are the training part of the notes corpus (the identifiers are placeholders there),
 `mini_words.json`, the descriptions of ICD-10-CM (public domain), and `clinical_words.json`:
 eponyms, devices, brands, departments and scales (our own list, CC0 like the notes corpus).
-Words that are somebody's name too, as Faker has them, are marked.
+Words that are also names, according to Faker, are marked.
 """
 
 import json
@@ -61,7 +61,7 @@ def _words(texts: list[str]) -> set[str]:
 
 
 def _read_corpus() -> set[str]:
-    """The words of the training notes; capitalised ones only of what is annotated."""
+    """The words of the training notes; capitalised ones only from annotated spans."""
     words: set[str] = set()
     for note in read_notes(split="train"):
         markup = PLACEHOLDER.sub(" ", note.markup)
@@ -78,7 +78,7 @@ def _read_codes() -> list[str]:
 
 
 def _find_eponyms() -> set[str]:
-    """What is a capitalised word inside of a description of ICD-10-CM."""
+    """The capitalised words inside descriptions of ICD-10-CM."""
     inside = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+(?:[-–][A-Z][a-z]+)*")
     return _words([name for text in _read_codes() for name in inside.findall(text)])
 
@@ -90,14 +90,14 @@ def _read_countries() -> set[str]:
 
 
 def _read_given_names() -> set[str]:
-    """Given names that are common in America: of these, none is first of all an eponym."""
+    """Given names that are common in America: none of them is primarily an eponym."""
     from faker.providers.person.en_US import Provider
 
     return _words([*Provider.first_names_female, *Provider.first_names_male])
 
 
 def _read_names() -> set[str]:
-    """Given names and surnames of all places that the corpus takes names from."""
+    """Given names and surnames from all countries that the corpus takes names from."""
     from faker import Faker
 
     names: set[str] = set()

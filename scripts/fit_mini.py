@@ -1,12 +1,12 @@
-"""Find what a checkpoint's scores are to be divided by, and where to cut them off: on dev.
+"""Fit the temperature and the threshold of a checkpoint's heads on dev.
 
     python scripts/fit_mini.py CHECKPOINT OUTPUT [--heads scripts/mini_heads.json] [--only HEAD ...]
 
-For every head that is kept: the temperature with the smallest calibration error on dev, and with it
-the threshold with the best strict F1 on dev, on raw texts where the corpus has them. The output is
-what `bundle_mini.py --facts` reads. The checkpoint must not have learned from the dev parts, so it
-is the one before the last step of the training. Heads without a corpus at hand are left out. With
-`--only`, the output keeps the rows of the other heads.
+For every bundled head, finds the temperature with the smallest calibration error on dev, and the
+threshold that then has the best strict F1 on dev, on raw texts where the corpus has them.
+`bundle_mini.py --facts` reads the output. The checkpoint must not have learned from the dev parts,
+so use the one before the last training stage. Heads whose corpus is not available are left out.
+With `--only`, the output keeps the rows of the other heads.
 """
 
 import argparse
@@ -50,7 +50,7 @@ Row = tuple[str, int, float, float, float, float]  # as in the header
 
 
 def read_held_out(corpus: Corpus, head: Head, nlp: Language) -> list[Text]:
-    """RETURNS (list[Text]): The part of a corpus' training set that is its dev part."""
+    """RETURNS (list[Text]): The dev part held out of a corpus' training set."""
     labels = {t: canonical_label(t) for t in corpus.heads[head.dataset].values() if t}
     if corpus.reader == "iob":
         column = list(corpus.heads).index(head.dataset)
@@ -71,17 +71,17 @@ def read_held_out(corpus: Corpus, head: Head, nlp: Language) -> list[Text]:
 
 @dataclass(frozen=True)
 class Sample:
-    """How much of a dev part to use: its first texts, until there are enough of both.
+    """How much of a dev part to use: its first texts, until they have enough tokens and mentions.
 
-    words (int): Tokens.
-    mentions (int): Mentions.
+    words (int): Number of tokens.
+    mentions (int): Number of mentions.
     """
 
     words: int
     mentions: int
 
     def take(self, texts: Sequence[Text]) -> Sequence[Text]:
-        """RETURNS (Sequence[Text]): The first texts; all, if they are not enough."""
+        """RETURNS (Sequence[Text]): The first texts; all, if there are not enough."""
         words = mentions = 0
         for i, text in enumerate(texts):
             if words >= self.words and mentions >= self.mentions:
@@ -100,7 +100,7 @@ def fit(
     head (Head): The head.
     corpus (Corpus): The corpus that the head is made for.
     sample (Sample): How much of its dev part to use.
-    RETURNS (tuple | None): The columns of `HEADER`; None if the corpus is not at hand.
+    RETURNS (tuple | None): The columns of `HEADER`; None if the corpus is not available.
     """
     raw: list[Text] = []
     if corpus.held_out:

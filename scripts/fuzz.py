@@ -1,9 +1,9 @@
-"""Send fuzzed documents through `process` and `serve`, and check that nothing is lost or told.
+"""Send fuzzed documents through `process` and `serve`, and check that nothing is lost or leaked.
 
     python scripts/fuzz.py --documents 100000
 
-Every document has to come back in its place, with entities or an error, and no piece of any text
-may stand in an error, an answer that refuses it, or a log: the texts hold marked words to look for.
+Every document must come back in its place, with entities or an error. No part of a text may appear
+in an error, a refusal or a log; the texts contain marker words to search for.
 Prints a summary. Exits with 1 if anything is wrong.
 """
 
@@ -40,9 +40,9 @@ class Case:
     """A document.
 
     kind (str): What it is made of.
-    line (bytes): The line of JSON that holds it, or does not.
-    text (Any): What stands in place of its text; None too if the line is not JSON.
-    is_good (bool): Whether it has to be annotated.
+    line (bytes): Its line, which may not be valid JSON.
+    text (Any): The value in place of its text; None also if the line is not JSON.
+    is_good (bool): Whether it must be annotated.
     """
 
     kind: str
@@ -56,8 +56,8 @@ def make_case(seed: int, number: int, is_long: bool, max_chars: int) -> Case:
 
     seed (int): The seed of the run.
     number (int): The document's number; it is its id, too.
-    is_long (bool): Whether it is to have more than a million characters.
-    max_chars (int): Most characters of another.
+    is_long (bool): Whether it should have more than a million characters.
+    max_chars (int): Maximum characters otherwise.
     RETURNS (Case): The document, the same for the same arguments.
     """
     rng = random.Random(seed * 10_000_019 + number)
@@ -124,12 +124,12 @@ class Run:
             yield make_case(self.seed, number, number in self.long, self.max_chars)
 
     def check_log(self, name: str, content: str) -> None:
-        """Look for pieces of texts, where lines may have been broken inside a word."""
+        """Look for parts of texts; lines may have been broken inside a word."""
         for found in MARKED.findall(re.sub(r"\s+", "", content)):
             self.wrong.append(f"{name}: holds the text of document {int(found[3:-2])}")
 
     def check_row(self, where: str, case: Case, row: dict[str, Any]) -> None:
-        """Check that a document has entities that are there, or an error without any text."""
+        """Check that a document has valid entities, or an error that quotes no text."""
         error, entities = row.get("error"), row.get("entities")
         if (error is None) == (entities is None):
             self.wrong.append(f"{where}: not either entities or an error")
@@ -227,7 +227,7 @@ class Run:
             self.check_row(f"serve, document {number}", case, row)
 
     def _ask_alone(self, client: HTTPConnection, number: int, case: Case) -> None:
-        """Some texts are refused with all of their request, the others have an error."""
+        """Send a text on its own: for some, the whole request is refused; others get an error."""
         status, answer = self._post(client, [{"id": str(number), "text": case.text}])
         where = f"serve, document {number}"
         if status == 200 and case.kind in ("long", "surrogate"):

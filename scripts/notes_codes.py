@@ -1,8 +1,8 @@
 """The codes of whole notes: `notes_corpus/codes/`, a file for each split that has them.
 
-A line has the note's id, an ICD-10-CM code (with "|" between codes that are as good), the class,
-and the words of the note that the code rests on, with tabs between them. A note without codes has
-one line with "-" in all columns.
+A line has four tab-separated columns: the note's id, an ICD-10-CM code (or equally good codes
+separated by "|"), the class, and the words of the note that support the code. A note without codes
+has one line with "-" in all other columns.
 """
 
 import re
@@ -38,7 +38,7 @@ BEGINNINGS = (
 class NoteCode(NamedTuple):
     """A code of a note.
 
-    codes (tuple[str, ...]): The code, and those that are as good.
+    codes (tuple[str, ...]): The code, and equally good ones.
     kind (str): Its class, one of `CLASSES`.
     evidence (str): The words of the note.
     """
@@ -81,8 +81,8 @@ def find_code_faults(notes: Sequence[Note], folder: Path = CORPUS) -> list[Fault
 
     notes (Sequence[Note]): All notes of the corpus.
     folder (Path): The corpus.
-    RETURNS (list[Fault]): Ids that no note of the split has, codes that are not to be reported,
-        unknown classes, and evidence that is not in the note.
+    RETURNS (list[Fault]): Ids that no note of the split has, codes that are not billable, unknown
+        classes, and evidence that is not in the note.
     """
     faults = []
     for split in SPLITS:
@@ -124,8 +124,8 @@ def get_class(code: str) -> str:
 
 
 def add_counts(scores: dict[str, PRFScore], found: Iterable[str], gold: Sequence[NoteCode]) -> None:
-    """Compare the codes of a note with the right ones. A found code that is as good as several
-    right ones stands for one of them, and is wrong for none.
+    """Compare the codes of a note with the gold ones. A found code that several gold ones accept
+    counts for one of them. It is never a false positive.
 
     scores (dict[str, PRFScore]): The scores so far, by the names of `GROUPS`. They are changed.
     found (Iterable[str]): The codes that were found.

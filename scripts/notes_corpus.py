@@ -22,7 +22,7 @@ from wasabi import msg
 
 CORPUS = Path(__file__).parent.parent / "notes_corpus"
 SPLITS = ("train", "dev", "test")
-SECOND = "agreement"  # the folder of what second annotators marked
+SECOND = "agreement"  # the folder of second annotations
 LABELS = {
     "P": "PROBLEM",
     "D": "DRUG",
@@ -38,7 +38,7 @@ LABELS = {
     "DV": "DEVICE",
     "A": "ANATOMY",
 }
-# The first value of each is the default, which has no word.
+# The first value of each is the default, which the markup leaves out.
 ASSERTIONS = {
     "PROBLEM": {
         "": "PRESENT",
@@ -231,7 +231,7 @@ def annotate(note: Note, seed: int | None = 0) -> Text:
 
 
 def _read_tag(tag: str, start: int, end: int) -> Span:
-    """Read what stands behind the bar of a span: "P past Z85.3"."""
+    """Read the part of a span after the bar: "P past Z85.3"."""
     name, *words = tag.split()
     label = LABELS[name]
     values = ASSERTIONS.get(label)
@@ -365,9 +365,9 @@ def _normalise(text: str) -> str:
 
 
 def find_copies(notes: Sequence[Note], corpora: Path) -> list[Fault]:
-    """Check that no note copies a text of other corpora. No run of 15 words may be shared. Shorter
-    runs, from 8 words, may cover 2 % of a note; a single one may cover more. Stock phrases do not
-    count.
+    """Check that no note copies a text from other corpora. No run of 15 words may be shared.
+    Shorter runs, from 8 words, may cover 2 % of a note, or more if there is only one. Stock phrases
+    do not count.
 
     notes (Sequence[Note]): The notes.
     corpora (Path): A folder with texts in JSON lines ("text"), searched with its subfolders.
@@ -410,7 +410,7 @@ def find_copies(notes: Sequence[Note], corpora: Path) -> list[Fault]:
 
 
 def _without_stock(phrase: str, stock: Iterable[str]) -> list[str]:
-    """What is left of a shared run beside stock phrases, in pieces that are long enough."""
+    """The rest of a shared run without stock phrases, in pieces that are long enough."""
     if any(phrase in known for known in stock):
         return []
     pieces = [phrase]
@@ -442,7 +442,7 @@ def _read_texts(folder: Path) -> Iterator[str]:
 
 
 def read_second(folder: Path = CORPUS) -> dict[str, str]:
-    """Read what second annotators marked, blind: copies of notes in the corpus' markup.
+    """Read the blind second annotations: copies of notes in the corpus' markup.
 
     folder (Path): The corpus.
     RETURNS (dict[str, str]): The markup by the note's id.
@@ -498,8 +498,8 @@ def score_agreement(
 
 
 def to_row(note: Note, text: Text) -> dict[str, Any]:
-    """Make a row of JSON lines: the format that `python -m spacy openmed convert` reads, with
-    further lists in step with "entities".
+    """Make a row of JSON lines, in the format that `python -m spacy openmed convert` reads, with
+    further lists parallel to "entities".
 
     note (Note): The note.
     text (Text): Its text.
@@ -556,7 +556,7 @@ def _read_plain() -> dict[str, str]:
 
 
 def find_text(texts: Mapping[str, str], id: str) -> str | None:
-    """Get the text that an annotation is of.
+    """Get the text that an annotation refers to.
 
     texts (Mapping[str, str]): Texts by their ids.
     id (str): An id, or "ID:START:END" for a part of a text.
@@ -568,7 +568,7 @@ def find_text(texts: Mapping[str, str], id: str) -> str | None:
 
 
 def make_standoff(markup: str, text: str) -> list[Span]:
-    """Take the annotation off a marked-up copy of a real text.
+    """Extract the annotation from a marked-up copy of a real text.
 
     markup (str): The copy.
     text (str): The text.
@@ -590,7 +590,7 @@ def make_standoff(markup: str, text: str) -> list[Span]:
 
 
 def fingerprint(text: str) -> str:
-    """RETURNS (str): The checksum of a text that stand-off annotation is compared by."""
+    """RETURNS (str): The checksum that ties stand-off annotation to its text."""
     return hashlib.sha256(text.encode("utf8")).hexdigest()
 
 

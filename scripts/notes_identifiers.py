@@ -50,7 +50,7 @@ LOCALES = {
     "NG": "en_NG",
     "KE": "en_GB",
 }
-# Where other names come from; all are written in Latin letters.
+# Locales of the other names; all are written in Latin letters.
 ORIGINS = (
     *("es_MX", "es_ES", "pt_BR", "fr_FR", "de_DE", "it_IT", "pl_PL", "nl_NL", "sv_SE", "fi_FI"),
     *("tr_TR", "vi_VN", "id_ID", "en_IN", "cs_CZ", "hu_HU", "ro_RO", "hr_HR", "lt_LT", "en_PH"),
@@ -82,7 +82,7 @@ SSNS = {
     "SG": ("S#######@", "T#######@"),
     "ZA": ("#############",),
 }
-# Where Faker knows none of a country's own.
+# For countries without numbers in Faker.
 PHONES = {
     "IE": ("01 ### ####", "08# ### ####", "+353 8# ### ####"),
     "PH": ("+63 9## ### ####", "09##-###-####", "(02) 8###-####"),
@@ -136,9 +136,9 @@ class Filler:
         self.write_date = self.rng.choice(_date_styles(country))
 
     def fill(self, match: re.Match[str]) -> tuple[str, str]:
-        """Invent what stands for a placeholder.
+        """Invent a value for a placeholder.
 
-        match (re.Match): A match of `PLACEHOLDER` that `find_fault` has no objection to.
+        match (re.Match): A match of `PLACEHOLDER` without fault, see `find_fault`.
         RETURNS (tuple[str, str]): The value, and the identifier's type.
         """
         name, offset, form, style = match.groups()
@@ -218,7 +218,7 @@ class Filler:
         return _from_pattern(rng.choice(patterns), rng)
 
     def _ask(self, locale: str, method: str) -> str:
-        """Faker's answer, which depends on nothing but our own random numbers."""
+        """Call Faker, seeded by our own random numbers only."""
         faker = _faker(locale)
         faker.seed_instance(self.rng.getrandbits(32))
         return str(getattr(faker, method)())

@@ -4,10 +4,9 @@
     python scripts/notes_plain.py assets/notes_plain
 
 The texts are sections of MTS-Dialog and ACI-Bench (CC BY 4.0), and transcription samples of
-mtsamples.com (licence unclear). They are not part of this repository: the annotation names each by
-its id and its checksum. It also names 18 texts that no
-asset holds: texts of PriMock57 (CC BY 4.0), of Apache cTAKES (Apache 2.0) and of a test part of
-ACI-Bench. These are left out.
+mtsamples.com (licence unclear). They are not part of this repository: the annotation refers to each
+by its id and checksum. It also refers to 18 texts that no asset has, from PriMock57 (CC BY 4.0),
+Apache cTAKES (Apache 2.0) and a test part of ACI-Bench. These are left out.
 """
 
 import csv

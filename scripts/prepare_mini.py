@@ -2,9 +2,9 @@
 
     python scripts/prepare_mini.py ENCODER OUTPUT
 
-Notes are read by their lines: "Denies chest pain" says nothing of the "Asthma" in the next line.
-BERT's tokenizer takes line breaks for spaces. Here they are a piece of their own, in the place of
-one that BERT leaves unused. spaCy's tokens of white space still get no label.
+Lines matter in notes: "Denies chest pain" does not apply to the "Asthma" in the next line. BERT's
+tokenizer treats line breaks as spaces. Here they get a piece of their own, in place of one of
+BERT's unused pieces. spaCy's white-space tokens still get no label.
 """
 
 import argparse

@@ -4,8 +4,8 @@
 
 Reads the texts of `mlm_text`, `notes_plain` and `notes` in the folder of the corpora, and the
 training part of the notes corpus. Sections that the stand-off annotation uses for dev, and texts
-that share 15 words with a note of dev or test, are left out. A run that was stopped goes on where
-it was. `OUTPUT/average-N` are the averaged weights after N million pieces.
+that share a run of 15 words with a dev or test note, are left out. A stopped run resumes where it
+was. `OUTPUT/average-N` are the averaged weights after N million pieces.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from notes_corpus import annotate, read_notes, read_rows, read_standoff
 
 MASKED = 0.2  # share of the words
-# How often a text is read in a pass: what is rare and near to what mini is for, more than once.
+# How often a text is read in a pass: rare texts close to mini's purpose, more than once.
 SOURCES = {
     "mlm_text/abstracts.jsonl": 4,
     "mlm_text/aci-bench-train.jsonl": 3,
@@ -45,10 +45,10 @@ SOURCES = {
     "notes_plain/notes_plain.jsonl": 4,
     "notes/mtsamples_500.jsonl": 4,
 }
-ARTICLES = ("mlm_text/trials.jsonl", "mlm_text/elife.jsonl")  # a row a paragraph
-NOTES = 6  # of the notes corpus
+ARTICLES = ("mlm_text/trials.jsonl", "mlm_text/elife.jsonl")  # one row per paragraph
+NOTES = 6  # how often notes of the notes corpus are read
 LENGTHS = (*[126] * 10, *[254] * 3, 510)  # of passages, in pieces
-HIDDEN = 0.9  # of the hidden pieces that a full batch has on average: so many are asked for
+HIDDEN = 0.9  # targets per batch, as a share of the hidden pieces of an average full batch
 IGNORE = -100
 CLASSES = 8192  # pieces to choose from: those that are hidden in the batch, and random ones
 RUN = 15  # words in common that make a text a copy
@@ -61,7 +61,7 @@ def word_runs(text: str) -> set[int]:
 
 
 def read_held_back() -> list[str]:
-    """RETURNS (list[str]): Texts that nothing may be learned from."""
+    """RETURNS (list[str]): Texts that must not be trained on."""
     texts = [annotate(note).text for s in ("dev", "test") for note in read_notes(split=s)]
     return texts + [text.text for _, text in read_standoff("dev")]
 
@@ -182,8 +182,8 @@ class Masking:
 
 
 def choose_classes(gold: torch.Tensor, n_pieces: int) -> torch.Tensor:
-    """RETURNS (Ints1d): (CLASSES,) Different pieces, with all that are hidden among them. The
-    others stand for all that a hidden piece is not."""
+    """RETURNS (Ints1d): (CLASSES,) Distinct pieces: all the hidden ones, and others as negative
+    samples."""
     is_gold = torch.zeros(n_pieces, dtype=torch.bool, device=gold.device)
     is_gold[gold[gold != IGNORE]] = True
     others = torch.randperm(n_pieces, device=gold.device)
@@ -200,8 +200,8 @@ def main() -> None:
     parser.set_defaults(lr=5e-4, batch_pieces=8192)
     args = parser.parse_args()
 
-    # Adam's moments of pieces that are not seen for long fade into denormal numbers, which
-    # take a CPU many times as long. Threads inherit this, so it comes before there are any.
+    # Adam's moments of pieces not seen for long decay to denormal numbers, which are many times
+    # slower on a CPU. Threads inherit this flag, so it is set before there are any.
     torch.set_flush_denormal(True)
     torch.manual_seed(args.seed)
     tokenizer = AutoTokenizer.from_pretrained(args.encoder)
@@ -209,7 +209,7 @@ def main() -> None:
     vocabulary = tokenizer.backend_tokenizer.to_str()
     key = str((SOURCES, NOTES, vocabulary, read_held_back()))
     name = hashlib.sha256(key.encode()).hexdigest()[:12]
-    # Of several processes, the first one writes the cache.
+    # If there are several processes, the first one writes the cache.
     while int(os.environ.get("RANK", 0)) and not (args.output / f"pieces-{name}.npz").is_file():
         time.sleep(1)
     pieces, ends, times = encode(tokenizer, args.output / f"pieces-{name}.npz")

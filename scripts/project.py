@@ -34,8 +34,8 @@ from spacy_openmed.cli.convert import convert_cli
 
 ROOT = Path(__file__).parent.parent
 SPLITS = ("train", "dev", "test")
-KNOWN_RATE = 5e-5  # peak learning rate of a head that knows the corpus: more undoes what it learned
-# What configs/train.cfg leaves to the command line on a GPU.
+KNOWN_RATE = 5e-5  # peak learning rate of a head that knows the corpus; a higher one unlearns it
+# Settings for configs/train.cfg on a GPU.
 ON_GPU = {
     "training.batcher.size": 4000,
     "components.openmed_ner.model.device": "cuda",
@@ -47,8 +47,8 @@ ON_GPU = {
 class Corpus:
     """A corpus that a pipeline can be trained on.
 
-    domain (str): What the package is called after.
-    head (str): The head of mini that learns; a new one if it has none of that name.
+    domain (str): The domain, for the package's name.
+    head (str): The head of mini to train; a new one if mini has no head of that name.
     licence (str): Of the corpus.
     """
 
@@ -100,7 +100,7 @@ def convert(corpus: str) -> None:
             lang="en",
             rename=[],
             types=[],
-            canonical=corpus != "medication",  # which says DRUG of what others call chemicals
+            canonical=corpus != "medication",  # it has DRUG where others have chemicals
             n_sents=1,
             encoding="utf-8",
         )
@@ -126,14 +126,14 @@ def find_split(corpus: str, split: str) -> Path:
 
 
 def plan_steps(n_words: int, batch_size: int, epochs: int, n_evaluations: int = 8) -> tuple:
-    """Say how long to train.
+    """Plan the length of the training.
 
     n_words (int): Words of the training set.
     batch_size (int): Words of a batch.
-    epochs (int): Times that the set is learned from.
+    epochs (int): Passes over the set.
     n_evaluations (int): Evaluations after the first one.
-    RETURNS (tuple[int, int]): Steps, and after how many spaCy is to evaluate. It does so where
-        this divides the step: the last step is one of them.
+    RETURNS (tuple[int, int]): The number of steps, and spaCy's evaluation frequency in steps. The
+        frequency divides the number of steps, so that the last step is evaluated.
     """
     frequency = max(epochs * n_words // (batch_size * n_evaluations), 1)
     return frequency * n_evaluations, frequency
@@ -141,10 +141,10 @@ def plan_steps(n_words: int, batch_size: int, epochs: int, n_evaluations: int = 
 
 @app.command()
 def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
-    """Run `spacy train`, with as long a schedule as the corpus needs.
+    """Run `spacy train`, with a schedule that fits the size of the corpus.
 
-    The pipeline is that of the last step, where the learning rate has come down to zero, not that
-    with the best score on dev: the bundled checkpoint has learned from some corpora's dev sets.
+    The result is the pipeline of the last step, where the learning rate has reached zero, not the
+    one with the best dev score: the bundled checkpoint has learned from some corpora's dev sets.
     """
     facts = get_corpus(corpus)
     folder = Path("corpus") / corpus
@@ -176,7 +176,7 @@ def train(corpus: str, config: Path, epochs: int = 8, gpu_id: int = -1) -> None:
 
 @app.command()
 def assemble(domain: str, size: str) -> None:
-    """Make a pipeline round the catalogue's checkpoint for a domain, without training."""
+    """Make a pipeline from the catalogue's checkpoint for a domain, without training."""
     nlp = spacy.blank("en")
     try:
         nlp.add_pipe("openmed_ner", config={"domain": domain, "size": size})
@@ -193,7 +193,7 @@ def assemble(domain: str, size: str) -> None:
 
 
 def get_source(nlp: Language) -> dict[str, str]:
-    """RETURNS (dict[str, str]): The checkpoint that a pipeline was made of, and its licence."""
+    """RETURNS (dict[str, str]): The checkpoint of a pipeline, and its licence."""
     config = nlp.get_pipe_config("openmed_ner")
     name = config["model"]["name"]
     if name is None:
@@ -209,7 +209,7 @@ def get_source(nlp: Language) -> dict[str, str]:
 def package(
     name: str, model: Path, output: Path, metrics: Path | None = None, corpus: str | None = None
 ) -> None:
-    """Build the wheel of a pipeline, with what was measured of it in its meta."""
+    """Build the wheel of a pipeline, with its measured scores in the meta."""
     nlp = spacy.load(model)
     nlp.meta["description"] = f"spacy-openmed pipeline: {name}"
     nlp.meta["requirements"] = find_requirements(nlp)

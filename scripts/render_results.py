@@ -9,10 +9,10 @@ A table stands in README.md, docs/ or the card of `mini` between two lines:
     <!-- /results -->
 
 It is the table `identifiers` of `benchmarks/results/deid.json`, which `deid.py --output` wrote.
-The table's name may be left out if it is that of the file, or the only one. The columns are those
-that are named, with their new names; all, if none is. A table without a file stays as it is.
+The table's name may be left out if it is the file's name, or the only table. Only the named columns
+are shown, optionally renamed; without names, all are. A table without a file stays as it is.
 
-Between `<!-- figures -->` and `<!-- /figures -->` stands a table with a row a dataset. Only its
+Between `<!-- figures -->` and `<!-- /figures -->` is a table with one row per dataset. Only its
 column `mini` comes from the results: the F1 on raw text.
 """
 
@@ -63,8 +63,8 @@ def render(page: str, results: Path = RESULTS) -> str:
 
 
 def read_figures(results: Path) -> dict[str, str]:
-    """RETURNS (dict[str, str]): The F1 of `mini` on each dataset, as a table of datasets has it: on
-    raw text, or on gold tokens where a dataset has no other; of notes, that of problems."""
+    """RETURNS (dict[str, str]): The F1 of `mini` on each dataset, for a table of datasets: on raw
+    text, or on gold tokens if a dataset has no raw text; for notes, the F1 of problems."""
     accuracy, notes = (
         json.loads((results / f"{name}.json").read_text(encoding="utf8"))["tables"][table]
         for name, table in (("accuracy", "accuracy"), ("notes", "entities"))
@@ -135,12 +135,12 @@ def to_markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def write_pages(pages: Mapping[Path, str], script: str, *, check: bool) -> None:
-    """Write pages that are made, or compare them with what is there.
+    """Write generated pages, or compare them with the existing files.
 
     pages (Mapping[Path, str]): The content of each file.
-    script (str): What makes them.
-    check (bool): Compare, write nothing.
-    RAISES (SystemExit): If pages are compared, and some of them differ.
+    script (str): The script that generates them.
+    check (bool): Compare and write nothing.
+    RAISES (SystemExit): If pages are compared and some differ.
     """
     differ = []
     for path, page in pages.items():

@@ -1,10 +1,10 @@
-"""Score a checkpoint of `train_mini.py` on dev: strict F1 of every head, also of those that only
-serve the training.
+"""Score a checkpoint of `train_mini.py` on dev: strict F1 of every head, including those used only
+in training.
 
     python scripts/score_mini.py CHECKPOINT [--heads scripts/mini_heads.json] [--limit 30000]
 
-Documents are read in passages of up to 510 pieces, and mentions compared piece by piece, so this
-needs no component. It is what a run is watched by; `benchmarks/` has the figures of the product.
+Documents are read in passages of up to 510 pieces, and mentions are compared piece by piece, so no
+component is needed. Use it to monitor a run; `benchmarks/` measures the component itself.
 """
 
 import argparse

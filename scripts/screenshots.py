@@ -63,7 +63,7 @@ def serve(pipeline: Path) -> Iterator[str]:
 
 
 def show_page(page: "Page", url: str) -> None:
-    """Have the entities of the note shown."""
+    """Show the entities of the note."""
     page.goto(url)
     page.get_by_label("Text", exact=True).fill(NOTE)
     page.get_by_role("button", name="Find entities", exact=True).click()
@@ -73,7 +73,7 @@ def show_page(page: "Page", url: str) -> None:
 def save(picture: bytes, name: str) -> None:
     """Write a picture.
 
-    picture (bytes): It, in PNG.
+    picture (bytes): The picture, in PNG.
     name (str): The name of its file.
     RAISES (SystemExit): If it is too large for the manual.
     """
@@ -94,7 +94,7 @@ def main() -> None:
         nlp.add_pipe(name)
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         nlp.to_disk(folder)
-        # Chromium's sandbox can't be had by root, as in a container.
+        # Chromium's sandbox does not work as root, as in a container.
         chromium = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1280, "height": 620})
         page.set_default_timeout(600_000)  # ms

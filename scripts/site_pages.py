@@ -1,7 +1,7 @@
 """mkdocs' hook: pages of the site that are files elsewhere in the repository, such as CHANGELOG.md.
 
-Links name the files, so that they work for whoever reads the repository without the site. The hook
-makes a page of each file, and turns links between files and pages around.
+Links point to the files, so that they also work for readers of the repository. The hook makes a
+page of each file, and rewrites the links between files and pages.
 """
 
 import posixpath

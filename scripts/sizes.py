@@ -1,11 +1,11 @@
-"""Say how large modules, classes and functions are, and how much code stands twice.
+"""Measure the size of modules, classes and functions, and how much code is duplicated.
 
     python scripts/sizes.py [COMMIT ...] [--most 5]    # without a commit: the files as they are
 
     python scripts/sizes.py 2bed9c7 HEAD    # before and after the packages
 
-Code that stands twice: lines in runs of four that are the same in another place, and in runs of six
-that are the same but for names, strings and numbers. Docstrings, comments and imports do not count.
+Duplicated code: lines in runs of four that are repeated elsewhere, and in runs of six that are
+repeated except for names, strings and numbers. Docstrings, comments and imports do not count.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def measure(modules: dict[str, str]) -> dict[str, dict[str, int]]:
 
 
 def read_code(source: str) -> list[str]:
-    """RETURNS (list[str]): The lines of a module's code, written in one way."""
+    """RETURNS (list[str]): The lines of a module's code, in a uniform format."""
     return [*_lines(ast.parse(source))]
 
 
@@ -81,7 +81,7 @@ def to_shape(line: str) -> str:
 
 
 def count_repeated(code: Mapping[str, Sequence[str]], length: int) -> int:
-    """Count the lines of code that stand twice.
+    """Count duplicated lines of code.
 
     code (Mapping[str, Sequence[str]]): The lines of each module.
     length (int): How many lines in a row have to be the same.

@@ -1,9 +1,9 @@
 """Fit the ranking of `openmed_linker`: `python scripts/train_linker.py [--work FOLDER]`.
 
 A logistic regression learns from the training parts of NCBI-disease and BC5CDR whether a concept is
-what a mention means. The mentions are linked to diseases or chemicals alone, and to all of MeSH.
-Those whose concept the vocabulary lacks take part too, so that the scores are probabilities. The
-development parts show how good the scores are.
+the right one for a mention. The mentions are linked to diseases or chemicals alone, and to all of
+MeSH. Mentions whose concept is not in the vocabulary are included, so that the scores are
+probabilities. The scores are evaluated on the development parts.
 See `linking_data.py` for the files that the script needs (corpora: OPENMED_CORPORA).
 """
 
@@ -19,7 +19,7 @@ from spacy_openmed.linking.features import FEATURES
 from spacy_openmed.linking.ranking import RANKER, Linker
 from spacy_openmed.linking.weights import read_weights
 
-ROUNDS = 2  # the scores of a document's other mentions are those of the round before
+ROUNDS = 2  # scores of a document's other mentions come from the previous round
 BINS = 10
 
 

@@ -3,10 +3,10 @@
     python scripts/train_mini.py ENCODER OUTPUT [--pieces 40e6] [--heads scripts/mini_heads.json]
 
 Every head learns from the corpora that the heads file names for it; heads of one corpus share its
-forward passes. A run that was stopped goes on where it was when it is started again with the same
-arguments. Adding a head means adding a row to the heads file: started from a checkpoint of this
-script, the heads that it has keep what they learned. `OUTPUT/final` is the last state,
-`OUTPUT/average-N` the average of the weights after every `--export-pieces`.
+forward passes. A stopped run resumes when it is started again with the same arguments. To add a
+head, add a row to the heads file and start from a checkpoint of this script, whose heads keep what
+they learned. `OUTPUT/final` is the last state, `OUTPUT/average-N` the average of the weights after
+every `--export-pieces`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from mini_data import IGNORE, Data, Head, Passage, read_heads
 from mini_training import BUCKETS, Run, add_arguments, attention_for_training
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
-# Most pieces of a passage. One is drawn for each: long ones cost more a piece.
+# Maximum pieces of a passage, drawn for each: long passages cost more per piece.
 LENGTHS = (64, 96, 128, 128, 192, 192, 256, 256, 384, 510)
 
 
@@ -66,7 +66,7 @@ def describe_heads(heads: Sequence[Head]) -> list[dict[str, Any]]:
 
 
 def load_model(encoder: str, heads: Sequence[Head]) -> Any:
-    """The encoder with a classifier of all heads. Those that it has already keep their rows."""
+    """The encoder with a classifier for all heads. Heads that it already has keep their rows."""
     labels = checkpoint_labels(heads)
     model = AutoModelForTokenClassification.from_pretrained(
         encoder,
@@ -105,8 +105,8 @@ def main() -> None:
     if max(args.lengths) + 2 > BUCKETS[-1]:
         parser.error(f"a passage has at most {BUCKETS[-1] - 2} pieces")
 
-    # Adam's moments of pieces that are not seen for long fade into denormal numbers, which
-    # take a CPU many times as long. Threads inherit this, so it comes before there are any.
+    # Adam's moments of pieces not seen for long decay to denormal numbers, which are many times
+    # slower on a CPU. Threads inherit this flag, so it is set before there are any.
     torch.set_flush_denormal(True)
     heads, corpora = read_heads(args.heads)
     tokenizer = AutoTokenizer.from_pretrained(args.encoder)

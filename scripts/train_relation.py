@@ -2,10 +2,10 @@
 
     python scripts/train_relation.py spacy_openmed/data/relation.npz
 
-How strong to regularise and where to draw the line is chosen on the development part, with
-weights from the training part; the weights that are written are of both. The test part is not
-read. Needs the relations of BC5CDR (public domain; the folder bc5cdr_cid of `OPENMED_CORPORA`)
-and scikit-learn.
+The strength of regularisation and the threshold are chosen on the development part, with weights
+from the training part. The final weights come from both parts. The test part is not read. Needs
+the relations of BC5CDR (public domain; the folder bc5cdr_cid of `OPENMED_CORPORA`) and
+scikit-learn.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class Abstract:
     """An abstract in PubTator's format.
 
     entities (list[tuple[int, int, str, str]]): Start, end, label and id. A mention of several
-        things is there for each.
+        things is repeated for each.
     relations (set[tuple[str, str]]): Ids of chemicals and of the diseases they cause.
     """
 
@@ -106,7 +106,8 @@ def fit(pairs: Sequence[Pair], are_related: np.ndarray, strength: float) -> Logi
 
 
 def f1(scores: np.ndarray, gold: np.ndarray, n_gold: int, threshold: float) -> float:
-    """RETURNS (float): F1 of pairs that score so much; n_gold counts those no pair was made of."""
+    """RETURNS (float): F1 of pairs that reach the threshold. `n_gold` includes relations for which
+    no pair was made."""
     found = scores >= threshold
     return 2 * float((found & gold).sum()) / max(int(found.sum()) + n_gold, 1)
 

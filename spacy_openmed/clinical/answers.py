@@ -1,7 +1,7 @@
-"""Answers beside an entity: check boxes, signs, and results of forms and tables.
+"""Answers beside an entity: check boxes, plus and minus signs, and results in forms and tables.
 
-"☒ Asthma", "(-) fever", "Strep: neg", "Asthma? No.". What counts as a box, a sign or an answer is a
-table, `data/answers.json`.
+"☒ Asthma", "(-) fever", "Strep: neg", "Asthma? No.". The table `data/answers.json` lists the boxes,
+signs and answers.
 """
 
 import re
@@ -22,7 +22,7 @@ SIGNED = re.compile(r"(?:^|[,;:]\s*)[+-] ?(?=[a-z])|(?<=\s)[+-](?=[a-z])", re.IG
 
 
 class AnswerReader:
-    """Read the answers that a table knows.
+    """Reads the answers that a table lists.
 
     table (dict[str, list[str]]): Words, boxes and signs; see the module.
     """
@@ -54,7 +54,7 @@ class AnswerReader:
             flags,
         )
         self.sign_before = re.compile(rf"({_either(self.signs)})[ \t]?$", flags)
-        # The name of the test may stand between, and the answer ends a field.
+        # The name of the test may come in between, and the answer ends a field.
         self.answer_after = re.compile(
             r"(?:[ ]+[\w/%'-]+(?:\.\w+)*){0,4}?"
             r"(?:[ ]?[:?=|]+[ \t]*|[ ]*\t[ \t]*|[ ]{2,}|[ ]*-{1,2}[ ]+|[ ]*\([ ]*)"
@@ -76,7 +76,7 @@ class AnswerReader:
         return self.answers[(match[1] or match[2]).lower()] if match else None
 
     def read_mark(self, text: str, start: int, end: int) -> Answer | None:
-        """Read the box or the sign that stands beside an entity: a result in words doesn't count.
+        """Read the box or sign beside an entity. Results in words do not count.
 
         text (str): The text, with plain apostrophes, dashes and spaces.
         start, end (int): The characters of the entity.
@@ -96,7 +96,7 @@ class AnswerReader:
         return None
 
     def _choose(self, pairs: str) -> Answer | None:
-        """The answer whose box is ticked. A "yes" that is not ticked, alone, is a "no"."""
+        """The answer whose box is ticked. A single "yes" that is not ticked means "no"."""
         found = [
             (self.ticked.fullmatch(m[1] or m[4]) is not None, self.answers[(m[2] or m[3]).lower()])
             for m in self.pair.finditer(pairs)
@@ -125,8 +125,8 @@ def load_answers() -> AnswerReader:
 
 
 def _is_signed(text: str, start: int, sign: str) -> bool:
-    """Whether a plus or minus before an entity is a sign and no "and", hyphen or bullet: it begins
-    an item, and for a minus, there is a plus on its line."""
+    """Whether a plus or minus before an entity is a sign rather than an "and", hyphen or bullet: it
+    begins an item, and a minus also needs a plus on its line."""
     opens, line = _line_of(text, start)
     signs = list(SIGNED.finditer(line))
     if not any(match.end() == start - opens for match in signs):

@@ -1,9 +1,8 @@
 """Clinical context of entities: negated, historical, hypothetical, or of the family.
 
-Where a checkpoint says what the text asserts of an entity, that decides, unless a check box or a
-sign stands beside it. For other entities there are rules: NegEx (Chapman et al. 2001,
-doi:10.1006/jbin.2001.1029) as negspacy has it, once for each of the four; the trigger lists are our
-own, in `data/context.json`.
+A checkpoint's assertion decides, unless a check box or a sign is beside the entity. Other entities
+are left to rules: negspacy's NegEx (Chapman et al. 2001, doi:10.1006/jbin.2001.1029), run once for
+each of the four, with our own trigger lists from `data/context.json`.
 """
 
 import re
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 
 CONTEXT, CONTEXT_SCORE = "context", "context_score"
 PRESENT = "PRESENT"
-# What the context is called that the rules find; of several, the first one that holds.
+# The label for each axis found by the rules; if several hold, the first one counts.
 BY_RULES = {
     "family": "FAMILY",
     "hypothetical": "POSSIBLE",
@@ -87,21 +86,20 @@ def make_openmed_context(
     span_keys: list[str],
     source: str,
 ) -> "OpenMedContext":
-    """Make a component that tells which entities are negated, historical, hypothetical (or only
+    """Make a component that detects which entities are negated, historical, hypothetical (or only
     suspected), or somebody else's.
 
     nlp (Language): The pipeline.
     name (str): Name of the component.
-    termsets (dict[str, dict[str, list[str]]]): Own lists instead of ours, for "negated",
-        "historical", "hypothetical" or "family": lists of phrases in negspacy's format
+    termsets (dict[str, dict[str, list[str]]]): Your own lists to replace the built-in ones, for
+        "negated", "historical", "hypothetical" or "family": lists of phrases in negspacy's format
         ("pseudo_negations", "preceding_negations", "following_negations", "termination"), and
         "headings" of a note's sections. Lists that an axis leaves out are empty. If `source` is
         "model", they have no effect.
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
-    source (str): What decides. "auto": the checkpoint of `openmed_ner` where it says what the
-        text asserts of an entity, with a probability of 0.5 or more, and the rules elsewhere and
-        for check boxes and signs. "rules": only the rules. "model": only the checkpoint; entities
-        of which it says nothing have no context.
+    source (str): What decides. "auto": the assertion of the `openmed_ner` checkpoint, if its
+        probability is 0.5 or more; otherwise, and for check boxes and signs, the rules. "rules":
+        only the rules. "model": only the checkpoint; entities without an assertion get no context.
     RETURNS (OpenMedContext): The component.
     """
     component = OpenMedContext(
@@ -155,7 +153,7 @@ class OpenMedContext(RuleComponent):
         )
 
     def predict(self, doc: Doc) -> list[tuple[Span, dict[str, Any]]]:
-        """Tell the context of each entity.
+        """Find the context of each entity.
 
         doc (Doc): The document. It gets sentence starts if it has none.
         RETURNS (list[tuple[Span, dict[str, Any]]]): The entities, each with its attributes.
@@ -258,10 +256,9 @@ class OpenMedContext(RuleComponent):
 
 
 def make_words(doc: Doc, spans: Sequence[Span]) -> tuple[Doc, list[tuple[int, int]]]:
-    """Copy a document for NegEx, so that every trigger is seen: as `normalise` writes it, without
-    the white space that stands between the words of a trigger where lines are wrapped; and with no
-    sentence that begins inside an entity or after a question mark that stands before a word: that
-    of "?PE" is written in another way than that of "PE?".
+    """Copy a document for NegEx, so that it sees every trigger. `normalise` writes the words,
+    without white space, so that triggers match across wrapped lines. No sentence begins inside an
+    entity, or after a question mark before a word: "?PE" has another question mark than "PE?".
 
     doc (Doc): The document, with sentence starts.
     spans (Sequence[Span]): The entities, none of them only white space.
@@ -301,7 +298,7 @@ def _to_axes(label: str) -> set[str]:
 
 
 def _read_answer(text: str, span: Span, axes: set[str]) -> None:
-    """Let a box, a sign or an answer beside an entity decide whether it is absent."""
+    """Update the axes by a box, a sign or an answer beside an entity: is it absent?"""
     answer = load_answers().read(text, span.start_char, span.end_char)
     if answer is None:
         return
@@ -313,8 +310,8 @@ def _read_answer(text: str, span: Span, axes: set[str]) -> None:
 
 
 def _read_mark(text: str, span: Span, label: str) -> str | None:
-    """RETURNS (str | None): What a box or a sign beside an entity makes of a checkpoint's label;
-    None if there is no such mark, or the label may stand beside it."""
+    """RETURNS (str | None): The label that a box or sign beside an entity sets in place of the
+    checkpoint's; None if there is no such mark, or it agrees with the label."""
     mark = load_answers().read_mark(text, span.start_char, span.end_char) if text else None
     axes = _to_axes(label)
     if mark is None or label == "ALLERGY" or "family" in axes:
@@ -327,8 +324,8 @@ def _read_mark(text: str, span: Span, label: str) -> str | None:
 
 
 def _has_ended(text: str, section: Section, at: int) -> bool:
-    """Whether what a heading says of its section no longer holds: where the text begins beside the
-    heading, at a blank line or a line that begins with the patient."""
+    """Whether a heading no longer applies. If its text begins on the same line, it ends at a blank
+    line or at a line that begins with the patient."""
     if not section.is_inline:
         return False
     return _section_end().search(text, section.body, at) is not None

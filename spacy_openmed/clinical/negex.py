@@ -21,9 +21,9 @@ FLAG = "is_negated"  # negspacy registers an attribute, though we set none here
 class EntityNegex(Negex):
     """NegEx for one axis of context.
 
-    Beside negspacy's rules: phrases are compared as `normalise` writes them; a trigger that is
-    longer than a pseudo-trigger counts; and words of an entity or of a longer trigger do not end a
-    scope, as negspacy passes over an entity that crosses the end of one.
+    It differs from negspacy in three ways. Phrases are compared as written by `normalise`. A
+    trigger that is longer than a pseudo-trigger counts. Words inside an entity or a longer trigger
+    do not end a scope, because negspacy skips an entity that crosses the end of one.
 
     nlp (Language): The pipeline.
     name (str): Name of the axis.
@@ -53,7 +53,7 @@ class EntityNegex(Negex):
         words (Doc): The words of a document, as `make_words` copies them.
         targets (Sequence[Place]): The entities, as tokens.
         starts (Sequence[int]): The tokens that begin a sentence, in order.
-        RETURNS (set[int]): Which of the entities.
+        RETURNS (set[int]): The indices of those entities.
         """
         places: dict[str, list[Place]] = {kind: [] for kind in KINDS}
         strings = self.nlp.vocab.strings
@@ -72,7 +72,7 @@ class EntityNegex(Negex):
             inside.update(range(start, end))
         ends = [start for start, _ in terminating if start not in inside]
         bounds = sorted({0, *starts, *ends, len(words)})
-        # A trigger of both lists that stands before a comma is a following one: "wheeze absent,".
+        # A trigger in both lists counts as a following one before a comma: "wheeze absent,".
         both = {*following}
         opens = [
             start
@@ -98,7 +98,7 @@ class EntityNegex(Negex):
 
 
 def _leave_out(places: Sequence[Place], pseudo: Sequence[Place]) -> list[Place]:
-    """The triggers that are no part of a pseudo-trigger. Those are in order."""
+    """The triggers that are not part of a pseudo-trigger. Pseudo-triggers must be sorted."""
     opens = [first for first, _ in pseudo]
     reach = [0, *accumulate((last for _, last in pseudo), max)]  # of those that begin so far
     return [(start, end) for start, end in places if end > reach[bisect_right(opens, start)]]

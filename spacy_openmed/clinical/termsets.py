@@ -1,4 +1,4 @@
-"""Phrases that say what is asserted of entities, and the text that they are looked for in."""
+"""Trigger phrases for the assertion status of entities, and the text to match them against."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,21 +19,21 @@ AXES = {
     "hypothetical": "is_hypothetical",
     "family": "is_family",
 }
-# The same for drugs, whose lists are others.
+# The same for drugs, which have lists of their own.
 OF_DRUGS = {"allergy": "ALLERGY", "not_taken": "NOT_TAKEN", "stopped": "STOPPED"}
 TRIGGERS = ("pseudo_negations", "preceding_negations", "following_negations", "termination")
 BESIDE = ("just_before", "just_after", "not_just_after")
 HEADINGS = "headings"
-NEAR = 80  # characters that are looked at for a phrase beside an entity
-# The plain character for each of those that notes write in many ways. The text keeps its length.
+NEAR = 80  # characters beside an entity in which to look for a phrase
+# Plain characters for those with many variants in notes. The text keeps its length.
 PLAIN = str.maketrans(
     dict.fromkeys("\u2018\u2019\u201b\u02bc\u00b4\u0060\u2032\uff07", "'")
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d", "-")
     | dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u200a\u202f\u3000", " ")
     | {"\uff0b": "+", "\uff1f": "?", "\uff1a": ":"}
 )
-QUERY = "\u00bf"  # how a question mark is written that stands before a word
-SPECIAL = {  # parts of phrases that are no words
+QUERY = "\u00bf"  # replaces a question mark before a word
+SPECIAL = {  # parts of phrases that are not words
     "<year>": r"(?:19|20)\d\d",
     "<age>": r"\d{1,2}",
     "<removal>": r"(?:[\w-]+\s+){0,3}?[\w-]*"
@@ -47,18 +47,18 @@ Termset = Mapping[str, Sequence[str]]
 
 
 def is_free(doc: Doc, i: int) -> bool:
-    """RETURNS (bool): Whether no word stands right before a token: it is the first, or there is
-    white space or an opening bracket before it."""
+    """RETURNS (bool): Whether no word directly precedes a token: it is the first, or follows white
+    space or an opening bracket."""
     return i == 0 or bool(doc[i - 1].whitespace_) or not doc[i - 1].text.strip(" \n\t\r([/?")
 
 
 def normalise(doc: Doc) -> tuple[list[str], list[int]]:
-    """Write the words of a document in one way: plain apostrophes and dashes, "not" for "n't",
-    "can" for the "ca" of "can't".
+    """Normalise the words of a document: plain apostrophes and dashes, "not" for "n't", "can" for
+    the "ca" of "can't".
 
     doc (Doc): The document.
-    RETURNS (tuple[list[str], list[int]]): The words, without white space, and how many there are
-        before each token and in all.
+    RETURNS (tuple[list[str], list[int]]): The words, without white space, and the number of words
+        before each token and in total.
     """
     words: list[str] = []
     index = []
@@ -112,11 +112,11 @@ def load_table() -> dict[str, Any]:
 
 
 def expand(phrase: str) -> Iterator[str]:
-    """Write out a phrase of our lists: "{no|any} sign" for two of them, "{relative}" for each
+    """Expand a phrase of our lists: "{no|any} sign" stands for two phrases, "{relative}" for every
     phrase of a class.
 
     phrase (str): The phrase.
-    YIELDS (str): Phrases, some perhaps twice.
+    YIELDS (str): The phrases, possibly with repeats.
     """
     before, brace, rest = phrase.partition("{")
     if not brace:
@@ -133,12 +133,12 @@ def _list_options(inner: str) -> list[str]:
 
 
 def compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
-    """Compile the phrases that say something of an entity beside them.
+    """Compile the phrases that apply to an entity beside them.
 
     termset (Termset): The lists of an axis.
     RETURNS (tuple[re.Pattern | None, ...]): Patterns for the text before an entity, for the text
-        after it, which may have a few words in between, and for text just after an entity that
-        rules the axis out. None: the list is empty.
+        after it, possibly after a few other words, and for text directly after an entity that
+        rules the axis out. None if the list is empty.
     """
     before, after, not_after = (
         "|".join(_to_regex(phrase) for phrase in termset.get(key, ())) for key in BESIDE
@@ -159,8 +159,7 @@ def compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
 
 
 def _to_regex(phrase: str) -> str:
-    """Write a phrase of our lists as a pattern, with white space where it has any, and also around
-    signs."""
+    """Write a phrase of our lists as a pattern. White space in it, and around signs, may vary."""
     parts = []
     for part in re.findall(r"\{[^}]*\}|[^\s{}]+", phrase):
         if part in SPECIAL:

@@ -43,7 +43,7 @@ def _read_xml(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _to_node(element: ElementTree.Element) -> dict[str, Any]:
-    """Make of an XML element what BioC's JSON has in its place."""
+    """Convert an XML element to BioC's JSON."""
     infons = {infon.get("key", ""): infon.text or "" for infon in element.findall("infon")}
     node: dict[str, Any] = {**element.attrib, "infons": infons}
     for name in ("id", "offset", "text"):
@@ -84,7 +84,7 @@ def _to_document(source: dict[str, Any], default_id: str) -> SourceDocument:
     annotations = [a for level in levels for a in level.get("annotations") or []]
     document = SourceDocument(id_of(source, default_id), *_lay_out(chunks, annotations))
     if count_misses(document.text, document.mentions) and not document.text.isascii():
-        # BioC's DTD asks for offsets in bytes; most corpora count characters all the same.
+        # BioC's DTD asks for offsets in bytes, but most corpora count characters.
         in_bytes = _lay_out(chunks, annotations, in_bytes=True)
         if count_misses(*in_bytes) < count_misses(document.text, document.mentions):
             document.text, document.mentions = in_bytes
@@ -92,7 +92,7 @@ def _to_document(source: dict[str, Any], default_id: str) -> SourceDocument:
     index: dict[str, int | None] = {}
     for i, annotation in enumerate(annotations):
         id = str(annotation.get("id"))
-        index[id] = None if id in index else i  # an id that stands twice refers to nothing
+        index[id] = None if id in index else i  # a duplicate id refers to nothing
     concepts = {m.concept for m in document.mentions}
     concepts |= {part for concept in concepts for part in re.split(r"[|,;]", concept)}
     for relation in (r for level in levels for r in level.get("relations") or []):

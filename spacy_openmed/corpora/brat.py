@@ -13,8 +13,8 @@ from .reading import malformed, read_lines, read_text
 def read_brat(path: Path, encoding: str = UTF8) -> Iterator[SourceDocument]:
     """Read brat standoff: pairs of `.txt` and `.ann`, all of a folder or one.
 
-    Offsets count every character of the text file, but many tools read line ends of two
-    characters as one: the reading under which more mentions stand where they should is taken.
+    Offsets count every character of the text file, but many tools read CR LF as one character.
+    The reading that puts more mentions at their offsets is used.
     """
     anns = [path.with_suffix(".ann")]
     if path.is_dir():

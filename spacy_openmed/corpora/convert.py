@@ -15,7 +15,7 @@ from .to_doc import GOLD_KEY, to_doc
 
 @dataclass
 class Conversion:
-    """What a corpus became.
+    """The result of a conversion.
 
     docs (DocBin): The documents.
     counts (Counter[str]): Documents, tokens, relations and mentions.
@@ -46,11 +46,11 @@ def convert(
     """Convert files.
 
     inputs (Iterable[tuple[Path, str]]): The files with their formats, see `detect.find_inputs`.
-    nlp (Language): The pipeline whose tokenizer cuts texts that come without tokens.
+    nlp (Language): The pipeline whose tokenizer splits texts that come without tokens.
     labels (Mapping[str, str]): Other names for types.
     types (Collection[str]): The types to take, by the corpus' names. Empty: all.
-    canonical (bool): Name types as the components do.
-    n_sents (int): Sentences a document, of IOB files without document boundaries.
+    canonical (bool): Whether to use the components' canonical names of types.
+    n_sents (int): Sentences per document, for IOB files without document boundaries.
     encoding (str): Encoding of the files.
     RETURNS (Conversion): The documents, and what was counted.
     RAISES (ValueError): If a file is not in its format, or a document can't be made.

@@ -32,13 +32,13 @@ READERS: dict[str, Callable[..., Iterator[SourceDocument]]] = {
 def find_inputs(
     path: Path, format: str = AUTO, *, encoding: str = UTF8
 ) -> tuple[list[tuple[Path, str]], list[Path]]:
-    """Find what can be read in a folder and below.
+    """Find readable files in a folder and its subfolders.
 
     path (Path): A file or a folder.
-    format (str): One of `READERS`, or "auto" to tell it by the content.
-    encoding (str): The files' encoding; a byte-order mark says more.
-    RETURNS (tuple[list[tuple[Path, str]], list[Path]]): Paths and formats (of brat, the folders
-        that hold `.ann` files), and the files that were passed over.
+    format (str): One of `READERS`, or "auto" to detect it by the content.
+    encoding (str): The files' encoding; a byte-order mark takes precedence.
+    RETURNS (tuple[list[tuple[Path, str]], list[Path]]): Paths and formats (for brat, the folders
+        with `.ann` files), and the files that were skipped.
     RAISES (ValueError): If there is no such format, or nothing to read.
     """
     if format not in (AUTO, *READERS):
@@ -73,10 +73,10 @@ def find_inputs(
 
 
 def detect_format(path: Path, encoding: str = UTF8) -> str | None:
-    """Tell the format of a file by how it begins.
+    """Detect the format of a file by its beginning.
 
     path (Path): The file.
-    encoding (str): Its encoding; a byte-order mark says more.
+    encoding (str): Its encoding; a byte-order mark takes precedence.
     RETURNS (str | None): One of `READERS`; None if it is none of them.
     """
     if path.with_suffix(".ann").is_file() and path.suffix in (".ann", ".txt"):
@@ -123,10 +123,10 @@ def read_documents(
 ) -> Iterator[SourceDocument]:
     """Read the documents of one input.
 
-    path (Path): The file; of brat also a folder.
+    path (Path): The file; for brat, also a folder.
     format (str): One of `READERS`.
-    n_sents (int): Sentences a document, for IOB files without `-DOCSTART-`; 0 for all in one.
-    encoding (str): The files' encoding; a byte-order mark says more.
+    n_sents (int): Sentences per document, for IOB files without `-DOCSTART-`; 0 for all in one.
+    encoding (str): The files' encoding; a byte-order mark takes precedence.
     YIELDS (SourceDocument): The documents, in the source's order.
     RAISES (ValueError): If the source is not in the format.
     """

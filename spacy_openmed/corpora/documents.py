@@ -9,7 +9,7 @@ NO_CONCEPT = ("", "-", "-1")
 
 
 class Change(str, Enum):
-    """What was done to a source that is not what it seems, for the report."""
+    """A correction made to a faulty source, for the report."""
 
     REPAIRED = "entities that begin with I-"
     BLANK = "tokens left out: nothing but white space"
@@ -32,36 +32,36 @@ class Change(str, Enum):
 
 @dataclass(frozen=True)
 class Mention:
-    """One annotated mention, where the source says that it stands."""
+    """One annotated mention, at the source's offsets."""
 
     fragments: tuple[tuple[int, int], ...]  # start and end (exclusive), in the text's order
     label: str
-    text: str | None = None  # as the source quotes it; None where it does not
+    text: str | None = None  # as quoted in the source, if it is
     concept: str = ""  # concept id
-    has_gaps: bool = False  # known though `fragments` is the whole extent
+    has_gaps: bool = False  # discontinuous, though `fragments` is the whole extent
 
     @classmethod
     def of(
         cls, places: Iterable[tuple[int, int]], label: str, text: str | None, concept: str = ""
     ) -> "Mention":
-        """Make a mention of what a source says.
+        """Make a mention from a source's annotation.
 
         places (Iterable[tuple[int, int]]): Start and end of its parts, in any order.
         label (str): Its type.
-        text (str | None): The mention, as the source quotes it; None where it does not.
+        text (str | None): The mention as quoted in the source; None if it is not quoted.
         concept (str): Its concept id. "-" and "-1" stand for none.
         RETURNS (Mention): The mention.
         """
         return cls(tuple(sorted(places)), label, text, "" if concept in NO_CONCEPT else concept)
 
     def stands(self, text: str, shift: int = 0) -> bool:
-        """Tell whether the mention is at its offsets.
+        """Check whether the mention is at its offsets.
 
         text (str): The document's text.
         shift (int): Characters to move the offsets by.
-        RETURNS (bool): Whether the offsets lie in the text and, where the source quotes the
-            mention, hold what it quotes. White space may differ; of a discontinuous mention, the
-            parts may be quoted or the whole.
+        RETURNS (bool): Whether the offsets lie in the text and, if the source quotes the mention,
+            match the quote. White space may differ. The quote of a discontinuous mention may be
+            its parts or the whole.
         """
         places = [(start + shift, end + shift) for start, end in self.fragments]
         if not places or places[0][0] < 0 or places[-1][1] > len(text):

@@ -18,8 +18,8 @@ IOB_SUFFIXES = (".bio", ".conll", ".iob", ".iob2", ".tsv", ".txt")
 def read_iob(path: Path, encoding: str = UTF8, *, n_sents: int = 1) -> Iterator[SourceDocument]:
     """Read columns: token first, tag last; IOB, IOB2, IOBES or BILUO, with or without labels.
 
-    Blank lines end sentences. `-DOCSTART-` begins a document, with `(id)` after it or without;
-    where there is none, every `n_sents` sentences are a document.
+    Blank lines end sentences. `-DOCSTART-` begins a document, optionally followed by `(id)`.
+    Without it, every `n_sents` sentences make a document.
     """
     documents: list[tuple[str | None, list[list[tuple[str, str]]]]] = [(None, [[]])]
     for number, line in read_lines(path, encoding):

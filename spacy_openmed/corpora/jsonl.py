@@ -8,7 +8,7 @@ from ..encoding import UTF8
 from .documents import Change, Mention, SourceDocument
 from .reading import id_of, malformed, read_json_lines
 
-# The formats of JSON lines, and what a line of them is.
+# The JSONL formats, and a description of their lines.
 JSONL = {
     "jsonl": '{"id": ..., "text": ..., "entities": [[start, end, label], ...]}',
     "doccano": '{"text": ..., "label": [[start, end, label], ...]}, or with "entities": '
@@ -19,11 +19,11 @@ JSONL = {
 
 
 def read_jsonl(path: Path, encoding: str = UTF8, format: str = "jsonl") -> Iterator[SourceDocument]:
-    """Read JSON lines, of one of three layouts each:
+    """Read JSON lines. Each has one of three layouts:
 
     - our own: {"id", "text", "entities": [[start, end, label], ...], "relations": [[type, head,
       tail], ...]}, where head and tail are the index of an entity or a concept id. Optional:
-      "ids", a concept id an entity, and "discontinuous", indices of entities with gaps.
+      "ids", a concept id per entity, and "discontinuous", indices of entities with gaps.
     - doccano's: "label" or "labels" in place of "entities"; or, with relations, "entities":
       [{"id", "start_offset", "end_offset", "label"}, ...] and "relations": [{"from_id", "to_id",
       "type"}, ...]. "data" may stand in place of "text".
@@ -53,7 +53,7 @@ def read_jsonl(path: Path, encoding: str = UTF8, format: str = "jsonl") -> Itera
 
 
 class _BadRow(ValueError):
-    """What is wrong with a row, without any of it."""
+    """What is wrong with a row, without quoting it."""
 
 
 def _to_document(row: dict[str, Any], default_id: str) -> SourceDocument:

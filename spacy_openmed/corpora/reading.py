@@ -13,7 +13,7 @@ def read_text(path: Path, encoding: str) -> str:
     """Read a whole file.
 
     path (Path): The file.
-    encoding (str): Its encoding; a byte-order mark says more.
+    encoding (str): Its encoding; a byte-order mark takes precedence.
     RETURNS (str): Its text.
     RAISES (ValueError): If it is not in that encoding.
     """
@@ -24,10 +24,10 @@ def read_text(path: Path, encoding: str) -> str:
 
 
 def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
-    """Read the lines of a file. A line ends at LF or CR LF, at nothing else that Unicode has.
+    """Read the lines of a file. Lines end at LF or CR LF only, not at Unicode's other separators.
 
     path (Path): The file.
-    encoding (str): Its encoding; a byte-order mark says more.
+    encoding (str): Its encoding; a byte-order mark takes precedence.
     YIELDS (tuple[int, str]): The number of each line, counted from 1, and the line.
     RAISES (ValueError): If it is not in that encoding.
     """
@@ -40,7 +40,7 @@ def read_json_lines(path: Path, format: str, encoding: str) -> Iterator[tuple[in
 
     path (Path): The file.
     format (str): The file's format, for the error.
-    encoding (str): Its encoding; a byte-order mark says more.
+    encoding (str): Its encoding; a byte-order mark takes precedence.
     YIELDS (tuple[int, Any]): The number of each line, counted from 1, and its value.
     RAISES (ValueError): If a line is not JSON, or the file is not in that encoding.
     """

@@ -12,8 +12,8 @@ from ..labels import canonical_label
 from ..spans import OFFSETS
 from .documents import Change, Mention, SourceDocument
 
-GOLD_KEY = "gold"  # span group of all mentions, those that overlap too
-NEAR = 5  # characters that a mention may be off by
+GOLD_KEY = "gold"  # span group of all mentions, including overlapping ones
+NEAR = 5  # characters by which a mention's offsets may be wrong
 
 
 def to_doc(
@@ -26,16 +26,17 @@ def to_doc(
 ) -> tuple[Doc, Counter[Change]]:
     """Make a document with its entities.
 
-    source (SourceDocument): What a reader gives.
-    nlp (Language): The pipeline whose tokenizer cuts texts that come without tokens.
+    source (SourceDocument): A document from a reader.
+    nlp (Language): The pipeline whose tokenizer splits texts that come without tokens.
     labels (Mapping[str, str] | None): Other names for types.
     types (Collection[str]): The types to take, by the source's names. Empty: all.
-    canonical (bool): Name types as the components do ("Disease" becomes "DISEASE").
+    canonical (bool): Whether to use the components' canonical names of types ("Disease" becomes
+        "DISEASE").
     RETURNS (tuple[Doc, Counter]): The document, and what was changed. `doc.ents` has the longest
-        of mentions that overlap, `doc.spans["gold"]` has all of them; `doc.user_data` has "id"
-        and "relations": type, head and tail, each a concept id or the index of a span in
-        `doc.spans["gold"]`. In step with that group, its `attrs["char_offsets"]` say where the
-        mentions themselves begin and end, inside a token or not.
+        of overlapping mentions, `doc.spans["gold"]` all of them. `doc.user_data` has "id" and
+        "relations": type, head and tail, each a concept id or the index of a span in
+        `doc.spans["gold"]`. The group's `attrs["char_offsets"]` has the exact start and end of
+        each mention, which may lie inside a token.
     """
     counts = Counter(source.changes)
     if source.words is None:
@@ -90,7 +91,7 @@ def _spaces(source: SourceDocument) -> list[bool]:
 
 
 def _find(mention: Mention, text: str, counts: Counter[Change]) -> tuple[int, int] | None:
-    """Where a mention stands: at its offsets, or at the nearest place a few characters off."""
+    """Locate a mention: at its offsets, or at the nearest place a few characters off."""
     if not mention.fragments:
         counts[Change.EMPTY] += 1
         return None
@@ -114,9 +115,9 @@ def _find(mention: Mention, text: str, counts: Counter[Change]) -> tuple[int, in
 
 
 def _nearest(mention: Mention, text: str) -> int | None:
-    """How far off a mention stands; None if it does not, or as near on both sides.
+    """How many characters off a mention is; None if it isn't found, or equally near on both sides.
 
-    A place inside a word is none: a short mention is soon found in a longer word.
+    Places inside a word do not count, because short mentions often occur in longer words.
     """
     if mention.text is None:
         return None

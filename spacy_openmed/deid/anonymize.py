@@ -1,6 +1,6 @@
-"""Give a text back without its identifiers, and carry over what was found in it.
+"""Replace the identifiers of a text, and restore encrypted ones.
 
-Of the extra [deid].
+Needs the extra [deid].
 """
 
 import binascii
@@ -36,7 +36,7 @@ except ImportError as error:
 from .audit import Deidentified, Replacement
 from .surrogates import People, Surrogates, read_people
 
-# Its messages for debugging are of texts.
+# Its debug messages quote the texts.
 logging.getLogger("presidio-anonymizer").setLevel(logging.WARNING)
 
 Action = Literal["redact", "mask", "hash", "surrogate", "shift", "generalise", "encrypt", "keep"]
@@ -60,25 +60,26 @@ def deidentify(
     patient: str = "",
     spans_key: str = "phi",
 ) -> Deidentified:
-    """Give the text of a document back without its identifiers.
+    """Replace the identifiers of a document.
 
-    doc (Doc): A document that openmed_phi has read.
-    action (str): What to do with identifiers. "redact": their label in brackets. "mask": an
-        asterisk a character. "hash": a hash with the key, the same for the same text. "surrogate":
-        made-up values, the same for the same within a patient; dates are shifted. "shift": dates
-        as many weeks into the past as the key says of the patient, up to a year; other identifiers
-        are redacted. "generalise": the year of dates, the first three figures of ZIP codes, ages
-        as 90+; the rest is redacted. "encrypt": `decrypt` gives the text back. "keep": nothing.
-    actions (Mapping[str, str] | None): Other actions for some labels, e.g. {"DATE": "shift"}. Any
-        spelling of a label will do, as `canonical_label` reads it.
-    key (str | bytes | None): A secret of 16 bytes or more, e.g. of `secrets.token_hex`. White
-        space at the ends of a string does not count, as files end with a line break.
-    patient (str): Whose document it is, any id. Patients do not share surrogates or days.
+    doc (Doc): A document annotated by openmed_phi.
+    action (str): What to do with identifiers. "redact": their label in brackets. "mask": one
+        asterisk per character. "hash": a keyed hash, the same for the same text. "surrogate":
+        made-up values, consistent within a patient; dates are shifted. "shift": moves dates into
+        the past by whole weeks, up to a year, derived from the key and the patient; other
+        identifiers are redacted. "generalise": the year of dates, the first three digits of ZIP
+        codes, ages as 90+; the rest is redacted. "encrypt": `decrypt` restores the text. "keep":
+        leaves the text as it is.
+    actions (Mapping[str, str] | None): Actions for single labels, e.g. {"DATE": "shift"}. Labels
+        may have any spelling that `canonical_label` knows.
+    key (str | bytes | None): A secret of 16 bytes or more, e.g. from `secrets.token_hex`.
+        Surrounding white space in a string is ignored, as files end with a line break.
+    patient (str): Any id of the patient. Each patient has their own surrogates and date shift.
     spans_key (str): Key in doc.spans of the identifiers.
     RETURNS (Deidentified): The new text and the audit.
     RAISES (ImportError): If the extra [deid] is not installed.
     RAISES (ValueError): If the document has no such spans, an action is unknown or needs a key,
-        the key is too short, or one of actions is for a label that is no identifier's.
+        the key is too short, or `actions` names a label that is not an identifier's.
     """
     chosen = {action, *(actions or {}).values()}
     for unknown in sorted(chosen - set(ACTIONS)):
@@ -112,7 +113,7 @@ def deidentify(
             operator = OperatorConfig("replace", {"new_value": f'"{value}"'})
         operators[str(number)] = operator
         taken.append(done)
-    # A type of its own for each, so that each has its own operator.
+    # Presidio chooses operators by entity type, so each identifier gets its own type.
     results = [
         RecognizerResult(str(number), c.start, c.end, c.score) for number, c in enumerate(found)
     ]
@@ -142,22 +143,22 @@ def deidentify(
 
 
 def _is_json_number(text: str, start: int, end: int) -> bool:
-    """Whether characters are a number of a JSON object, which only quotes can replace."""
+    """Whether these characters are a bare JSON number, whose replacement needs quotes."""
     return bool(_JSON_BEFORE.search(text[max(start - 80, 0) : start])) and bool(
         _JSON_BEHIND.match(text, end)
     )
 
 
 def _read_group(group: SpanGroup) -> list[Candidate]:
-    """The identifiers of a span group. A span that was added by hand, without attrs, counts as
-    the model's, and is sure. Offsets that are not of the span go for nothing."""
+    """The identifiers of a span group. A span added by hand, without attrs, counts as the model's,
+    with a score of 1. Offsets outside their span are ignored."""
     columns = [list(group.attrs.get(name, ())) for name in (OFFSETS, SCORES, RULES)]
     if any(len(column) != len(group) for column in columns):
         columns = [[None] * len(group) for _ in columns]
     found = []
     for span, offsets, score, rule in zip(group, *columns, strict=True):
         start, end = offsets or (span.start_char, span.end_char)
-        if not span.start_char <= start < end <= span.end_char:  # another one took its place
+        if not span.start_char <= start < end <= span.end_char:  # stale: of another span
             start, end = span.start_char, span.end_char
         score = 1.0 if score is None else score
         found.append(Candidate(start, end, span.label_, score, rule or ""))
@@ -177,12 +178,12 @@ class _Operators:
             self.salt = _derive(key, "hash")
             self.cipher = _derive(key, "encrypt")
             self.surrogates = Surrogates(_derive(key, "surrogate", patient))
-            # Whole weeks, so that days of the week stay right.
+            # Whole weeks keep the days of the week.
             weeks = int.from_bytes(_derive(key, "shift", patient), "big") % MAX_WEEKS + 1
             self.days = -7 * weeks
 
     def __call__(self, action: str, label: str, text: str) -> tuple[str, OperatorConfig]:
-        """RETURNS (tuple[str, OperatorConfig]): The action that is taken, and its operator."""
+        """RETURNS (tuple[str, OperatorConfig]): The action taken, and its operator."""
         value: str | None = None
         if action == "surrogate" and identifier_of(label) == "date":
             action = "generalise" if label == "AGE" else "shift"
@@ -208,7 +209,7 @@ class _Operators:
 
 
 def _derive(key: str | bytes, purpose: str, patient: str = "") -> bytes:
-    """A secret for one purpose, and one patient where it is to be another one for each."""
+    """Derive a secret for one purpose, and for one patient if given."""
     secret = key.strip().encode("utf8") if isinstance(key, str) else key
     if len(secret) < MIN_KEY:
         raise ValueError(Errors.OM507.format(n_bytes=len(secret), least=MIN_KEY))
@@ -217,7 +218,7 @@ def _derive(key: str | bytes, purpose: str, patient: str = "") -> bytes:
 
 
 def make_key_check(key: str | bytes) -> str:
-    """RETURNS (str): What tells whether a key is the same, without telling the key.
+    """RETURNS (str): A checksum that identifies a key without revealing it.
     RAISES (ValueError): If it is too short."""
     return _derive(key, "check")[:8].hex()
 
@@ -227,13 +228,13 @@ def _make_text_check(key: str | bytes, text: str) -> str:
 
 
 def decrypt(result: Deidentified, key: str | bytes) -> str:
-    """Give the old text back, where all identifiers were encrypted or kept.
+    """Restore the original text, if all identifiers were encrypted or kept.
 
-    result (Deidentified): What `deidentify` gave.
+    result (Deidentified): What `deidentify` returned.
     key (str | bytes): The key that was used.
-    RETURNS (str): The old text, exactly.
-    RAISES (ValueError): If there was no key or another one, not all can be given back, or the text
-        was changed.
+    RETURNS (str): The original text, exactly.
+    RAISES (ValueError): If no key or another key was used, some identifier can't be restored, or
+        the text was changed.
     """
     lost = {r.action for r in result.replacements} - {"encrypt", "keep"}
     if lost:
@@ -258,12 +259,12 @@ def decrypt(result: Deidentified, key: str | bytes) -> str:
 
 
 def decrypt_row(row: Mapping[str, Any], key: str | bytes, *, text_column: str = "text") -> str:
-    """Give the old text of a row back, where all identifiers were encrypted or kept.
+    """Restore the original text of a row, if all identifiers were encrypted or kept.
 
     row (Mapping[str, Any]): A row of the table that a `Deidentifier` made.
     key (str | bytes): The key that was used.
     text_column (str): The column of texts.
-    RETURNS (str): The old text, exactly.
+    RETURNS (str): The original text, exactly.
     RAISES (ValueError): If the row has no such column. Also see `decrypt`.
     """
     if text_column not in row:

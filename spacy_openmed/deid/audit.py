@@ -19,16 +19,16 @@ from .candidates import expand_to_tokens
 class Replacement:
     """What was done to one identifier, without its text.
 
-    start, end (int): Its characters in the old text.
-    new_start, new_end (int): The characters that stand for it in the new one.
+    start, end (int): Its character offsets in the original text.
+    new_start, new_end (int): Character offsets of its replacement in the new text.
     label (str): Its canonical label.
     identifier (str | None): Which of the 18 identifiers it is, a key of
         `identifiers.IDENTIFIERS`.
     source (str): "model" or "rule".
     rule (str): The recogniser that found it, or empty.
-    score (float): How sure that is.
-    action (str): What was done. "redact" where a date can't be shifted (it is not
-        understood, or tells of an age over 89) or nothing of an identifier may stay.
+    score (float): Its score.
+    action (str): What was done. "redact" if a date can't be shifted (it can't be parsed, or
+        reveals an age over 89) or nothing of an identifier may stay.
     """
 
     start: int
@@ -48,9 +48,9 @@ class Deidentified:
     """A text without its identifiers.
 
     text (str): The text.
-    replacements (tuple[Replacement, ...]): What was done, in order: the audit.
-    key_check (str): Tells whether a key is the one that was used; empty if none was.
-    text_check (str): Tells, by the key, whether the text is still the same; empty if none was used.
+    replacements (tuple[Replacement, ...]): The audit: the replacements, in order.
+    key_check (str): Checksum of the key; empty if no key was used.
+    text_check (str): Keyed checksum of the text; empty if no key was used.
     """
 
     text: str
@@ -63,11 +63,11 @@ class Deidentified:
         return [r.start for r in self.replacements]
 
     def map_offsets(self, start: int, end: int) -> tuple[int, int]:
-        """Say where characters of the old text are in the new one.
+        """Map character offsets of the original text to the new text.
 
-        start, end (int): The characters, at least one.
-        RETURNS (tuple[int, int]): The new ones. Where they begin or end inside of what was
-            replaced, they take in all that stands for it.
+        start, end (int): The offsets, of at least one character.
+        RETURNS (tuple[int, int]): The new offsets. If they begin or end inside a replaced
+            identifier, they take in the whole replacement.
         """
         new_start, new_end = start, end
         if i := bisect_right(self._starts, start):
@@ -81,7 +81,7 @@ class Deidentified:
         return new_start, new_end
 
     def is_replaced(self, start: int, end: int) -> bool:
-        """RETURNS (bool): Whether nothing has stayed of these characters of the old text."""
+        """RETURNS (bool): Whether these characters of the original text were all replaced."""
         first = max(bisect_right(self._starts, start) - 1, 0)
         near = self.replacements[first : bisect_left(self._starts, end)]
         gone = [r for r in near if r.action != "keep"]
@@ -95,12 +95,12 @@ class Deidentified:
 
     @classmethod
     def from_dict(cls, text: str, data: Mapping[str, Any]) -> "Deidentified":
-        """Put a text and its audit together again.
+        """Rebuild the result from a text and its audit.
 
         text (str): The new text.
-        data (Mapping[str, Any]): What `to_dict` gave.
-        RETURNS (Deidentified): Both.
-        RAISES (ValueError): If it is no such audit.
+        data (Mapping[str, Any]): The audit, as returned by `to_dict`.
+        RETURNS (Deidentified): The result.
+        RAISES (ValueError): If the audit is not valid.
         """
         try:
             rows = tuple(Replacement(**row) for row in data["replacements"])
@@ -110,16 +110,16 @@ class Deidentified:
 
 
 def carry_over(doc: Doc, new_doc: Doc, result: Deidentified, *, spans_key: str = "phi") -> Doc:
-    """Carry entities and span groups of a document over to that of its new text, with labels,
-    ids, extension attributes and the groups' attrs. What was replaced wholly is left out, but for
-    the identifiers themselves; what was replaced in part takes in all that stands for it.
+    """Copy the entities and span groups of a document to its de-identified version, with labels,
+    ids, extension attributes and the groups' attrs. Spans that were replaced entirely are left
+    out, except the identifiers themselves. Spans replaced in part take in the whole replacement.
 
-    doc (Doc): The old document.
+    doc (Doc): The original document.
     new_doc (Doc): A document of the new text, e.g. `nlp.make_doc(result.text)`.
-    result (Deidentified): What `deidentify` gave for the old one.
+    result (Deidentified): What `deidentify` returned for the original document.
     spans_key (str): Key in doc.spans of the identifiers.
-    RETURNS (Doc): The new document, with them.
-    RAISES (ValueError): If it is of another text.
+    RETURNS (Doc): The new document, with the annotation.
+    RAISES (ValueError): If the new document has another text.
     """
     if new_doc.text != result.text:
         raise ValueError(Errors.OM511)

@@ -1,4 +1,4 @@
-"""Candidates for identifiers: what a model or a rule has found, and which of them stand."""
+"""Candidate identifiers from the model and the rules, and how overlaps are resolved."""
 
 import re
 from collections.abc import Iterable
@@ -12,20 +12,19 @@ IDENTIFIERS, SOURCES, RULES = "identifiers", "sources", "rules"  # attrs of the 
 REPEATED, FIELD, COLUMN = "RepeatedName", "Field", "NameInColumn"
 CREDENTIAL = "NameBeforeCredential"
 WORD = re.compile(r"[^\W\d_][\w'’-]+")
-LINE = 100  # what is looked at of a line, in either direction
-# A model's labels that say little. Where one that says more overlaps, that one wins, unless it is
-# a guess.
+LINE = 100  # characters of a line to look at, in either direction
+# Coarse labels of a model. An overlapping candidate with a finer label wins, unless it is a guess.
 COARSE = {"ADDRESS", "DATE", "DATE_TIME", "ID", "LOCATION", "ORGANIZATION", "PHONE", "UNIQUE_ID"}
 GUESS = 0.5
 
 
 class Candidate(NamedTuple):
-    """What may be an identifier.
+    """A candidate identifier.
 
-    start, end (int): Its characters.
+    start, end (int): Its character offsets.
     label (str): Its canonical label.
-    score (float): How sure it is.
-    rule (str): The recogniser that found it; empty: the model.
+    score (float): Its score.
+    rule (str): The recogniser that found it; empty if the model did.
     """
 
     start: int
@@ -46,19 +45,19 @@ def source_of(candidate: Candidate) -> str:
 
 
 def line_of(text: str, c: Candidate) -> str:
-    """RETURNS (str): The line that a candidate stands in, as far as it is looked at."""
+    """RETURNS (str): The candidate's line, up to `LINE` characters on either side."""
     before = text[max(c.start - LINE, 0) : c.start].rpartition("\n")[2]
     after = text[c.end : c.end + LINE].partition("\n")[0]
     return before + text[c.start : c.end] + after
 
 
 def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Choose identifiers that do not overlap. Every letter and digit that was in one still is.
+    """Resolve overlaps. Every letter and digit of a candidate stays in some identifier.
 
     text (str): The text.
-    candidates (Iterable[Candidate]): What was found. Those of one label that overlap are joined.
-        Where two labels overlap, each character goes to the one that says more, then to the
-        surer, then to the longer; what is left of the other stays as it is labelled.
+    candidates (Iterable[Candidate]): The candidates. Overlapping ones of one label are joined.
+        Where labels differ, each character goes to the finer label, then to the higher score,
+        then to the longer candidate; the rest of the other candidate keeps its label.
     RETURNS (list[Candidate]): The identifiers, in order.
     """
     joined: list[Candidate] = []
@@ -80,7 +79,7 @@ def resolve(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
         if not owner:
             continue
         c = joined[owner - 1]
-        if (start, end) != (c.start, c.end):  # others took a part: without what joined them
+        if (start, end) != (c.start, c.end):  # cut: without joining characters
             part = [i for i in range(start, end) if text[i].isalnum()]
             if not part:
                 continue

@@ -1,4 +1,4 @@
-"""Leave terms of medicine, scores, doses and times out of the candidates."""
+"""Filter medical terms, scores, doses and times out of the candidates."""
 
 import re
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ from .dates import has_british_durations, may_be_date
 from .identifiers import identifier_of
 
 WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
-# Rules that take any capitalised word in a place where names stand.
+# Rules that take any capitalised word in a position typical of names.
 GUESSED_NAMES = {
     *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
     *("Signature", "NameWithNickname", COLUMN),
     *("City", "Organisation", "Workplace", "NamedPlace", "LowercaseName"),
 }
 IN_CAPITALS = "NameInCapitals"
-# Rules that take initials where somebody's stand, and abbreviations that stand there as well.
+# A rule that takes initials where people sign, and so also abbreviations in that place.
 SIGNATURE = "SignatureInitials"
 INITIALS = {SIGNATURE, "InitialsAfterRole"}
 _ABBREVIATION = re.compile(
@@ -34,31 +34,32 @@ _ABBREVIATION = re.compile(
     r"|DC|BD|QD|OK|NA|TB|DM|PE|MI|CP|HR|BP|RR|FU|UC|MS|RT|RA|LA|LV|RV|AF|HF|OA|SR|EMS|WHO|CDC"
     r"|FDA|ICU|ENT|EHR|EMR"
 )
-# Rules that take words where names are rare: none of the words may be of the allow-list.
+# Rules for places where names are rare: none of the words may be in the allow-list.
 RARE_NAMES = {
     *(IN_CAPITALS, "LowercaseFullName", "NameByItself", "NameBeforeRelative", "Closing"),
     "ChatName",
 }
-DATES = {"WrittenDate", "DateRecognizer"}  # rules that also find what is no date
-# Rules that take times of day in a row ("0700 1000 1300") for a number.
+DATES = {"WrittenDate", "DateRecognizer"}  # rules that also match other things than dates
+# Rules that mistake a series of times of day ("0700 1000 1300") for a number.
 NUMBERS = {"AccountNumber", "SocialSecurityNumber", "CreditCardRecognizer", "LongNumber"}
 _TIMES = re.compile(r"(?:(?:[01]\d|2[0-3])[0-5]\d(?:[ \t]+|\Z))+|(?:[01]\d|2[0-3])[0-5]\d")
 _BETWEEN = re.compile(r"\s*(?:\b(?:or|and)\b|[;,])\s*")  # of two telephone numbers
 _LINES = re.compile(r"(?<=\d)\s*\n\s*(?=\d)")  # between two dates
 _FLAGGED = re.compile(r"\d(?:[ ]{2,}|\t)[ \t]*(?:[HL]|high|low)(?:[ ]{2,}|\t)[ \t]*\Z")
-# The National Drug Code of a package, and a test's number in LOINC, are nobody's.
+# A package's National Drug Code and a test's LOINC number identify nobody.
 _PACKAGE = re.compile(r"(?<![\d-])\d{4,5}-\d{3,4}-\d{1,2}(?![\d-])")
-_FIGURES = re.compile(r"\d{4}")  # a word of medicine before them is part of a code
+_FIGURES = re.compile(r"\d{4}")  # after a medical word, part of a code
 _POSSESSIVE = re.compile(r"['’]s?\Z")
 _GENE = re.compile(r"[ \t]+(?=[A-Z]{2,5}\d{1,2}[A-Za-z]?\b)[^\n]*\Z")  # taken as part of a name
 
 
 def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Leave out terms of medicine, scores, doses and times.
+    """Filter out medical terms, scores, doses and times.
 
     text (str): The text.
-    candidates (Iterable[Candidate]): What was found.
-    RETURNS (list[Candidate]): What may be an identifier. A name ends where its sentence does.
+    candidates (Iterable[Candidate]): The candidates.
+    RETURNS (list[Candidate]): Those that may be identifiers. Names are cut at the end of their
+        sentence.
     """
     candidates = [part for c in candidates for part in _split_numbers(text, c)]
     names = _find_sure_names(text, candidates)
@@ -82,7 +83,7 @@ def keep_clinical(text: str, candidates: Iterable[Candidate]) -> list[Candidate]
 
 
 def _may_stand(text: str, c: Candidate) -> bool:
-    """Whether what a rule has found may be an identifier."""
+    """Whether a rule's candidate may be an identifier."""
     found = text[c.start : c.end]
     if c.rule == "LongNumber" and is_taper(found):
         return False
@@ -107,7 +108,7 @@ def _may_stand(text: str, c: Candidate) -> bool:
 def _trim_clinical(
     text: str, c: Candidate, names: set[str], *, writes_weeks: bool
 ) -> Candidate | None:
-    """Cut what is clinical off a model's find, or off a date. None: nothing is left."""
+    """Cut clinical words off a model's candidate, or off a date. None if nothing is left."""
     found = text[c.start : c.end]
     identifier = identifier_of(c.label)
     if identifier == "name":
@@ -127,8 +128,8 @@ def _trim_clinical(
 
 
 def _may_be_initials(found: str, rule: str) -> bool:
-    """Whether capitals may be somebody's initials: nearly all pairs of letters stand for something
-    in medicine, of three letters most do not. A signature has a list of its own."""
+    """Whether capitals may be a person's initials. Nearly all pairs of letters are medical
+    abbreviations, but most groups of three are not. Signatures have a list of their own."""
     known = read_words().plain
     return not any(
         (rule != SIGNATURE and _ABBREVIATION.fullmatch(part))
@@ -138,8 +139,8 @@ def _may_be_initials(found: str, rule: str) -> bool:
 
 
 def _is_public_code(text: str, start: int, end: int) -> bool:
-    """Whether characters are of a number that is nobody's: that of a drug's package (NDC), of a
-    laboratory test (LOINC), or of a trial."""
+    """Whether characters belong to a public code: of a drug package (NDC), a laboratory test
+    (LOINC), or a trial."""
     found = text[start:end]
     if re.fullmatch(r"NCT\d{8}", found):
         return True
@@ -154,14 +155,14 @@ def _is_public_code(text: str, start: int, end: int) -> bool:
 
 
 def _is_range(text: str, start: int) -> bool:
-    """Whether two numbers with a hyphen are the range behind a result: "188  L  232-1245"."""
+    """Whether two hyphenated numbers are the reference range of a result: "188  L  232-1245"."""
     before = text[max(start - 40, 0) : start]
     return _FLAGGED.search(before) is not None
 
 
 def _split_numbers(text: str, c: Candidate) -> list[Candidate]:
-    """Split a model's find of several telephone numbers ("617-555-0148 or 617-555-0149"), or of
-    dates in two lines."""
+    """Split a model's candidate that holds several telephone numbers ("617-555-0148 or
+    617-555-0149"), or dates on two lines."""
     kind = identifier_of(c.label)
     if c.rule or kind not in ("phone", "fax", "date"):
         return [c]
@@ -173,7 +174,7 @@ def _split_numbers(text: str, c: Candidate) -> list[Candidate]:
 
 
 def _find_sure_names(text: str, candidates: Iterable[Candidate]) -> set[str]:
-    """Find the words of names that stand behind a title, or in a full name, in lower case."""
+    """Find the words, in lower case, of names that follow a title or are full names."""
     names: set[str] = set()
     plain = read_words().plain
     for c in candidates:
@@ -186,7 +187,7 @@ def _find_sure_names(text: str, candidates: Iterable[Candidate]) -> set[str]:
 
 
 def _is_procedure_code(text: str, start: int) -> bool:
-    """Whether five digits are the code of a scan ("CT 70450") and no ZIP code."""
+    """Whether five digits are a procedure code ("CT 70450") rather than a ZIP code."""
     before = re.search(
         r"(?:([^\W\d_]+)[,.]?[ \t]+)?(?:CT|MR|PA|ME|LA)[ \t]+\Z", text[max(start - LINE, 0) : start]
     )

@@ -1,4 +1,4 @@
-"""Words of medicine, which a model takes for names and places: what of its finds may stay."""
+"""Medical words that a model mistakes for names and places, and checks of its candidates."""
 
 import re
 from collections.abc import Collection
@@ -14,11 +14,11 @@ TITLE = re.compile(
     r"|\b(?-i:RN|NP|PA|CNA|LPN|PT|OT)|\b(?:tech|atty|attorney|chaplain))[ \t]+\Z",
     re.IGNORECASE,
 )
-# An initial behind a name or before it. L and R without a full stop are sides of the body.
+# An initial before or after a name. L and R without a full stop are sides of the body.
 _INITIAL = re.compile(r"[ \t]+(?:[^\W\d_]\.|[A-KM-QS-Z](?=[,;.)]))(?![\w'’])")
 _FIRST_INITIAL = re.compile(r"[^\W\d_]\.")
-LINE = 60  # characters before that are looked at
-# What stands before the name of a person, and behind it.
+LINE = 60  # characters to look at before a candidate
+# What comes before and after a person's name.
 _BEFORE = re.compile(
     r"\b(?:by|per|with|w/|d/w|from|to|saw|told|called|paged|informed|notified|mother|mom|mum|father"
     r"|dad|wife|husband|partner|sons?|daughters?|brothers?|sisters?|aunt|uncle|cousin|niece|nephew|friend"
@@ -33,7 +33,7 @@ _PLACE_BEFORE = re.compile(
     r"(?:\b(?:in|at|from|near|of|to|outside|lives|visiting)|@)\s+(?:(?:our|the|their)\s+)?\Z",
     re.IGNORECASE,
 )
-# What follows a place that names a scale, a test or a device.
+# What follows a place name that is part of a scale, a test or a device.
 _BEHIND_PLACE = re.compile(
     r"[ \t]+(?:[IVX]+\b|[A-Z]\d|neg|pos|virus|brace|collar|score|scale|class|grade|criteria|test"
     r"|protocol|tube|agent|fever|disease|stool|rule|coma|cognitive|guidelines)"
@@ -57,14 +57,14 @@ _BEHIND_TERM = re.compile(
     r"|depression|mania|anxiety|balance|suicide|muscular|n(?:a)?evus|hernia|granuloma|membrane))",
     re.IGNORECASE,
 )
-# What follows an eponym alone, and never the name of a person.
+# What follows eponyms only, never a person's name.
 _ONLY_BEHIND_TERM = re.compile(
     r"(?:['’]s)?[ \t]+(?:disease|syndrome|sign|reflex|palsy|cyst|lymphoma|sarcoma|neuroma|nodes?"
     r"|contracture|tenosynovitis|thyroiditis|forceps|clamp|retractor|scissors|catheter|drain|stent|cannula|needle"
     r"|trocar|suture|cells?|bodies|classification)\b"
 )
 _JOINED = re.compile(r"(?:[-–][^\W\d_]+)+")  # the rest of a double name
-# What stands before a drug, a sign or an operation.
+# What comes before a drug, a sign or an operation.
 _BEFORE_TERM = re.compile(
     r"\b(?:takes?|taking|avoid|(?:re)?start(?:ed|ing)?|continue[ds]?|resume[ds]?|prescribed"
     r"|dose[ \t]+of|trial[ \t]+of|allerg(?:y|ic|ies)[ \t]+to|meds|medications|exam|allergies|rx"
@@ -76,7 +76,7 @@ _EVERYDAY = re.compile(  # in a list with persons
     r"|son|daughter)|sister|brother|uncle|cousin|niece|nephew|friend|nurse|doctor|family|there|then"
 )
 _JOINT = re.compile(r"[ \t]*(?:[,/&;→+]|\b(?:and|or)\b)[ \t]*")  # between two of a list
-# What hardly stands outside of clinical notes. Abbreviations of states are not in it.
+# What hardly occurs outside clinical notes. State abbreviations are not included.
 _CLINICAL = re.compile(
     r"\b(?:(?-i:BP|HR|RR|SpO2|MRI|ECG|EKG|CXR|BID|TID|QID|PRN|ICU|NPO|PMH|PSH|HPI|HTN|DM2?|T2DM|CKD|CHF"
     r"|CAD|COPD|DVT|GERD|UTI|TIA|CVA|AFib|WBC|Hgb|Hb|CBC|BMP|BMI|NAD|ROM|LLE|RLE|LUE|RUE|SOB|DNR|NKDA|GCS"
@@ -129,10 +129,10 @@ _SERVICE = re.compile(
 class ClinicalWords(NamedTuple):
     """The allow-list, in lower case.
 
-    plain (frozenset[str]): Words that are nobody's name.
-    eponyms (frozenset[str]): Words that are mostly of a disease, a sign, a drug or a device.
-    names (frozenset[str]): Words that are somebody's name as often ("hope", "summer").
-    places (frozenset[str]): Those of the eponyms that are places.
+    plain (frozenset[str]): Words that are never names.
+    eponyms (frozenset[str]): Words that mostly name a disease, a sign, a drug or a device.
+    names (frozenset[str]): Words that are names just as often ("hope", "summer").
+    places (frozenset[str]): The eponyms that are places.
     phrases (re.Pattern[str]): Phrases.
     """
 
@@ -145,7 +145,7 @@ class ClinicalWords(NamedTuple):
 
 @cache
 def read_words() -> ClinicalWords:
-    """RETURNS (ClinicalWords): The allow-list, read when it is first needed."""
+    """RETURNS (ClinicalWords): The allow-list, read at first use."""
     lines: dict[str, list[str]] = {"": [], "+": [], "?": [], "@": [], "=": [], "#": []}
     for line in PATH.read_text(encoding="utf8").splitlines():
         mark = line[0] if line[0] in lines else ""
@@ -161,7 +161,7 @@ def read_words() -> ClinicalWords:
 
 
 def all_plain(text: str) -> bool:
-    """RETURNS (bool): Whether a text has words, and none of them is of a name."""
+    """RETURNS (bool): Whether a text has words, and none of them belongs to a name."""
     plain = read_words().plain
     words = [word.lower() for word in _WORD.findall(text) if len(word) > 1]
     return bool(words) and all(word in plain for word in words)
@@ -172,17 +172,17 @@ def _is_known(word: str) -> bool:
 
 
 def writes_capitals(text: str) -> bool:
-    """RETURNS (bool): Whether a text has capitals, so that its names have one."""
+    """RETURNS (bool): Whether a text uses capitals, so that its names are capitalised."""
     words = _WORD.findall(text)
     return sum(word[0].isupper() for word in words) * 12 > len(words)
 
 
 def trim_name(text: str, start: int, end: int) -> tuple[int, int]:
-    """Cut words off a name that are none: what another sentence, case or line has.
+    """Trim ordinary words off a name: those in another sentence, case or line.
 
     text (str): The text.
-    start, end (int): What a model takes for a name.
-    RETURNS (tuple[int, int]): What is left of it.
+    start, end (int): Character offsets of what a model takes for a name.
+    RETURNS (tuple[int, int]): The trimmed offsets.
     """
     plain = read_words().plain
     words = [*_WORD.finditer(text, start, end)]
@@ -207,7 +207,7 @@ def trim_name(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def is_in_phrase(text: str, start: int, end: int) -> bool:
-    """RETURNS (bool): Whether characters are part of a phrase of the allow-list."""
+    """RETURNS (bool): Whether characters are part of a phrase in the allow-list."""
     shift = max(start - 30, 0)
     near = text[shift : end + 40]
     return any(
@@ -217,17 +217,18 @@ def is_in_phrase(text: str, start: int, end: int) -> bool:
 
 
 def names_disease(text: str, end: int) -> bool:
-    """RETURNS (bool): Whether what follows a name makes a disease, a sign or a device of it."""
+    """RETURNS (bool): Whether the words after a name show that it is a disease, a sign or a
+    device."""
     return _ONLY_BEHIND_TERM.match(text, end) is not None
 
 
 def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) -> bool:
-    """Say whether what a model takes for a person may be one.
+    """Check whether what a model takes for a person may be one.
 
     text (str): The text.
-    start, end (int): The characters.
-    names (Collection[str]): Words that are surely of a name in this text, in lower case.
-    RETURNS (bool): False if it is a term of medicine or a word of everyday language.
+    start, end (int): Its character offsets.
+    names (Collection[str]): Words that certainly belong to names in this text, in lower case.
+    RETURNS (bool): False if it is a medical term or an everyday word.
     """
     if is_in_phrase(text, start, end):
         return False
@@ -272,12 +273,12 @@ def may_be_name(text: str, start: int, end: int, names: Collection[str] = ()) ->
 
 
 def stands_as_term(text: str, start: int, end: int) -> bool:
-    """Say whether a word stands where a term of medicine stands.
+    """Check whether a word is in a position typical of medical terms.
 
     text (str): The text.
-    start, end (int): The characters of the word.
-    RETURNS (bool): Whether what is next to it is of medicine: a dose, a result, the word for a
-        disease or a device, or another term in a list.
+    start, end (int): Character offsets of the word.
+    RETURNS (bool): Whether the context is medical: a dose, a result, the word for a disease or a
+        device, or another term in a list.
     """
     if _BEHIND_TERM.match(text, end) or _BEFORE_TERM.search(text[max(start - 30, 0) : start]):
         return True
@@ -295,22 +296,22 @@ def stands_as_term(text: str, start: int, end: int) -> bool:
 
 
 def reads_clinical(text: str, start: int, end: int) -> bool:
-    """Say whether what stands around is of a clinical note.
+    """Check whether the context reads like a clinical note.
 
     text (str): The text.
-    start, end (int): The characters in the middle.
-    RETURNS (bool): Whether two words or abbreviations near by are of medicine.
+    start, end (int): Character offsets of the middle.
+    RETURNS (bool): Whether two nearby words or abbreviations are medical.
     """
     near = f"{text[max(start - NEAR, 0) : start]} {text[end : end + NEAR]}"
     return len({match[0].lower() for match in _CLINICAL.finditer(near)}) > 1
 
 
 def may_be_place(text: str, start: int, end: int) -> bool:
-    """Say whether what a model takes for a place or an organisation may be one.
+    """Check whether what a model takes for a place or an organisation may be one.
 
     text (str): The text.
-    start, end (int): The characters.
-    RETURNS (bool): False if it is a term of medicine or a word of everyday language.
+    start, end (int): Its character offsets.
+    RETURNS (bool): False if it is a medical term or an everyday word.
     """
     found = text[start:end]
     if is_in_phrase(text, start, end) or _SIDE.fullmatch(found.strip()):
@@ -320,7 +321,7 @@ def may_be_place(text: str, start: int, end: int) -> bool:
     after = text[end : end + 20]
     if re.fullmatch(r"\W*\d{1,2}\W*", found):  # an age
         return False
-    if not lower:  # a dose, if it is no number of a house, and no postal code
+    if not lower:  # a dose, unless it is a house number or a postal code
         is_number = re.fullmatch(r"\W*\d{1,4}(?:[./-]\d{1,4}){0,2}\W*", found)
         street = re.match(r"\s+(p\.o\.|[^\W\d_]+)", after)
         is_house = street and (street[1][0].isupper() or street[1].lower() not in plain)
@@ -354,7 +355,7 @@ def may_be_place(text: str, start: int, end: int) -> bool:
 
 
 def _is_postal_code(text: str, start: int, end: int) -> bool:
-    """Whether digits are a postal code: behind the word for it, or behind a town."""
+    """Whether digits are a postal code: after the word for it, or after a town."""
     before = text[max(start - LINE, 0) : start]
     if re.search(r"(?i)\b(?:zip|postal|post)[ \t]*(?:code)?(?:[ \t]+is)?[ \t]*:?\s*\Z", before):
         return True
@@ -369,10 +370,10 @@ def _is_postal_code(text: str, start: int, end: int) -> bool:
 
 
 def may_be_number(text: str, start: int, end: int) -> bool:
-    """Say whether what a model takes for a number of somebody may be one.
+    """Check whether what a model takes for an identifying number may be one.
 
     text (str): The text.
-    start, end (int): The characters.
+    start, end (int): Its character offsets.
     RETURNS (bool): False for a result ("FCP 1860"), a strength ("PEG 3350"), a measure ("3640g")
         or a time of day.
     """
@@ -403,10 +404,10 @@ def may_be_number(text: str, start: int, end: int) -> bool:
 
 
 def is_taper(found: str) -> bool:
-    """RETURNS (bool): Whether hyphens join doses that fall or rise: 40-30-20-10."""
+    """RETURNS (bool): Whether hyphens join falling or rising doses: 40-30-20-10."""
     if not re.fullmatch(r"\d{1,3}(?:-\d{1,3}){2,}", found):
         return False
     steps = [int(number) for number in found.split("-")]
-    if max(steps) > 20 and any(step % 5 for step in steps):  # a number of somebody
+    if max(steps) > 20 and any(step % 5 for step in steps):  # an identifying number
         return False
     return steps in (sorted(set(steps)), sorted(set(steps), reverse=True))

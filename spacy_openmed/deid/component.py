@@ -60,11 +60,12 @@ def make_openmed_phi(
 
     nlp (Language): The pipeline.
     name (str): Name of the component.
-    spans_key (str | None): Key in doc.spans under which an openmed_ner of the domain "privacy"
-        wrote what it found: names, places, dates. None: rules only.
+    spans_key (str | None): Key in doc.spans where an openmed_ner of the domain "privacy" wrote
+        the names, places and dates that it found. None: rules only.
     annotate_spans_key (str): Key in doc.spans to write to.
-    threshold (float): Lowest score of an identifier, the model's and the rules'. Lower finds more.
-    repeat_names (bool): Find the words of each name wherever else they stand in the document.
+    threshold (float): Minimum score of an identifier, from the model or the rules. A lower value
+        finds more.
+    repeat_names (bool): Find the words of each name wherever else they occur in the document.
     RETURNS (OpenMedPHI): The component.
     """
     component = OpenMedPHI(
@@ -79,13 +80,13 @@ def make_openmed_phi(
 
 
 class OpenMedPHI(SerializableComponent):
-    """Find identifiers and write them to `doc.spans`: those that a model has found before and
-    those that rules find, Presidio's and ours.
+    """Find identifiers and write them to `doc.spans`. They come from a model earlier in the
+    pipeline and from rules: Presidio's and our own.
 
     The settings are those of the factory, `make_openmed_phi`.
     """
 
-    filename = "recognizers"  # those that were added
+    filename = "recognizers"  # of `add_recognizers`
 
     def __init__(
         self,
@@ -107,11 +108,11 @@ class OpenMedPHI(SerializableComponent):
         self._analyzer: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_analyzer": None}  # holds compiled patterns: made again
+        return {**super().__getstate__(), "_analyzer": None}  # has compiled patterns: rebuilt
 
     @property
     def analyzer(self) -> Any:
-        """RETURNS (AnalyzerEngine): Presidio's analyzer, made when it is first needed."""
+        """RETURNS (AnalyzerEngine): Presidio's analyzer, made at first use."""
         if self._analyzer is None:
             from .presidio import make_analyzer
 
@@ -119,13 +120,13 @@ class OpenMedPHI(SerializableComponent):
         return self._analyzer
 
     def add_recognizers(self, recognizers: Iterable[dict[str, Any]]) -> None:
-        """Add recognisers for identifiers of your own place, e.g. the form of its record numbers.
+        """Add recognisers for local identifiers, e.g. your hospital's format of record numbers.
         They are saved with the component.
 
-        recognizers (Iterable[dict[str, Any]]): Each as in the files of Presidio:
+        recognizers (Iterable[dict[str, Any]]): Each in the format of Presidio's files:
             {"name": …, "supported_entity": …, "patterns": [{"name": …, "regex": …, "score": …}]}.
-            The supported entity is a label of an identifier, "UNIQUE_ID" for any other.
-        RAISES (ValueError): If a label is none of an identifier's.
+            The supported entity is a label of an identifier, or "UNIQUE_ID" for any other number.
+        RAISES (ValueError): If a label is not an identifier's.
         """
         recognizers = list(recognizers)
         for recognizer in recognizers:
@@ -139,8 +140,8 @@ class OpenMedPHI(SerializableComponent):
         """Find the identifiers of a document, without changing it.
 
         doc (Doc): The document.
-        RETURNS (list[Candidate]): The identifiers in order. None overlaps another.
-        RAISES (ValueError): If no component has written the spans that are to be read.
+        RETURNS (list[Candidate]): The identifiers, in order and without overlaps.
+        RAISES (ValueError): If no component has written the span group `spans_key`.
         """
         from .presidio import analyze
 
@@ -201,10 +202,10 @@ class OpenMedPHI(SerializableComponent):
         return found
 
     def set_annotations(self, doc: Doc, found: Sequence[Candidate]) -> None:
-        """Write identifiers to the document. A span is of whole tokens; `attrs` has, in step
-        with the spans, "scores", "identifiers" (a key of `identifiers.IDENTIFIERS`), "sources"
-        ("model" or "rule"), "rules" (the name of the recogniser or empty), and "char_offsets",
-        the characters that are to go.
+        """Write identifiers to the document. Spans cover whole tokens. The group's `attrs` hold one
+        value per span: "scores", "identifiers" (a key of `identifiers.IDENTIFIERS`), "sources"
+        ("model" or "rule"), "rules" (the name of the recogniser, or empty), and "char_offsets",
+        the characters to replace.
 
         doc (Doc): The document.
         found (Sequence[Candidate]): The identifiers.

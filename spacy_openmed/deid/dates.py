@@ -1,4 +1,4 @@
-"""Shift written dates by a number of days, each in the form in which it was written."""
+"""Shift written dates by a number of days, and keep the format of each."""
 
 import re
 from calendar import isleap
@@ -33,12 +33,12 @@ _DATE = re.compile(
 _TIME = re.compile(
     r"T?\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?:\s?[ap]\.?m\b\.?)?(?:Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
 )
-_PLAIN = re.compile(  # what may stand beside a date: days of the week and what joins
+_PLAIN = re.compile(  # what may come beside a date: weekdays and joining words
     r"(?:[\W_]|(?:(?:mon|tues|wednes|thurs|fri|satur|sun)(?:day)?|tue|wed|thur?|sat"
     r"|the|of|on|to|and|at|or|in|from|until|st|nd|rd|th|t|z|am|pm)(?![^\W_]))*",
     re.IGNORECASE,
 )
-# Two numbers of a score, a ratio, a dose or a duration have the format of a day and a month.
+# Scores, ratios, doses and durations of two numbers look like a day and a month.
 _EVERY = re.compile(r"\b(?:every|each)[ \t]+\Z", re.IGNORECASE)
 _PAIR = re.compile(r"\W*(\d{1,4})([/-])(\d{1,4})\W*")
 _SCORE = re.compile(
@@ -63,9 +63,9 @@ _DATE_BEFORE = re.compile(
     r"[ \t]*:?[ \t(]*\Z",
     re.IGNORECASE,
 )
-# Four numbers, or several of which one has a decimal point: no date has them.
+# Four numbers, or several with a decimal point among them: never a date.
 _RATIO = re.compile(r"\W*(?:\d+(?:/\d+){3,}|(?=[\d/]*\d\.\d)\d+(?:\.\d+)?(?:/\d+(?:\.\d+)?)+)\W*")
-# Three scores, behind the name of the scale.
+# Three scores, after the name of the scale.
 _TRIPLE = re.compile(r"\W*(?:\d|10)/(?:\d|10)/(?:\d|10)\W*")
 _SCALE = re.compile(r"\b(?:gcs|glasgow(?: coma (?:scale|score))?|apgars?)[ \t:=]*\Z", re.IGNORECASE)
 _PRESSURE = re.compile(
@@ -95,7 +95,7 @@ _BRITISH = re.compile(
 )
 _WEEKDAY = r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*"
 _WEEKDAYS = re.compile(rf"\W*{_WEEKDAY}(?:(?:[\s,/&]|and\b)+{_WEEKDAY})+\W*", re.IGNORECASE)
-# A day of the week is one of several on which something is done: "Monday Wednesday Friday".
+# A weekday in a list of days on which something is done: "Monday Wednesday Friday".
 _DAY_NAME = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|mon|tues?|weds?|thurs?|fri|sat|sun)\b"
 _DAY = re.compile(rf"\W*{_DAY_NAME}\W*", re.IGNORECASE)
 _DAY_BEFORE = re.compile(
@@ -114,17 +114,17 @@ _RANGE_2 = re.compile(
     rf"(?P<month>\s+{_MONTH}\.?(?:,?\s+{_YEAR})?)",
     re.IGNORECASE,
 )
-_LINE = 80  # what is looked at of a line before a date
+_LINE = 80  # characters of the line to look at before a date
 _TABLE = 500  # and of a table around it
-_DAY_OF_MONTH, _DAY_OF_YEAR = 15, (7, 2)  # what stands for a month, for a year
+_DAY_OF_MONTH, _DAY_OF_YEAR = 15, (7, 2)  # the day that stands for a month, for a year
 
 
 def find_year(dates: Iterable[str]) -> int | None:
-    """Find the year that dates without one are of.
+    """Find the most likely year of dates that do not give one.
 
-    dates (Iterable[str]): The dates of a document, as they are written.
-    RETURNS (int | None): The year of most of the others, the latest of several; None if no date
-        says its year.
+    dates (Iterable[str]): The dates of a document, as written.
+    RETURNS (int | None): The most frequent year of the others, the latest on a tie; None if no
+        date gives its year.
     """
     years: Counter[int] = Counter()
     for text in dates:
@@ -137,15 +137,15 @@ def find_year(dates: Iterable[str]) -> int | None:
 
 
 def shift_dates(text: str, days: int, year: int | None = None) -> str | None:
-    """Shift every date of a text. What is not said of a date (its day, its year) is not said of
-    the new one; a month is taken for its middle, a year for its. Times of day stay.
+    """Shift every date in a text. A part that a date lacks (its day, its year) is missing from the
+    new one too. A month counts as its middle day, and so does a year. Times of day stay.
 
     text (str): The text, e.g. "March 4th" or "03/04/21 - 03/09/21".
-    days (int): How far.
-    year (int | None): The year of dates without one: it says whether there is a 29 February
-        between the old day and the new one. None: it has none.
-    RETURNS (str | None): The text with the new dates; None if there are none, or if there are
-        figures or words beside them that may tell of a day.
+    days (int): How far to shift.
+    year (int | None): The year to assume for dates without one. It decides whether a 29 February
+        lies between the old day and the new one. None: assume there is none.
+    RETURNS (str | None): The text with the new dates; None if it has no dates, or if digits or
+        words beside them may reveal a day.
     """
     text = _RANGE.sub(
         _write_out, _RANGE_2.sub(r"\g<first>\g<month>\g<sign>\g<last>\g<month>", text)
@@ -164,10 +164,10 @@ def shift_dates(text: str, days: int, year: int | None = None) -> str | None:
 
 
 def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) -> bool:
-    """Say whether what looks like a date, without its year, may be one.
+    """Check whether something that looks like a date without a year may be one.
 
     text (str): The text.
-    start, end (int): Its characters.
+    start, end (int): Its character offsets.
     writes_weeks (bool): Whether the text writes "2/52" for two weeks, see `has_british_durations`.
     RETURNS (bool): False for a score, a ratio, a dose, a duration, a time or a result.
     """
@@ -224,7 +224,7 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
 
 
 def _may_be_day(number: str, text: str, start: int, end: int) -> bool:
-    """Whether a number alone may be a date: a year, or year, month and day."""
+    """Whether a single number may be a date: a year, or year, month and day."""
     if len(number) in (8, 12, 14):
         return True
     if _TIME_ROW.match(text, text.rfind("\n", 0, start) + 1, end + 4):
@@ -242,13 +242,13 @@ def has_british_durations(text: str) -> bool:
 
 
 def _write_out(match: re.Match[str]) -> str:
-    """Write both days of a range as dates: they may be of two months when they are shifted."""
+    """Write both days of a range as full dates: shifting may put them in different months."""
     month, year = match["month"], match["year"] or ""
     return f"{month}{match['first']}{year}{match['sign']}{month}{match['last']}{year}"
 
 
 def _is_plain(text: str) -> bool:
-    """Whether nothing in a text tells of a date."""
+    """Whether nothing in a text hints at a date."""
     return bool(_PLAIN.fullmatch(_TIME.sub(" ", text)))
 
 
@@ -279,7 +279,7 @@ def _shift(match: re.Match[str], days: int, year: int | None) -> str | None:
 
 def _read_roles(fields: dict[str, str]) -> dict[str, str]:
     """RETURNS (dict[str, str]): Which fields are the year, the month and the day."""
-    if "first" in fields:  # the American order, unless it can't be
+    if "first" in fields:  # the American order, unless impossible
         is_day_first = fields["s2"] == "." or int(fields["first"]) > 12
         month, day = ("second", "first") if is_day_first else ("first", "second")
         return {"year": "last", "month": month, "day": day}

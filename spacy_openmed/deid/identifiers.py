@@ -1,11 +1,11 @@
-"""HIPAA's Safe Harbor: which labels are which of the 18 identifiers, and what of them may stay.
+"""HIPAA's Safe Harbor: the labels of its 18 identifiers, and which parts of them may stay.
 
 45 CFR 164.514(b)(2)(i), https://www.ecfr.gov/current/title-45/section-164.514.
 """
 
 import re
 
-# The identifiers (A) to (R) -> the canonical labels that are one.
+# The identifiers (A) to (R) -> their canonical labels.
 IDENTIFIERS: dict[str, tuple[str, ...]] = {
     "name": ("PERSON", "GIVEN_NAME", "MIDDLE_NAME", "SURNAME"),
     "geography": (
@@ -37,7 +37,7 @@ IDENTIFIERS: dict[str, tuple[str, ...]] = {
 }
 _IDENTIFIER_OF = {label: name for name, labels in IDENTIFIERS.items() for label in labels}
 
-# Areas of the first three figures of a ZIP code with 20,000 people or fewer, of the Census of 2000:
+# Three-digit ZIP code areas with 20,000 people or fewer in the Census of 2000:
 # Office for Civil Rights, "Guidance Regarding Methods for De-identification", 2012.
 SMALL_ZIP3 = frozenset(
     (
@@ -45,16 +45,16 @@ SMALL_ZIP3 = frozenset(
         *("823", "830", "831", "878", "879", "884", "890", "893"),
     )
 )
-# The American form, with or without the four figures of ZIP+4.
+# The American format, with or without the four digits of ZIP+4.
 _ZIP = re.compile(r"\s*([0-9]{3})[0-9]{2}(?:[-\s]?[0-9]{4})?\s*")
 _YEAR = re.compile(r"(?<!\d)(?:18|19|20)\d\d(?!\d)")
-# What looks like a year and is none: a decade, and a time of day ("1945h", "03/04/21 1945").
+# What looks like a year but is not: a decade, and a time of day ("1945h", "03/04/21 1945").
 _NO_YEAR = re.compile(
     r"(?<!\d)\d{4}(?:['’]?s|\s?(?:h|hrs?|hours?))\b|(?<![\d/.-])\d{1,2}([-./])\d{1,2}\1\d\d(?!\d)",
     re.IGNORECASE,
 )
 OLDEST = 89  # Ages up to this may stay.
-MOST = 130  # A number above this is no age.
+MOST = 130  # A number above this is not an age.
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+|[<>≤≥+~≈]")
 _NO_AGE = re.compile(r"\d+([-./])\d+\1\d+")  # three numbers: a date, or a number of something
@@ -73,14 +73,14 @@ _SPELLED = {
     **_number("zero one two three four five six seven eight nine ten eleven twelve", 0, 1),
     **_number("thirteen fourteen fifteen sixteen seventeen eighteen nineteen", 13, 1),
     **_number("twenty thirty forty fifty sixty seventy eighty ninety", 20, 10),
-    # The first year of ten. Either none of the ten is over 89, or all are.
+    # The first year of each decade. Either none of its ten ages is over 89, or all are.
     **_number("twenties thirties forties fifties sixties seventies eighties nineties", 20, 10),
     **_number("sexagenarian septuagenarian octogenarian nonagenarian", 60, 10),
     **_number("centenarian supercentenarian", 100, 10),
     **_number("newborn neonate infant baby toddler", 0),
     **_number("child teen teens teenager adolescent", 13),
 }
-# Those of English, German, French, Italian, Spanish, Portuguese and Dutch.
+# "Years" and the like in English, German, French, Italian, Spanish, Portuguese and Dutch.
 _YEARS = _words(
     "y yr yrs year years yo yoa yof yom yearold yrold"
     " jahr jahre jahren ans année années anno anni año años ano anos jaar"
@@ -92,7 +92,7 @@ _PER_YEAR = {
     **_number("h hr hrs hour hours", 8760),
 }
 _MULTIPLIERS = _words("decade decades score century centuries")
-# Words that leave a number what it is. Of "over 65" nothing says that it is over 89.
+# Words that leave the number beside them unchanged. "Over 65" does not say that it is over 89.
 _BESIDE = _words(
     "> ≥ + a above an and age aged ages at early f female gentleman half he her his in is lady late"
     " least life male man mid more o of old older or over patient pt s she than the their to was"
@@ -104,26 +104,26 @@ def identifier_of(label: str) -> str | None:
     """Get the identifier that a label stands for.
 
     label (str): A canonical label.
-    RETURNS (str | None): A key of `IDENTIFIERS`; None if it is none of them (a state, a gender).
+    RETURNS (str | None): A key of `IDENTIFIERS`; None for other labels (a state, a gender).
     """
     return _IDENTIFIER_OF.get(label)
 
 
 def may_stay(label: str, text: str) -> bool:
-    """Say whether what was found may stay as it is: ages that are surely no more than 89.
+    """Check whether a candidate may stay as it is: only ages that are certainly 89 or less may.
 
     label (str): Its canonical label.
-    text (str): The text.
-    RETURNS (bool): Whether it is no identifier.
+    text (str): Its text.
+    RETURNS (bool): Whether it is not an identifier.
     """
     return label == "AGE" and is_over_89(text) is False
 
 
 def is_over_89(text: str) -> bool | None:
-    """Say whether an age is over 89.
+    """Check whether an age is over 89.
 
-    text (str): The age in figures or English words: "45-year-old", "nineties", "9 months".
-    RETURNS (bool | None): Whether it is; None if the text does not say for sure.
+    text (str): The age in digits or English words: "45-year-old", "nineties", "9 months".
+    RETURNS (bool | None): Whether it is; None if the text leaves it open.
     """
     items = _read_numbers(text)
     if _NO_AGE.search(text) or not any(isinstance(item, float) for item in items):
@@ -151,7 +151,7 @@ def is_over_89(text: str) -> bool | None:
 
 
 def _read_numbers(text: str) -> list[float | str]:
-    """The words of a text in lower case, and in the place of numbers their values."""
+    """The words of a text in lower case, with numbers replaced by their values."""
     items: list[float | str] = []
     before = ""  # the number word before, which the next may belong to: "ninety" of "ninety-two"
     for word in _WORD.findall(re.sub(r"(?i)(?<=hundred) and ", " ", text)):
@@ -179,13 +179,13 @@ def _read_numbers(text: str) -> list[float | str]:
 
 
 def generalise(label: str, text: str, *, this_year: int) -> str | None:
-    """Get what Safe Harbor lets stay of an identifier: the year of a date, the first three figures
-    of an American ZIP code, an age up to 89, and that somebody is 90 or older.
+    """Reduce an identifier to what Safe Harbor permits: the year of a date, the first three digits
+    of an American ZIP code, an age up to 89, and "90+" for higher ages.
 
     label (str): Its canonical label.
-    text (str): The text.
-    this_year (int): Years that tell of an age over 89 do not stay.
-    RETURNS (str | None): What may stay; None: nothing, or the text is not understood.
+    text (str): Its text.
+    this_year (int): The year to count ages from. Years that reveal an age over 89 do not stay.
+    RETURNS (str | None): What may stay; None if nothing may, or the text can't be parsed.
     """
     if label == "ZIP_CODE":
         zip_code = _ZIP.fullmatch(text)
@@ -204,9 +204,9 @@ def generalise(label: str, text: str, *, this_year: int) -> str | None:
 
 
 def tells_old_age(label: str, text: str, *, this_year: int) -> bool:
-    """Say whether a date has a year that may tell of an age over 89.
+    """Check whether a date has a year that may reveal an age over 89.
 
-    label (str): Its canonical label. The year of a birth that has not four figures may be any.
+    label (str): Its canonical label. A date of birth without a four-digit year may be of any year.
     text (str): The date.
     this_year (int): The year to count from.
     RETURNS (bool): Whether it does.

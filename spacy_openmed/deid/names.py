@@ -1,4 +1,4 @@
-"""Names: where they end, what stands beside them, and where else they stand."""
+"""Names: where they end, what belongs to them, and where else they occur."""
 
 import re
 from collections.abc import Container, Iterable
@@ -19,22 +19,22 @@ from .candidates import (
 from .clinical_words import TITLE, all_plain, read_words, stands_as_term
 from .identifiers import identifier_of
 
-# In a line of capitals nothing tells a name from the words after it, or before a credential: no
-# more than two of them are taken. Initials and the small words of names are not counted.
+# In a line of capitals, nothing marks off a name from the words after it or before a credential, so
+# at most two words are taken. Initials and name particles are not counted.
 CAPITALS = 2
 SMALL = {"VAN", "VON", "DE", "DER", "DEN", "DEL", "DI", "DA", "LA", "LE", "BIN", "AL"}
 _LETTERS = re.compile(r"[^\W\d_]*")
 _END = re.compile(r"[ \t]*(?:[\r\n]|\Z)|\t|[ ]{2}")  # of a field
-# Names of fields, which stand in a form behind the name that fills the field before.
+# Field names that follow, in a form, the name that fills the previous field.
 _FIELD = re.compile(
     r"(?:\s{2,}|[\t\r\n])(?:MRN|MR|DOB|D\.O\.B|SSN|Age|Sex|Gender|Date|Phone|Tel|Fax|E-?mail|Address"
     r"|Account|Acct|Admitted|Admission|Discharged?|Unit|Room|Ward|Insurance|PCP|ID)\W*\Z",
     re.IGNORECASE,
 )
-# A name that ends as no place does: models take "Peter Hall III" for one.
+# A suffix that no place has: models take "Peter Hall III" for a place.
 WITH_SUFFIX = re.compile(r"(?:[A-Z][\w.'’-]* ){2,3}(?:Jr\.?|Sr\.?|II|III|IV)")
-# What stands beside a name and belongs to it: a first name or an initial after the surname, a
-# nickname in quotes, initials before it, and the rest of what a hyphen joins.
+# What belongs to the name beside it: a first name or an initial after the surname, a nickname in
+# quotes, initials before it, and the rest of a hyphenated name.
 _FIRST_AFTER = re.compile(
     r",[ \t]?(?!(?:M\.?D|D\.?O|R\.?N|N\.?P|P\.?A|R\.?M|O\.?T|P\.?T|B\.?S|M\.?S)\b)"
     r"([^\W\d_](?:\.?[ \t]?[^\W\d_])?)\b\.?(?![\w'’])"
@@ -51,7 +51,7 @@ _NEXT_NAME = re.compile(
 )
 _INITIAL_BEFORE = re.compile(r"(?<![\w.])(?:[^\W\d_]\.[ \t]?(?:[^\W\d_]{1,2}\.[ \t]?){0,2})\Z")
 _JOINED_BEFORE, _JOINED_BEHIND = re.compile(r"(?:\w+[-–])+\Z"), re.compile(r"(?:[-–][^\W\d]\w*)+")
-# What stands beside a name in a line of capitals and is no part of it.
+# What may come beside a name in a line of capitals without belonging to it.
 _NO_NAME = re.compile(
     r"WILL|DENIE[SD]|NOTE[SD]|STATE[SD]|REPORT(?:S|ED)|REVIEWED|AGREE[SD]|SAW|SEES|IS|WAS|HAS|HAD|ADVISE[SD]"
     r"|RECOMMEND(?:S|ED)|CALLED|PRESENT(?:S|ED)|COMPLAINS|TAKES|TOOK|AND|AT|FOR|WITH|WHO|BY|TO|SEEN|READ"
@@ -77,7 +77,7 @@ _UNIT_BEFORE = re.compile(
     r"(?:[A-Z][\w'’]+,[ \t])?\Z",
     re.IGNORECASE,
 )
-# What follows a name that is used as a word: "Small meals", "Young-onset".
+# What follows a name used as an ordinary word: "Small meals", "Young-onset".
 _BEHIND_WORD = re.compile(
     r"(?:[ \t]|-)(?:adults?|acting|age|amounts?|bites|blood|bones?|bowel|camp|cells?|children"
     r"|community|count|decline|discharge|doses?|drops?|gr[ae]y|group|headache|increase|leader|man|matter|meals?"
@@ -95,8 +95,8 @@ _HEADER = re.compile(
 _NAME = r"[^\W\d_a-z](?:\.|[^\W\d_]*(?:['’-][^\W\d_]+)*)"
 _CELL = re.compile(rf"{_NAME}(?:,?[ ]{_NAME}){{0,3}}")
 _BORDER = re.compile(r"\t|\|")
-COLUMNS = 3  # that a table has at least
-# Initials that are a word as well ("AS") are somebody's before one of these.
+COLUMNS = 3  # fewest columns of a table
+# Before one of these, initials that are also a word ("AS") are a person's.
 _VERB = re.compile(
     r"(?:['’]s)?[ \t]+(?:was|is|has|had|denie[sd]|report(?:s|ed)|state[sd]|agree[sd]|will|and)\b"
 )
@@ -104,17 +104,17 @@ _DOTTED = re.compile(r"(?:[^\W\d_]\.[ \t]?){2,3}")
 
 
 def cut_name(text: str, c: Candidate, *, fields: bool = True) -> Candidate:
-    """Cut a name where it ends: before the name of the next field of a form and, in a line of
-    capitals, before the words that a rule has taken as part of it.
+    """Cut a name where it ends: before the next field name of a form and, in a line of capitals,
+    before words that a rule took as part of the name.
 
     text (str): The text.
-    c (Candidate): What was found.
+    c (Candidate): The candidate.
     fields (bool): Whether a name that fills a field to its end stays whole in a line of capitals.
     RETURNS (Candidate): The name; any other identifier as it is.
     """
     if identifier_of(c.label) != "name":
         return c
-    last = _LETTERS.match(text, c.end)  # of a word that was taken in part
+    last = _LETTERS.match(text, c.end)  # of a word that is cut in two
     field = _FIELD.search(text, c.start, last.end() if last else c.end)
     if field is not None and c.start < field.start() < c.end:
         c = c._replace(end=field.start())
@@ -134,13 +134,13 @@ def cut_name(text: str, c: Candidate, *, fields: bool = True) -> Candidate:
 
 
 def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Find what stands beside a name and belongs to it: initials, a nickname in quotes, the rest
-    of a double name. Also find the rest of places and telephone numbers, and the initials of a
-    full name wherever they stand alone.
+    """Find what belongs to the name beside it: initials, a nickname in quotes, the rest of a double
+    name. Also find the rest of places and telephone numbers, and the initials of a full name
+    wherever they stand alone.
 
     text (str): The text.
-    candidates (Iterable[Candidate]): What was found.
-    RETURNS (list[Candidate]): Further names, or names that are longer.
+    candidates (Iterable[Candidate]): The candidates.
+    RETURNS (list[Candidate]): Further candidates, and longer versions of those given.
     """
     found: list[Candidate] = []
     initials: dict[str, float] = {}
@@ -188,8 +188,8 @@ def find_beside(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _find_rest(text: str, c: Candidate) -> Candidate | None:
-    """Find what belongs to a place or a telephone number and stands beside it: numbers, the part
-    of a house, the kind of an organisation."""
+    """Find what belongs to the place or telephone number beside it: numbers, a flat or unit, the
+    kind of organisation."""
     identifier = identifier_of(c.label)
     inside = text[c.start : c.end]
     before = text[max(c.start - LINE, 0) : c.start]
@@ -211,13 +211,13 @@ def _find_rest(text: str, c: Candidate) -> Candidate | None:
 
 
 def find_in_columns(text: str) -> list[Candidate]:
-    """Find the names in a column of a table whose header says that it has names ("Prescriber").
+    """Find the names in table columns whose header announces names ("Prescriber").
 
-    text (str): The text. The cells of a table are divided by tabs or bars.
-    RETURNS (list[Candidate]): What stands in the cells below such a header.
+    text (str): The text. Tabs or bars separate the cells of a table.
+    RETURNS (list[Candidate]): The names in the cells below such a header.
     """
     found: list[Candidate] = []
-    columns: list[int] = []  # of names, in the table that is read
+    columns: list[int] = []  # of names, in the current table
     width = start = 0
     for line in text.splitlines(keepends=True):
         cells = _read_cells(line)
@@ -250,11 +250,11 @@ def _read_cells(line: str) -> list[tuple[int, int]]:
 
 
 def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Find the words of names wherever else they stand, as capitalised as a name.
+    """Find the words of names wherever else they occur, capitalised like a name.
 
     doc (Doc): The document.
-    candidates (Iterable[Candidate]): What was found.
-    RETURNS (list[Candidate]): The words of the names, with the score of the surest of them.
+    candidates (Iterable[Candidate]): The candidates.
+    RETURNS (list[Candidate]): The words of the names, with the highest score of those names.
     """
     names: dict[str, float] = {}
     known = read_words()
@@ -282,8 +282,8 @@ def find_repeated(doc: Doc, candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _is_word(doc: Doc, token: Token) -> bool:
-    """Whether a word that is also somebody's name stands as a word: in small letters, or before
-    another that makes it one ("Small meals", "Young-onset")."""
+    """Whether a word that is also a name is used as an ordinary word: in lower case, or before
+    a word that shows it ("Small meals", "Young-onset")."""
     if token.is_lower:
         return True
     if token.i and TITLE.search(doc.text, max(token.idx - 12, 0), token.idx):
@@ -297,11 +297,10 @@ def _singular(word: str, names: Container[str]) -> str:
 
 
 def find_names_of_fields(text: str, fields: Iterable[Candidate]) -> list[Candidate]:
-    """Find the words of the names that fields hold, wherever else they stand. They need not be
-    whole tokens.
+    """Find the words of names in fields wherever else they occur. They need not be whole tokens.
 
     text (str): The text.
-    fields (Iterable[Candidate]): What fields hold.
+    fields (Iterable[Candidate]): The contents of fields.
     RETURNS (list[Candidate]): The words.
     """
     names: set[str] = set()

@@ -12,7 +12,7 @@ from ..spans import Entity, add_spans, read_spans
 from .component import OpenMedPHI
 from .structured import read_layout
 
-# An identifier that stays does more harm than a word that goes. The model leaves a token only if
+# A missed identifier does more harm than a word redacted in error. The model leaves a token only if
 # "no entity" is e times as likely as a label.
 OUTSIDE_BIAS = -1.0
 
@@ -21,9 +21,9 @@ def phi_settings(size: str = "mini", checkpoint: str | None = None) -> dict[str,
     """Make the settings of `openmed_ner` for personal data.
 
     size (str): Size of the checkpoint.
-    checkpoint (str | None): A checkpoint, in place of the catalogue's of that size.
-    RETURNS (dict[str, Any]): The settings. What is found goes to `doc.spans` only. `outside_bias`
-        is set for recall.
+    checkpoint (str | None): A checkpoint to use instead of the catalogue's of that size.
+    RETURNS (dict[str, Any]): The settings. Entities go to `doc.spans` only, and `outside_bias` is
+        set for recall.
     """
     return {
         "domain": "privacy",
@@ -41,8 +41,8 @@ def add_phi_pipes(
 
     nlp (Language): The pipeline.
     size (str): Size of the checkpoint.
-    checkpoint (str | None): A checkpoint, in place of the catalogue's of that size.
-    threshold (float): Lowest score of an identifier.
+    checkpoint (str | None): A checkpoint to use instead of the catalogue's of that size.
+    threshold (float): Minimum score of an identifier.
     RETURNS (Language): The same pipeline.
     """
     nlp.add_pipe("openmed_ner", name="openmed_privacy", config=phi_settings(size, checkpoint))
@@ -53,8 +53,8 @@ def add_phi_pipes(
 def annotate_text(nlp: Language, text: str) -> Doc:
     """Run a pipeline with `openmed_phi` on a text that may have fields: CSV, FHIR, HL7.
 
-    Each free text in a field is also given to the model on its own. Behind the signs of a table,
-    models miss the name with which a field begins.
+    The model also reads each free text in a field on its own, because after table delimiters models
+    miss a name at the start of a field.
 
     nlp (Language): The pipeline.
     text (str): The text.
@@ -73,7 +73,7 @@ def annotate_text(nlp: Language, text: str) -> Doc:
         add_spans(doc, chain.from_iterable(moved), key)
     for name, pipe in nlp.pipeline[at:]:
         doc = pipe(doc)
-        if doc is None:  # an error handler has taken it, as in `Language.__call__`
+        if doc is None:  # the error handler dropped it, as in `Language.__call__`
             raise ValueError(SpacyErrors.E005.format(name=name, returned_type=type(doc)))
     return doc
 
@@ -83,14 +83,14 @@ def read_fields(nlp: Language, doc: Doc) -> Doc:
     does.
 
     nlp (Language): The pipeline.
-    doc (Doc): A document that it has annotated.
-    RETURNS (Doc): Another document of the same text; without fields, the same one.
+    doc (Doc): A document that the pipeline has annotated.
+    RETURNS (Doc): A new document of the same text; the same document if it has no fields.
     """
     return doc if read_layout(doc.text) is None else annotate_text(nlp, doc.text)
 
 
 def _move(doc: Doc, part: Doc, start: int, key: str) -> Iterator[Entity]:
-    """YIELDS (Entity): What a group of a part has, as entities of the whole."""
+    """YIELDS (Entity): The spans of a part's group, as entities of the whole document."""
     for found in read_spans(part, key):
         first, last = (start + offset for offset in found.offsets)
         span = doc.char_span(first, last, found.span.label_, alignment_mode="expand")

@@ -1,4 +1,4 @@
-"""Presidio on a document that spaCy has read already, of the extra [deid]."""
+"""Run Presidio on a document that spaCy has already tokenized. Needs the extra [deid]."""
 
 import logging
 import re
@@ -23,17 +23,17 @@ try:
 except ImportError as error:
     raise ImportError(Errors.OM500.format(package=error.name)) from error
 
-# Their messages for debugging hold words of the text.
+# Their debug messages quote words of the text.
 logging.getLogger("presidio-analyzer").setLevel(logging.WARNING)
 
 RULES = DATA_PATH / "hipaa.yaml"
 LANGUAGE = "en"  # of the rules
-# What fills a line of a form between a label and its field: "Surname....: ", "Claim.......".
+# The leader of a form, between a label and its field: "Surname....: ", "Claim.......".
 _LEADER = re.compile(r"(?<=\w)[ ]?(?:\.{4,}:?|\.{2,}:|_{3,}:?)[ ]?(?=\S)")
 
 
 class DocEngine(SpacyNlpEngine):
-    """What Presidio asks of an engine, without a pipeline of its own."""
+    """The engine that Presidio requires, without a pipeline of its own."""
 
     def is_loaded(self) -> bool:
         return True
@@ -46,7 +46,7 @@ class DocEngine(SpacyNlpEngine):
 
 
 class ContextEnhancer(LemmaContextAwareEnhancer):
-    """Presidio's, with a search for the token of a match that does not go through all of them."""
+    """Presidio's enhancer, with a faster search for the token of a match."""
 
     @staticmethod
     def _find_index_of_match_token(
@@ -56,16 +56,16 @@ class ContextEnhancer(LemmaContextAwareEnhancer):
 
 
 def make_analyzer(recognizers: Iterable[dict[str, Any]], threshold: float) -> AnalyzerEngine:
-    """Make the analyzer: our rules, and those of the deployment.
+    """Make the analyzer, with our rules and the user's.
 
-    recognizers (Iterable[dict[str, Any]]): Further recognisers, as Presidio's files have them.
-    threshold (float): Lowest score.
+    recognizers (Iterable[dict[str, Any]]): Further recognisers, in the format of Presidio's files.
+    threshold (float): Minimum score.
     RETURNS (AnalyzerEngine): The analyzer.
     """
     rules = srsly.read_yaml(RULES)
     rules["recognizers"] += [{"supported_language": LANGUAGE, **rec} for rec in recognizers]
     registry = RecognizerRegistryProvider(registry_configuration=rules).create_recognizer_registry()
-    # A file can't tell it the regions; more of them take longer than all other rules together.
+    # A file can't set the regions; more of them would take longer than all other rules together.
     registry.add_recognizer(PhoneRecognizer(supported_entity="PHONE", supported_regions=["US"]))
     return AnalyzerEngine(
         registry=registry,
@@ -78,12 +78,12 @@ def make_analyzer(recognizers: Iterable[dict[str, Any]], threshold: float) -> An
 def analyze(analyzer: AnalyzerEngine, doc: Doc) -> list[Candidate]:
     """Run the rules over a document.
 
-    What a model has found is not given to Presidio: of two finds of the same characters it keeps
-    the surer, and that a rule has found them, too, says where they stand.
+    Presidio does not get the model's candidates. It would keep only the higher score of two
+    candidates for the same characters, and a rule's match tells more about their context.
 
     analyzer (AnalyzerEngine): The analyzer.
     doc (Doc): The document.
-    RETURNS (list[Candidate]): What was found.
+    RETURNS (list[Candidate]): The candidates.
     """
     artifacts = NlpArtifacts(
         entities=[],
@@ -107,5 +107,5 @@ def analyze(analyzer: AnalyzerEngine, doc: Doc) -> list[Candidate]:
 
 
 def _to_colon(leader: re.Match[str]) -> str:
-    """A colon, and blanks: as many characters as there were."""
+    """A colon and spaces, of the same length as the leader."""
     return ":".ljust(len(leader[0]))

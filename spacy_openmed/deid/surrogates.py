@@ -1,4 +1,4 @@
-"""Made-up values that stand for real ones, of the extra [deid]: the same for the same, by a key."""
+"""Surrogates: made-up values that consistently replace real ones, by a key. Needs extra [deid]."""
 
 import re
 import unicodedata
@@ -39,15 +39,15 @@ _KIND = re.compile(
     r"|college|church|infirmary|hospice|(?:&|and) sons)\b",
     re.IGNORECASE,
 )
-_ATTEMPTS = 8  # to make another text than the value itself
-# Patients have names of many countries. A name of both sexes tells none.
+_ATTEMPTS = 8  # to make a value that differs from the original
+# Patients have names from many countries. Names of both sexes count for neither.
 _COUNTRIES = (Provider, British, French, German, Indian, Italian, Spanish)
 _FEMALE = {name.lower() for country in _COUNTRIES for name in country.first_names_female}
 _MALE = {name.lower() for country in _COUNTRIES for name in country.first_names_male}
 _WOMEN, _MEN = _FEMALE - _MALE, _MALE - _FEMALE
 _STATES = {name.lower() for name in AddressProvider.states}
 _STATE_CODES = {*AddressProvider.states_abbr, "DC", "PR"}
-# Parts of a name, and of an address, that are nobody's.
+# Parts of names, and of addresses, that identify nobody.
 _KEPT_IN_NAMES = _words("jr sr ii iii iv phd dds esq mr mrs ms mx miss dr prof")
 _CREDENTIALS = _words("md do rn np")
 _UNITS = ("po", "p.o", "apt", "suite", "unit")
@@ -64,7 +64,7 @@ _SEX_BEFORE = re.compile(
     r"|nephew|boyfriend))\b\W*(?:\b(?:named|called|is|was|dr|prof|patient|pt|\w\.)\W+)*\Z",
     re.IGNORECASE,
 )
-# Behind a name: "is a 40-year-old man", "62F", and the first "he" or "she".
+# After a name: "is a 40-year-old man", "62F", and the first "he" or "she".
 _SEX_BEHIND = re.compile(
     r"[\s,(]*(?:(?:is|was)\s+)?(?:an?\s+)?\d{1,3}(?:[\s-]*(?:years?|yrs?|y))?[\s/-]*"
     r"(?:(?:old|o)\b[\s,-]*|(?:,[\s,-]*)?)"
@@ -72,27 +72,28 @@ _SEX_BEHIND = re.compile(
     r"|.*?\b(?:(?P<she>she)|(?P<he>he))\b",
     re.IGNORECASE | re.DOTALL,
 )
-_NEAR = 150  # characters behind a name that may tell the sex, up to the next name
+_NEAR = 150  # characters after a name in which to look for the sex, up to the next name
 _TITLE = re.compile(r"\b(?:mrs?|ms|miss|dr|prof|rev|sir)\b\.?\s*\Z", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"['’]s?\Z", re.IGNORECASE)
 GIVEN, WOMAN, MAN, SURNAME = "given", "woman", "man", "surname"
 
 
-_LOCK = Lock()  # nobody else seeds it in between
+_LOCK = Lock()  # so that no other thread seeds Faker in between
 
 
 @lru_cache(maxsize=1)
 def _faker() -> Faker:
-    """One for all: making it takes longer than what it is asked for."""
+    """One shared instance: making it takes longer than a call."""
     return Faker("en_US", use_weighting=False)
 
 
 @dataclass
 class People:
-    """What a document tells of its names and numbers.
+    """What a document reveals about its names and numbers.
 
-    roles (dict[str, str]): Words of names in lower case: "given", "woman", "man" or "surname".
-    phones (set[str]): Figures of the numbers that are a telephone's.
+    roles (dict[str, str]): The role of each name word in lower case: "given", "woman", "man" or
+        "surname".
+    phones (set[str]): Digits of the telephone numbers.
     """
 
     roles: dict[str, str] = field(default_factory=dict)
@@ -100,11 +101,11 @@ class People:
 
 
 def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
-    """Read what a document tells of its names and numbers.
+    """Collect what a document reveals about its names and numbers.
 
     text (str): The text.
     found (Iterable[tuple[int, int, str]]): Start, end and label of its identifiers.
-    RETURNS (People): It.
+    RETURNS (People): The roles of its name words, and its telephone numbers.
     """
     people = People()
     found = [*found]
@@ -133,7 +134,7 @@ def read_people(text: str, found: Iterable[tuple[int, int, str]]) -> People:
         comma = text.find(",", start, end)
         if start < comma < words[-1][0]:
             surnames = [word for at, word in words if at < comma]
-        elif len(words) > 1:  # from the last blank on: "Price-Wray"
+        elif len(words) > 1:  # after the last space: "Price-Wray"
             last = max(text.rfind(" ", start, words[-1][0]), words[0][0])
             surnames = [word for at, word in words if at > last]
         else:
@@ -156,8 +157,8 @@ def _read_sex(match: re.Match[str] | None) -> str:
 
 
 def _is_kept_in_name(word: str, name: str) -> bool:
-    """Whether a word of a name is a title, a credential or the like. Some credentials are names
-    as well ("Anh Do"): they count where they alone are in capitals."""
+    """Whether a word of a name is a title, a credential or the like. A credential may also be a
+    name ("Anh Do"), so it counts only in capitals, in a name that is not all in capitals."""
     if word.lower() in _CREDENTIALS:
         return word.isupper() and not name.isupper()
     return word.lower() in _KEPT_IN_NAMES
@@ -168,10 +169,11 @@ def _strip(word: str) -> str:
 
 
 class Surrogates:
-    """Give the surrogate of a value. It depends on nothing but the value, the secret and what the
-    document tells of it, so that documents can be done in any order, in any process.
+    """Replaces values with surrogates. A surrogate depends only on the value, the secret and what
+    the document reveals about the value, so documents can be processed in any order and in any
+    process.
 
-    secret (bytes): The secret, another one for each patient.
+    secret (bytes): The secret, a different one for each patient.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -182,10 +184,10 @@ class Surrogates:
 
         label (str): Canonical label of the identifier.
         text (str): Its text.
-        people (People | None): What the document tells of names and numbers.
-        RETURNS (str): Another text of the kind: each word of a name has its own surrogate, so that
-            "John Miller" and "Mr. Miller" stay the same man; initials are those of the surrogate;
-            numbers keep their form, and are the same in any form.
+        people (People | None): What the document reveals about names and numbers.
+        RETURNS (str): A value of the same kind. Each word of a name has its own surrogate, so that
+            "John Miller" and "Mr. Miller" stay the same man. Initials are those of the surrogate.
+            Numbers keep their format, and get the same surrogate in any format.
         """
         people = people or People()
         text = unicodedata.normalize("NFC", text)
@@ -262,7 +264,7 @@ class Surrogates:
 
     def _make_address(self, text: str) -> str:
         words = [word for word in _ADDRESS_PART.findall(text) if word.isalpha()]
-        # "12 Hill Street": where all words are kinds of roads, the first is the name of one.
+        # "12 Hill Street": if all words are kinds of roads, the first is the road's name.
         is_road = not text.lower().startswith(_UNITS)
         all_kept = len(words) > 1 and all(word.lower() in _KEPT_IN_ADDRESSES for word in words)
         name = words[0] if is_road and all_kept else None
@@ -280,11 +282,11 @@ class Surrogates:
         return _ADDRESS_PART.sub(replace, text)
 
     def _make_number(self, kind: str | None, text: str, people: People) -> str:
-        """Other figures and letters in the same places. The figures depend on nothing but the
-        figures, the letters on nothing but the letters."""
+        """Other digits and letters in the same places. The new digits depend only on the digits,
+        the new letters only on the letters."""
         figures = _figures(text)
         is_phone = kind in ("phone", "fax") or figures in people.phones
-        if not is_phone:  # the 1 at its beginning is no prefix
+        if not is_phone:  # a leading 1 is not a prefix
             figures = "".join(c for c in text if c.isalnum() and not c.isalpha())
         letters = "".join(filter(str.isalpha, text))
         new_figures = self._make("", figures, _make_figures) if figures else ""
@@ -313,7 +315,7 @@ _ADDRESS_PART = regex.compile(rf"{_WORD}(?:['’]{_WORD})*|\p{{N}}[\p{{N}}\p{{L}
 
 
 def _figures(text: str) -> str:
-    """The figures of a number, without the 1 that is America's before a telephone number."""
+    """The digits of a number, without the American country code 1 of a telephone number."""
     figures = "".join(c for c in text if c.isalnum() and not c.isalpha())
     return figures[1:] if len(figures) == 11 and figures[0] == "1" else figures
 
@@ -366,6 +368,6 @@ def _make_letters(fake: Faker, label: str, letters: str) -> str:
 
 
 def _make_unused(figures: str) -> str:
-    """The end of the numbers that are given to nobody, 555-01XX."""
+    """Make a telephone number end in 555-01XX, a range that is never assigned."""
     last = min(len(figures), 10)
     return f"{figures[: last - 7]}55501{figures[last - 2 :]}" if last >= 7 else figures

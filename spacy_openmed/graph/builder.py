@@ -1,4 +1,4 @@
-"""A knowledge graph of what documents mention together, and of the relations they tell of."""
+"""A knowledge graph of things that documents mention together, and of relations between them."""
 
 import json
 import math
@@ -40,7 +40,7 @@ MORE = {RELATIONS, *SPAN_ATTRIBUTES["openmed_context"]}
 NO_NODES = {*PERSONAL, *DETAILS}  # labels that make nodes only if they are asked for
 # The options of the command that limit edges.
 MIN_DOCUMENTS, MIN_NPMI, MIN_SCORE = "--min-documents", "--min-npmi", "--min-score"
-_STATE: dict[str, type] = {  # what a builder counts of all documents, and its type
+_STATE: dict[str, type] = {  # attributes of a builder to save, and their types
     "n_documents": int,
     "n_sentences": int,
     "labels_read": Counter,
@@ -50,14 +50,14 @@ _STATE: dict[str, type] = {  # what a builder counts of all documents, and its t
 
 
 class GraphBuilder:
-    """Build a graph from a stream of documents. Its memory grows with the number of different
-    things and pairs, not with that of documents.
+    """Build a graph from a stream of documents. Memory grows with the number of different things
+    and pairs, not with the number of documents.
 
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
     labels (Iterable[str] | None): Labels of entities to take; None: all but personal data, doses,
         results and the like.
-    scope (str): What two things share if they stand together: a "sentence", or a "document"
-        (every pair of a document: many more edges).
+    scope (str): Where two things must occur together: in a "sentence", or in a "document" (every
+        pair in a document: many more edges).
     max_evidence (int): How many places to keep for an edge, 1 or more; all are counted.
     """
 
@@ -81,11 +81,11 @@ class GraphBuilder:
         self.n_documents = 0
         self.n_sentences = 0
         self.labels_read: Counter[str] = Counter()  # of all mentions, also those left out
-        self.junk: Counter[str] = Counter()  # labels of mentions that are no names, see `is_junk`
+        self.junk: Counter[str] = Counter()  # labels of mentions that aren't names, see `is_junk`
         self.has_more = False  # whether any document has relations or clinical context
         self._left_out: list[str] = []  # edges that `build` left out, by limit
-        self._n_doubtful = 0  # texts that it left out for their scores
-        self._min_text_score = 0.0  # that it was given
+        self._n_doubtful = 0  # texts that `build` left out for their scores
+        self._min_text_score = 0.0  # the argument of `build`
         self._nodes: Nodes = defaultdict(Node)
         self._edges: Edges = defaultdict(Edge)
 
@@ -93,8 +93,8 @@ class GraphBuilder:
         """Add a document.
 
         doc (Doc): The document, with entities. It gets sentence starts if it has none. Relations
-            are those that `openmed_relation` found, if the pipeline has it.
-        id (str): The document's id, by which evidence names it.
+            are read from `openmed_relation`, if the pipeline has it.
+        id (str): The document's id, for the evidence.
         """
         set_sentence_starts(doc)
         number_of = [n for n, sent in enumerate(doc.sents) for _ in sent]
@@ -127,7 +127,7 @@ class GraphBuilder:
                 self._add_relation(id, head, tail, relation)
 
     def _find_concepts(self, doc: Doc) -> Iterator[Concept]:
-        """YIELDS (Concept): What a document mentions, without mentions that are no names."""
+        """YIELDS (Concept): The concepts of a document, without mentions that are not names."""
         for concept in find_concepts(doc, span_keys=self.span_keys, labels=self.labels):
             if self.labels is None and concept.label in NO_NODES:
                 continue
@@ -181,7 +181,7 @@ class GraphBuilder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """RETURNS (dict[str, Any]): The settings, as the class takes them."""
+        """RETURNS (dict[str, Any]): The settings, as arguments of the class."""
         return {
             "span_keys": list(self.span_keys),
             "labels": None if self.labels is None else sorted(self.labels),
@@ -190,7 +190,7 @@ class GraphBuilder:
         }
 
     def to_bytes(self) -> bytes:
-        """Save what was added, to go on with other documents later.
+        """Save the state of the builder, to add more documents later.
 
         RETURNS (bytes): What `from_bytes` takes.
         """
@@ -204,7 +204,7 @@ class GraphBuilder:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "GraphBuilder":
-        """Go on with what was saved.
+        """Restore a saved builder.
 
         data (bytes): What `to_bytes` returned.
         RETURNS (GraphBuilder): A builder with the same settings and documents.
@@ -220,7 +220,7 @@ class GraphBuilder:
         return builder
 
     def to_disk(self, path: str | Path) -> None:
-        """Save what was added to a file.
+        """Save the state of the builder to a file.
 
         path (str | Path): The file.
         """
@@ -228,7 +228,7 @@ class GraphBuilder:
 
     @classmethod
     def from_disk(cls, path: str | Path) -> "GraphBuilder":
-        """Go on with what was saved to a file.
+        """Restore a builder saved to a file.
 
         path (str | Path): The file.
         RETURNS (GraphBuilder): A builder with the same settings and documents.
@@ -247,19 +247,19 @@ class GraphBuilder:
         min_score: float = 0.0,
         min_text_score: float = 0.5,
     ) -> "MultiDiGraph":
-        """Make the graph of what was added so far.
+        """Make the graph of the documents added so far.
 
-        min_documents (int): Leave out edges of fewer documents.
+        min_documents (int): Leave out edges with evidence from fewer documents.
         min_npmi (float): Leave out pairs with a lower normalised pointwise mutual information
             (Bouma 2009) over sentences, or documents: from -1 to 1, where 0 is chance.
         min_score (float): Leave out relations whose probability is lower in every document.
-        min_text_score (float): Leave out things without an id if all their mentions score less.
-            Most of them are not things ("selective", "fatal"). A mention without a score counts as
-            1. Relations of such a thing go with it.
+        min_text_score (float): Leave out things without an id if all their mentions score lower,
+            together with their relations. Most of them are not things ("selective", "fatal"). A
+            mention without a score counts as 1.
         RETURNS (MultiDiGraph): Nodes with name, synonyms, label, vocabulary ("" for a text),
             mentions, documents and sentences; edges with documents, sentences, score, npmi and
-            evidence, by the relation as key. Pairs that only stand together are there once, and
-            their direction means nothing.
+            evidence, with the relation as key. Pairs that only occur together have one edge, whose
+            direction means nothing.
         """
         try:
             from networkx import MultiDiGraph
@@ -313,10 +313,10 @@ class GraphBuilder:
         return graph
 
     def explain(self, graph: "MultiDiGraph") -> list[str]:
-        """Say why things or edges that one may expect are not in a graph.
+        """Explain why expected things or edges are missing from a graph.
 
         graph (MultiDiGraph): The graph that `build` made.
-        RETURNS (list[str]): What there is to say, a sentence or two each.
+        RETURNS (list[str]): The explanations, a sentence or two each.
         """
         read, unknown = self.labels_read, sorted((self.labels or frozenset()) - {*self.labels_read})
         notes = [
@@ -375,7 +375,7 @@ def _describe_left_out(option: str, limit: float, values: Sequence[float]) -> st
 
 
 def _find_synonyms(names: Counter[str], name: str) -> list[str]:
-    """RETURNS (list[str]): The names that are not one of the others but for case and the like."""
+    """RETURNS (list[str]): The other names, one of those that differ only in case and the like."""
     by_key: dict[str, Counter[str]] = {}
     for text, n in names.items():
         by_key.setdefault(to_singular(text), Counter())[text] = n

@@ -65,7 +65,7 @@ CATEGORIES = {
 ANY_CATEGORY = "NamedThing"
 PREDICATES = {TOGETHER: "occurs_together_in_literature_with", "CAUSES": "causes"}
 ANY_PREDICATE = "related_to"
-# What stands for each prefix in RDF. Others become urn:PREFIX:…
+# The IRI of each prefix in RDF. Other prefixes become urn:PREFIX:…
 PREFIXES = {**curies.PREFIXES, TEXT_PREFIX: "urn:openmed:text:"}
 SOURCE = "infores:spacy-openmed"
 TSV: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}  # KGX's
@@ -77,10 +77,11 @@ def write_graph(graph: "MultiDiGraph", folder: str | Path, formats: Iterable[str
     """Write a graph.
 
     graph (MultiDiGraph): The graph that `GraphBuilder.build` made.
-    folder (str | Path): Where to, made if it is not there.
-    formats (Iterable[str]): Of `FORMATS`: "graphml", "json" (networkx's node-link format), "kgx"
-        (TSV for KGX, in the Biolink model's terms), "turtle", "neo4j" (CSV for `neo4j-admin
-        database import`) and "html" (a picture of the most mentioned, which needs no network).
+    folder (str | Path): The folder to write to. It is created if needed.
+    formats (Iterable[str]): One or more of `FORMATS`: "graphml", "json" (networkx's node-link
+        format), "kgx" (TSV for KGX, in the Biolink model's terms), "turtle", "neo4j" (CSV for
+        `neo4j-admin database import`) and "html" (a picture of the things mentioned most, which
+        needs no network).
     RETURNS (list[Path]): The files.
     RAISES (ValueError): If there is no such format.
     """
@@ -116,7 +117,7 @@ def predicate(relation: str) -> str:
 
 
 def expand(curie: str) -> str:
-    """RETURNS (str): The IRI of an id; of one without a prefix, one that says so."""
+    """RETURNS (str): The IRI of an id. Ids without a known prefix get a `urn:`."""
     prefix, colon, local = curie.partition(":")
     if not colon:
         return f"urn:openmed:id:{quote(curie)}"
@@ -124,12 +125,12 @@ def expand(curie: str) -> str:
 
 
 def _to_json(value: Any) -> str:
-    """A value as JSON, always the same."""
+    """A value as deterministic JSON."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _edges(graph: "MultiDiGraph") -> Iterator[tuple[str, str, str, str, dict[str, Any]]]:
-    """Id, head, tail, relation and the rest of each edge; the id is always the same."""
+    """Id, head, tail, relation and data of each edge. Ids are deterministic."""
     for head, tail, relation, data in graph.edges(keys=True, data=True):
         id = uuid.uuid5(uuid.NAMESPACE_URL, _to_json([head, relation, tail]))
         yield f"urn:uuid:{id}", head, tail, relation, data

@@ -1,16 +1,15 @@
-"""Texts that are no names of things: a graph has no nodes for them."""
+"""Texts that do not name a thing: a graph has no nodes for them."""
 
 import re
 
-# What a quantity is measured in, alone or with its number: "mg/kg", "5 mL", "min-1". Its case
-# counts: "MS" and "MG" are diseases.
+# Units, alone or with a number: "mg/kg", "5 mL", "min-1". Case matters: "MS" and "MG" are diseases.
 _UNIT = (
     r"(?:[kmµμunpc]?(?:g|L|l|m|M|mol|Gy|Ci|Bq|Hz|Eq|s|V|Da|cal)|mmHg|mm Hg|°C|IU|U|ppm|ppb|bpm|rpm|"
     r"dl|dL|h|hr|hrs|min|sec|hours?|days?|weeks?|months?|years?|minutes?|seconds?|bw|vol|"
     r"beats?|doses?|times?)"
 )
 UNIT = re.compile(rf"[\d.,\s%×^+-]*{_UNIT}(?:[\s/·.-]*(?:per )?{_UNIT})*[\d\s^+-]*")
-# Words that no name ends with. "A" and "as" may be more than words.
+# Words that no name ends with. "A" and "as" are left out, as they may be more than words.
 ENDS = {
     *("an", "and", "at", "between", "by", "due", "during", "for", "from", "her", "his", "in"),
     *("into", "its", "of", "on", "or", "our", "than", "that", "the", "their", "these", "this"),
@@ -19,40 +18,40 @@ ENDS = {
 STARTS = ENDS - {"her", "his", "in", "at"}  # "HER 2", "in situ carcinoma", "AT 1 receptor"
 # "Type II", "grade IV" without the first word; "VX" is a poison.
 NUMERAL = re.compile(r"(?=.*[IV])X{0,2}(?:IX|IV|V?I{0,3})")
-# What is left of "anti-inflammatory", "drug-induced". "-31T/C" is a variant.
+# Fragments of "anti-inflammatory", "drug-induced". "-31T/C" is a variant.
 CUT = re.compile(r"[-‐–](?=[^\W\d_]).*|.*\w[-‐–]", re.DOTALL)
-# Words that are adjectives or adverbs by how they end: "fatal", "cellular", "inherited". Only in
-# lower case: "Patched" may be a gene. Words that may be nouns are not among them ("sedative").
+# Adjectives and adverbs by their endings: "fatal", "cellular", "inherited". Only in lower case:
+# "Patched" may be a gene. Words that may be nouns ("sedative") are not included.
 ADJECTIVE = re.compile(
     r"[a-z-]*(?:[a-z]ous|[ui]llar|[cl]ular|(?:f|neon|n|stri|pal)atal|(?<!p)ental|cterial|"
     r"(?:no|the|de)rmal|somal|(?:log|in|urg)ical|[ntg]eal|itial|milial|eletal|ernal|titive|"
     r"genic|pathic|topic|naptic|dromic|nomic|rgic|[eo]tonic|nuclear|(?:s?el|eff|inf|def)ective|egative|ositive|genetic|[a-z]{3}[a-df-z]ed|"
     r"[a-z]{2}(?:al|ous|ic|ive|nt|ar)ly)"
 )
-# Those that do not show it.
+# Adjectives without such an ending.
 ADJECTIVES = {
     *("acute", "benign", "chronic", "malignant", "mild", "moderate", "severe", "stable"),
     *("active", "early", "late", "partial", "primary", "rare", "secondary", "total"),
     *("central", "distal", "lateral", "left", "lower", "medial", "peripheral", "proximal", "right"),
     *("upper", "high", "large", "long", "low", "short", "small"),
 }
-# Names that end like adjectives: of genes, drugs, substances and diseases.
+# Names of genes, drugs, substances and diseases that end like adjectives.
 NOUNS = re.compile(
     r"patched|smoothened|frizzled|dishevell?ed|dachsous|scabrous|paired|forked|singed|engrailed|.*(?:fed|med|pred|"
     r"trexed)|ferrous|nitrous|.*phosphorous|donnatal|trental|depressed|paralyzed|paralysed|quadruped"
 )
-# Adjectives that are the value of what stands before them.
+# Adjectives that give the value of the word before them.
 VALUE = re.compile(r".*(?:egative|ositive)")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def is_junk(text: str) -> bool:
-    """Tell whether a text is hardly the name of anything: it is a single letter or has none, is a
-    Roman numeral, a unit, an adjective or an adverb, or is cut off ("loss of", "drug-", "abnormal
+    """Check whether a text is unlikely to name anything: it has at most one letter, is a Roman
+    numeral, a unit, an adjective or an adverb, or is cut off ("loss of", "drug-", "abnormal
     ocular").
 
     text (str): The text.
-    RETURNS (bool): Whether it hardly is.
+    RETURNS (bool): Whether it is unlikely to be a name.
     """
     text = text.strip()
     words = re.findall(r"[^\W_]+", text)

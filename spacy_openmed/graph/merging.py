@@ -1,4 +1,4 @@
-"""Merge the nodes of a text that has several labels."""
+"""Merge nodes that share a text but have different labels."""
 
 import math
 from collections import defaultdict
@@ -11,12 +11,12 @@ from .counts import TOGETHER, Edge, Edges, Node, Nodes
 def resolve_labels(
     concepts: Iterable[Concept], scores: Mapping[tuple[int, int, str], float]
 ) -> dict[str, str]:
-    """Find the concepts of one document that are one thing: they have the same text, and different
-    labels. The thing is the concept of a vocabulary, or else the one with the best scores.
+    """Find concepts of one document that are the same thing: they share a text but have different
+    labels. A concept of a vocabulary is preferred, then the one with the highest total score.
 
     concepts (Iterable[Concept]): The concepts of the document.
     scores (Mapping[tuple[int, int, str], float]): What `read_scores` returned for the document.
-    RETURNS (dict[str, str]): The id of the thing, by the ids of the other concepts.
+    RETURNS (dict[str, str]): The id of the preferred concept, by the ids of the others.
     """
     by_text: dict[str, list[tuple[float, str]]] = {}
     for concept in concepts:
@@ -38,8 +38,8 @@ def resolve_labels(
 
 
 def join_texts(nodes: Nodes, edges: Edges) -> tuple[Nodes, Edges]:
-    """Join the nodes that have the same text, and different labels in different documents. The
-    label that most documents give stays.
+    """Join nodes that have the same text but different labels in different documents. The label
+    from the most documents is kept.
 
     nodes (Nodes): The nodes.
     edges (Edges): Their edges.

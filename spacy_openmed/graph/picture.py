@@ -78,7 +78,7 @@ def draw(graph: "MultiDiGraph", *, max_nodes: int = 60) -> str:
     layout = nx.spring_layout(simple, seed=0, k=6 / math.sqrt(max(len(part), 1)), iterations=300)
     at = _spread(layout)
     radius = {id: 6 + 4 * math.log1p(part.nodes[id]["mentions"]) for id in part}
-    # Relations first, and what has most documents. Drawn from the last on: these are on top.
+    # Relations first, then edges of most documents. They are drawn last, so that they are on top.
     edges = sorted(
         part.edges(keys=True, data=True),
         key=lambda e: (e[2] == TOGETHER, -e[3]["documents"], e[:2]),
@@ -104,8 +104,8 @@ def draw(graph: "MultiDiGraph", *, max_nodes: int = 60) -> str:
 
 
 def _spread(layout: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """Places in the picture. Half of where a thing comes is its rank from left to right and from
-    top to bottom, so that crowds get room."""
+    """Positions in the picture: the mean of the layout's coordinates and a node's rank from left to
+    right and from top to bottom, so that crowds get room."""
     ids = sorted(layout)
     points = np.array([layout[id] for id in ids]).reshape(-1, 2)
     ranks = points.argsort(axis=0).argsort(axis=0) / max(len(ids) - 1, 1)

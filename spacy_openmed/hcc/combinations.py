@@ -1,7 +1,7 @@
-"""Codes that depend on two mentions of a sentence: combined codes, and codes that go with another.
+"""Codes that depend on two mentions in a sentence: combination codes and additional codes.
 
-Which codes combine, and what may stand between their names, are tables: "combinations", "joins" and
-"additional".
+The tables "combinations", "joins" and "additional" say which codes combine, and which words may
+come between their names.
 """
 
 import re
@@ -17,14 +17,14 @@ from .specific import Families
 from .status import DENIED
 from .tables import load_patterns, load_rules
 
-REACH = 4  # mentions after the first that it is combined with
-OLD_BEFORE = 40  # characters up to the end of a name in which "old" is looked for
-# The last character of a sequela of stroke, by the side and whether it is the dominant one.
+REACH = 4  # how many following mentions a mention may combine with
+OLD_BEFORE = 40  # characters before the end of a name in which to look for "old"
+# The last character of the code for a sequela of stroke, by side and dominance.
 SEQUELA = {("right", True): "1", ("left", True): "2", ("right", False): "3", ("left", False): "4"}
 NO_SIDE = "9"
-# The character of an artery of the leg, by its side.
+# The character of the code for an artery of the leg, by side.
 LEGS = {"right": "1", "left": "2", "bilateral": "3", "": "9"}
-# How two mentions are joined. By guideline I.A.15, some are linked without a word that says so.
+# How two mentions are joined. Guideline I.A.15 presumes some links without a linking word.
 WITH, AFTER, LIST, PRESUMED = "with", "after", "list", "presumed"
 
 
@@ -63,8 +63,8 @@ def combine(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -> None
 
 
 def presume(found: Sequence[Revised], vocabulary: Vocabulary) -> None:
-    """Combine diseases that the classification takes to be related wherever a document has them:
-    hypertension and chronic kidney disease (I.A.15, I.C.9.a).
+    """Combine diseases that the classification presumes to be related, wherever they occur in the
+    document: hypertension and chronic kidney disease (I.A.15, I.C.9.a).
 
     found (Sequence[Revised]): The mentions of the document. They are changed.
     vocabulary (Vocabulary): The codes.
@@ -84,10 +84,11 @@ def presume(found: Sequence[Revised], vocabulary: Vocabulary) -> None:
 def _with_implied(
     found: Sequence[Revised],
 ) -> tuple[list[Revised], list[tuple[Revised, Revised]]]:
-    """Put what an adjective implies before the mentions: the diabetes of "diabetic CKD".
+    """Insert the disease that an adjective implies before its mention: the diabetes of "diabetic
+    CKD".
 
-    RETURNS (tuple[list[Revised], list[tuple[Revised, Revised]]]): All mentions, and each that has
-        such an adjective with what it implies.
+    RETURNS (tuple[list[Revised], list[tuple[Revised, Revised]]]): All mentions, and the pairs of
+        a mention with such an adjective and the implied disease.
     """
     rows, implied = [], []
     for one in found:
@@ -111,10 +112,10 @@ def _add_implied(one: Revised, adjective: Revised) -> None:
 
 
 def add_codes(found: Sequence[Revised], families: Families) -> None:
-    """Add the codes that go with another by the notes of the classification.
+    """Add the additional codes that the notes of the classification ask for.
 
     found (Sequence[Revised]): The mentions of a sentence. They are changed.
-    families (Families): The codes by the words that tell them apart.
+    families (Families): The codes by the words that distinguish them.
     """
     sentence = found[0].name.sent.text
     said = DENIED.sub(" ", sentence)
@@ -140,7 +141,7 @@ def add_codes(found: Sequence[Revised], families: Families) -> None:
 
 
 def _is_whole(found: Sequence[Revised]) -> bool:
-    """Whether a sentence has nothing but a list of two or three names."""
+    """Whether a sentence is nothing but a list of two or three names."""
     if len(found) not in (2, 3):
         return False
     text = found[0].name.sent.text
@@ -180,7 +181,7 @@ def _find_rules(
 def _fits(
     rule: Mapping[str, Any], first: Revised, second: Revised, chain: str, *, is_first_left: bool
 ) -> bool:
-    """Whether the text joins two mentions as a rule for their codes asks for."""
+    """Whether the text joins two mentions in the way that the rule for their codes requires."""
     is_after = chain == AFTER and is_first_left  # "hemiparesis after stroke"
     if rule["join"] == AFTER:
         is_residual = chain == WITH and is_first_left and _is_residual(first)
@@ -196,7 +197,7 @@ def _fits(
 
 
 def _is_past(one: Revised) -> bool:
-    """Whether a mention is history, and not of a disease that does not end."""
+    """Whether a mention is history, and its disease is not a lifelong one."""
     return one.is_historical and load_patterns("kept")["code"].match(str(one.code)) is None
 
 
@@ -217,7 +218,7 @@ def _apply(
     rule: Mapping[str, Any], first: Revised, second: Revised, vocabulary: Vocabulary
 ) -> None:
     code = rule["code"].replace("{first3}", str(first.code)[:3])
-    # The codes of dementia by severity and behaviour are the same for each cause, but one digit.
+    # Dementia codes by severity and behaviour differ between causes in one digit only.
     code = code.replace("{dementia}", re.sub(r"^9", "8", str(second.code)[4:]))
     if "{leg}" in code:
         code = code.replace("{leg}", _find_leg(first, vocabulary))

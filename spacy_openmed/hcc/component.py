@@ -1,7 +1,7 @@
 """The component `openmed_hcc`: ICD-10-CM and HCC codes of diagnoses, for a coder to review.
 
-It helps coders, and codes nothing by itself: it ranks codes, and shows what they rest on. It does
-not know the rules for encounters and providers, and does not look for what supports a diagnosis.
+It supports coders and does not replace them: it ranks codes and shows the evidence for each. It
+does not check the rules for encounters and providers, or whether the note supports a diagnosis.
 """
 
 from bisect import bisect_left
@@ -38,7 +38,7 @@ from .surroundings import (
     stands_alone,
 )
 
-SPLITTING = ("with", "w/", "on", "and", "&", "from")  # what may stand between two names
+SPLITTING = ("with", "w/", "on", "and", "&", "from")  # words that may join two names
 SKIPPED = ("is_negated", "is_family", "is_hypothetical")
 HISTORICAL, UNCERTAIN = "is_historical", "is_hypothetical"
 RULE = "rule"  # how a code was found: by `rules`
@@ -72,10 +72,10 @@ def make_openmed_hcc(
     name (str): Name of the component.
     labels (list[str]): Labels of the entities to link.
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
-    threshold (float): Lowest score of a code that is taken. A mention whose best one is lower
-        gets none; its candidates are listed all the same.
+    threshold (float): Minimum score of a code. A mention whose best code scores lower gets none,
+        but its candidates are still listed.
     n_candidates (int): Candidates to list for each mention.
-    aliases (dict[str, str]): The codes of phrases and abbreviations of your own place.
+    aliases (dict[str, str]): The codes of local phrases and abbreviations.
     RETURNS (OpenMedHCC): The component.
     """
     component = OpenMedHCC(
@@ -96,9 +96,9 @@ class Link(NamedTuple):
     mention (Span): The mention.
     name (Span): The words that were looked up: the mention, or more.
     candidates (list[Candidate]): The codes, the best first.
-    codes (list[tuple[Candidate, str]]): The codes that were taken, each with the source of the
-        rule that gave it, if one did.
-    is_dropped (bool): Whether the code of another mention says it too.
+    codes (list[tuple[Candidate, str]]): The codes that were assigned, each with the source of its
+        rule, if a rule assigned it.
+    is_dropped (bool): Whether another mention's code covers it.
     is_symptom (bool): Whether it is a symptom outside a list.
     is_historical (bool): Whether it is mentioned as history.
     """
@@ -113,13 +113,13 @@ class Link(NamedTuple):
 
 
 class OpenMedHCC(SerializableComponent):
-    """Set `span._.icd10cm`, the candidates of each mention, `doc._.hcc`, the codes that were
-    taken, and `doc._.hcc_unlinked`, the mentions without one.
+    """Set `span._.icd10cm`, the candidates of each mention, `doc._.hcc`, the assigned codes, and
+    `doc._.hcc_unlinked`, the mentions without a code.
 
     The settings are those of the factory, `make_openmed_hcc`.
     """
 
-    # So that a pipeline gives the same codes whatever release of the vocabulary is installed.
+    # Saved, so that a pipeline's codes do not depend on the installed release of the vocabulary.
     filename = "vocabulary"
 
     def __init__(
@@ -152,22 +152,22 @@ class OpenMedHCC(SerializableComponent):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """RETURNS (Vocabulary): The codes: those saved with the component, else those of the
-        installed simple-icd-10-cm, with the aliases of the settings."""
+        """RETURNS (Vocabulary): The codes saved with the component, or else those of the installed
+        simple-icd-10-cm with the aliases of the settings."""
         if self._vocabulary is None:
             self._vocabulary = add_aliases(read_vocabulary(), self.aliases)
         return self._vocabulary
 
     @property
     def linker(self) -> Linker:
-        """RETURNS (Linker): The linker, made when it is first needed."""
+        """RETURNS (Linker): The linker, made at first use."""
         if self._linker is None:
             self._linker = make_linker(self.vocabulary)
         return self._linker
 
     @property
     def rules(self) -> Rules:
-        """RETURNS (Rules): The rules, made when they are first needed."""
+        """RETURNS (Rules): The rules, made at first use."""
         if self._rules is None:
             self._rules = Rules(self.vocabulary)
         return self._rules
@@ -217,7 +217,7 @@ class OpenMedHCC(SerializableComponent):
         return links
 
     def _revise(self, doc: Doc, links: Sequence[Link]) -> list[Link]:
-        """Take the best code of each mention, and let the rules revise them."""
+        """Assign the best code to each mention, and let the rules revise the codes."""
         found = [
             Revised(
                 link.name,
@@ -293,25 +293,25 @@ class OpenMedHCC(SerializableComponent):
         doc._.hcc, doc._.hcc_unlinked = linked, unlinked
 
     def find_mentions(self, doc: Doc) -> tuple[list[Span], list[Span]]:
-        """Find what is to be linked.
+        """Find the mentions to link.
 
         doc (Doc): The document.
-        RETURNS (tuple[list[Span], list[Span]]): The entities with the labels that are of the
-            patient, and neither denied nor only possible: the longest, without overlaps; and
-            those that are not. What overlaps one of these is not linked either.
+        RETURNS (tuple[list[Span], list[Span]]): The entities with one of the labels that are the
+            patient's and neither denied nor only possible (the longest, without overlaps), and the
+            other entities. Whatever overlaps one of the latter is not linked either.
         """
         spans = [*(span for key in self.span_keys for span in doc.spans.get(key, ())), *doc.ents]
         spans = [span for span in spans if self._is_linked(span.label_) and not span.text.isspace()]
         skipped = [span for span in spans if _is_skipped(span)]
         blocked = {i for span in skipped for i in range(span.start, span.end)}
         kept = [span for span in spans if blocked.isdisjoint(range(span.start, span.end))]
-        # These are only left out: they do not block a model's mention there.
+        # These are left out, but do not block a model's mention in the same place.
         kept = [span for span in kept if not _means_something_else(span)]
         no_code: list[Span] = []
         named: list[Span] = []
         for span in kept:
             (no_code if is_no_code(span) else named).append(span)
-        # "metastatic to bone" is more than the part of it that is a disease.
+        # "metastatic to bone" says more than the disease inside it.
         sites = [span for span in named if span.id_ == METASTASIS]
         named = [_cut_before(span, sites) for span in named]
         kept = [
@@ -319,14 +319,14 @@ class OpenMedHCC(SerializableComponent):
         ]
         kept = self._drop_compounds(kept)
         sites = util.filter_spans(sites)
-        # Of a status and a mention of a model with the same words, the status.
+        # A status takes precedence over a model's mention of the same words.
         others = [span for span in kept if span.id_ != METASTASIS]
         others = util.filter_spans(sorted(others, key=lambda span: span.label_ != STATUS))
         return sorted([*sites, *others]), [*skipped, *no_code]
 
     def _split(self, span: Span) -> list[Span]:
-        """RETURNS (list[Span]): The two names of a mention that is none itself: "DM2" and
-        "nephropathy" of "DM2 w/ nephropathy", for the rules to combine; else the mention."""
+        """RETURNS (list[Span]): The mention; or, if it is not a known name, the two names that it
+        joins, for the rules to combine: "DM2" and "nephropathy" of "DM2 w/ nephropathy"."""
         places = [token.i for token in span if token.lower_ in SPLITTING]
         if len(places) != 1 or self.linker.find_known(span.text):
             return [span]
@@ -335,8 +335,8 @@ class OpenMedHCC(SerializableComponent):
         return parts if are_names else [span]
 
     def _drop_compounds(self, spans: Iterable[Span]) -> list[Span]:
-        """Drop mentions that are no name themselves, but have a status or several names in them:
-        "diabetes with CKD 3" is for the rules to combine."""
+        """Drop mentions that are not a known name but contain a status or several names: the rules
+        combine the parts of "diabetes with CKD 3"."""
         ordered = sorted(spans, key=lambda span: span.start)
         starts = [span.start for span in ordered]
         is_status = [span.label_ == STATUS or span.id_ == METASTASIS for span in ordered]
@@ -356,15 +356,15 @@ class OpenMedHCC(SerializableComponent):
         return canonical_label(label) in self.ent_labels
 
     def widen(self, mention: Span, starts: Set[int], blocked: Set[int]) -> Span:
-        """Take in the words around a mention with which it is the name of a code: "stage 3b" of
-        "CKD stage 3b", "history of" of "history of MI".
+        """Widen a mention by surrounding words that make it the name of a code: "stage 3b" in "CKD
+        stage 3b", "history of" in "history of MI".
 
         mention (Span): The mention.
         starts (Set[int]): The first tokens of all mentions of the document.
-        blocked (Set[int]): The tokens of what is not to be linked.
-        RETURNS (Span): The longest such name in its sentence, else the mention, with the words of
-            severity and side before it if it is not a name. It begins before no other mention's
-            start, and takes in nothing that is not to be linked.
+        blocked (Set[int]): The tokens of entities that are not linked.
+        RETURNS (Span): The longest such name in its sentence. Without one, the mention, with the
+            words of severity and side before it if the mention is not a name. It neither reaches
+            back over the start of another mention nor takes in blocked tokens.
         """
         doc, sentence = mention.doc, mention.sent
         first = max(sentence.start, mention.start - WIDEST[0])
@@ -401,8 +401,8 @@ class OpenMedHCC(SerializableComponent):
 def add_hcc_pipes(
     nlp: Language, *, size: str = "mini", settings: Mapping[str, Any] = SimpleFrozenDict()
 ) -> OpenMedHCC:
-    """Add all components that go from a note to its codes: aliases by an `entity_ruler`, codes of
-    status by a `span_ruler`, a model, the clinical context, and `openmed_hcc`.
+    """Add all components needed to code a note: an `entity_ruler` for aliases, a `span_ruler` for
+    status codes, a model, the clinical context, and `openmed_hcc`.
 
     nlp (Language): The pipeline.
     size (str): Size of the model for diseases.
@@ -426,8 +426,8 @@ def _describe(candidate: Candidate) -> dict[str, Any]:
 
 
 def _drop_parts(links: Iterable[Link]) -> Iterator[Link]:
-    """Drop the names that are a part of the one before. A status may have several codes: its names
-    are all kept, and so is one that only the widened name took in ("CAD s/p CABG")."""
+    """Drop names that are part of the one before. All names of a status are kept, as it may have
+    several codes, and so is a name that only the widened name took in ("CAD s/p CABG")."""
     end, last = 0, None
     for link in links:
         is_beside = last is not None and link.mention.start >= last.end
@@ -441,7 +441,7 @@ def _drop_parts(links: Iterable[Link]) -> Iterator[Link]:
 
 
 def _means_something_else(span: Span) -> bool:
-    """Whether a pattern found an ambiguous abbreviation, or an allergen that is no allergy here."""
+    """Whether a pattern matched an ambiguous abbreviation, or an allergen outside an allergy."""
     if span.id_ == AMBIGUOUS_ID:
         return not stands_alone(span)
     return span.id_.startswith(ALLERGY) and not is_allergy(span)

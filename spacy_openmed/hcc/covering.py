@@ -1,8 +1,9 @@
-"""Names that say in other words what a description says: "stage III pressure injury right hip" is
-"Pressure ulcer of right hip, stage 3".
+"""Names that paraphrase a description: "stage III pressure injury right hip" is "Pressure ulcer of
+right hip, stage 3".
 
-A description covers a name if it has all words of the name, and the name has all of its words but
-those that nobody writes. By guideline I.A.14, "and" in a description means "and" or "or".
+A description covers a name if it has all words of the name, and the name has all words of the
+description except those that nobody writes. By guideline I.A.14, "and" in a description means "and"
+or "or".
 """
 
 import re
@@ -14,9 +15,9 @@ from .icd10cm import Code, Vocabulary
 from .tables import load_rules
 from .words import LEFT_OUT, find_stems
 
-ALLOWED = 0.25  # share of a name's words that a description need not have, but the place
+ALLOWED = 0.25  # share of a name's words that a description may lack, except the place
 N_CATEGORIES = 6
-LEAST_WORDS = 2  # of a name: the stem of one is too little
+LEAST_WORDS = 2  # of a name: a single stem is too little
 LEAST_SAID = 0.5  # a description itself has more than this share of the words of a name
 NOT_SAID = re.compile(r"(?:other |specified |unspecified )+(?:disease|disorder)s?\b", re.IGNORECASE)
 # "bronchus or lung", "head, face, and neck"
@@ -24,10 +25,10 @@ CHOICES = re.compile(r"\b\w+(?:(?:, \w+)+,)? (?:and|or) \w+\b")
 
 
 class Cover(NamedTuple):
-    """What a name of a code asks for.
+    """What a name of a code requires.
 
-    words (frozenset[str]): Stems that all have to be there.
-    choices (tuple[frozenset[str], ...]): Stems of which one has to be there.
+    words (frozenset[str]): Stems that are all required.
+    choices (tuple[frozenset[str], ...]): Groups of stems; one of each is required.
     """
 
     words: frozenset[str]
@@ -61,10 +62,10 @@ class Covering:
         """Choose the code that covers a name.
 
         text (str): The name.
-        codes (Sequence[str]): The codes to choose from. Those of the first ones' categories are
-            looked at too.
-        RETURNS (str | None): The code that says most of the name, and least beyond it; None if
-            none covers it.
+        codes (Sequence[str]): The codes to choose from. The other codes in the categories of the
+            first ones are tried too.
+        RETURNS (str | None): The code that covers the name best and says least beyond it; None if
+            no code covers it.
         """
         words = find_stems(text)
         for stem, (implied, others) in self.implied.items():
@@ -103,7 +104,7 @@ class Covering:
         return min(row[4] for row in found if row[:4] == best)
 
     def _cover(self, code: str) -> tuple[list[Cover], frozenset[str]]:
-        """What each name of a code asks for, and all words that it and its headings have."""
+        """What each name of a code requires, and all words of the code and its headings."""
         if code not in self._covers:
             row = self.vocabulary.codes[code]
             said = [name for name in _names(row) if not NOT_SAID.match(name)]
@@ -130,7 +131,7 @@ def _names(code: Code) -> tuple[str, ...]:
 
 @lru_cache(maxsize=10_000)
 def _find_broader(text: str) -> dict[str, frozenset[str]]:
-    """The parts of the body in a name, by their stems, with the words of what they belong to."""
+    """The body parts in a name, by their stems, with the words of the larger part of each."""
     table = load_rules()["covering"]["parts"]
     found = {}
     for word in re.findall(r"\w+", text.lower()):

@@ -1,9 +1,9 @@
-"""What the sentence says of a code beyond its name: the encounter for an injury, how long
-consciousness was lost, the nodes of a lymphoma. And what the document says: the type of diabetes,
+"""Details of a code beyond its name. The sentence gives the encounter for an injury, the duration
+of a loss of consciousness, or the nodes of a lymphoma. The document gives the type of diabetes or
 the week of a pregnancy.
 
 Most details are rows of the table "details". The table "adverse" has the drugs that cause diseases,
-"pregnancy" the codes that diseases have in a pregnancy.
+"pregnancy" the codes of diseases in pregnancy.
 """
 
 import re
@@ -31,7 +31,7 @@ TYPED = re.compile(r"\btype\b|\bt[12]|\bi{1,2}\b|\bdm ?[12]|[12]\b", re.IGNORECA
 
 
 def add_details(one: Revised, vocabulary: Vocabulary) -> None:
-    """Change a code by what its sentence says.
+    """Refine a code by the details in its sentence.
 
     one (Revised): The mention. It is changed.
     vocabulary (Vocabulary): The codes.
@@ -53,7 +53,7 @@ def add_details(one: Revised, vocabulary: Vocabulary) -> None:
 
 
 def add_adverse_effects(found: Sequence[Revised]) -> None:
-    """Take the code of a disease that a drug has caused, and add that of the drug.
+    """Use the code for a disease caused by a drug, and add the code for the drug.
 
     found (Sequence[Revised]): The mentions of a sentence. They are changed.
     """
@@ -71,8 +71,8 @@ def add_adverse_effects(found: Sequence[Revised]) -> None:
 
 
 def _find_cause(one: Revised, *, is_often_caused: bool) -> str | None:
-    """The code of the adverse effect of the drug that a sentence names as the cause. "On" and
-    "after" are enough for a disease that drugs often cause, with a drug that does not treat it."""
+    """The adverse effect code of the drug that a sentence names as the cause. If drugs often cause
+    the disease and this drug does not treat it, "on" or "after" is enough."""
     patterns = _load_drugs()
     sentence = one.name.sent
     start, end = (i - sentence.start_char for i in (one.name.start_char, one.name.end_char))
@@ -94,7 +94,7 @@ def _to_drug(match: re.Match[str]) -> str:
 
 
 def unify_diabetes(found: Sequence[Revised]) -> None:
-    """Give all complications the type of diabetes that the document names, if it names one only.
+    """Give all complications the type of diabetes that the document names, if it names only one.
 
     found (Sequence[Revised]): The mentions of the document. They are changed.
     """
@@ -141,7 +141,7 @@ def add_pregnancy(text: str, found: Sequence[Revised], vocabulary: Vocabulary) -
             one.code = _to_trimester(one.code, trimester, vocabulary)
     chapter = [one for one in rows if str(one.code).startswith("O")]
     if chapter and weeks is not None and not any("Z3A" in str(one.code) for one in found):
-        # Code Z3A.01 is of less than 8 weeks.
+        # Code Z3A.01 means less than 8 weeks.
         week = "01" if weeks < 8 else f"{weeks:02}"
         chapter[0].also.append((f"Z3A.{week}", table["source"]))
 
@@ -186,8 +186,8 @@ def _load_caused() -> list[dict[str, Any]]:
 
 @cache
 def _load_drugs() -> dict[str, re.Pattern[str]]:
-    """How drugs are named as a cause, before and after what they caused. The group that matches is
-    called as the code of the adverse effect."""
+    """Patterns for drugs named as a cause, before and after the effect. The name of the matching
+    group is the adverse effect code."""
     table = load_rules()["adverse"]
     drugs = "|".join(
         f"(?P<{code.replace('.', '_')}>{'|'.join(names)})" for code, names in table["drugs"].items()

@@ -17,7 +17,7 @@ from .tables import read_rule_codes
 ALIASES, WORDS = DATA_PATH / "icd10cm_aliases.json", DATA_PATH / "icd10cm_words.json"
 INJURIES = DATA_PATH / "icd10cm_injuries.json"
 NAMES = DATA_PATH / "icd10cm_names.tsv"
-# Injuries (S, T) and external causes (V to Y): two thirds of all codes, and no diseases.
+# Injuries (S, T) and external causes (V to Y): two thirds of all codes, but not diseases.
 OTHER_CHAPTERS = tuple("STVWXY")
 # Characters up to the place of an injury: further ones tell the side and the encounter.
 PLACE = 6
@@ -33,7 +33,7 @@ class Code(NamedTuple):
     code (str): The code, with its dot.
     description (str): Its description.
     parent (str): The code or block that it belongs to.
-    is_billable (bool): Whether it is a code to report, and not only a heading of some.
+    is_billable (bool): Whether it can be reported, and is not just a heading.
     terms (tuple[str, ...]): Its inclusion terms.
     """
 
@@ -57,8 +57,8 @@ class Vocabulary:
 
     @cached_property
     def ranked(self) -> list[Code]:
-        """RETURNS (list[Code]): The codes that are ranked: all but later encounters for injuries,
-        which the words of the text tell."""
+        """RETURNS (list[Code]): The codes to rank: all but later encounters for injuries, which
+        rules choose by the words of the text."""
         return [code for code in self.codes.values() if not LATER.fullmatch(code.code)]
 
     @cached_property
@@ -71,11 +71,11 @@ class Vocabulary:
 
     @cached_property
     def _unspecified(self) -> dict[str, str | None]:
-        """What `to_billable` gave for each heading."""
+        """Cache of `to_billable`, by heading."""
         return {}
 
     def ancestors(self, code: str) -> Iterator[Code]:
-        """YIELDS (Code): What a code belongs to, the nearest first, up to its category."""
+        """YIELDS (Code): The ancestors of a code, nearest first, up to its category."""
         child, parent = code, self.codes[code].parent
         while parent in self.codes and parent != child:  # a block may be called as its category
             yield self.codes[parent]
@@ -86,11 +86,11 @@ class Vocabulary:
         return self.codes[code].description if code in self.codes else ""
 
     def to_billable(self, code: str) -> str | None:
-        """Find the code to report where only a heading is known: the one that says no more.
+        """Find the code to report for a heading: its least specific code.
 
         code (str): A code.
-        RETURNS (str | None): The code itself if it is billable, else the unspecified one, or the
-            one without complications, of those that belong to it. None: there is no such code.
+        RETURNS (str | None): The code itself if it is billable, or else the unspecified code, or
+            the one without complications, below it. None if there is no such code.
         """
         if self.codes[code].is_billable:
             return code
@@ -115,7 +115,7 @@ class Vocabulary:
 
 
 def _least_specific(codes: Iterable[Code]) -> Code | None:
-    """The code that says no more than the heading of all. None: each says more."""
+    """The code that says no more than their common heading. None if every code says more."""
 
     def rank(code: Code) -> tuple[bool, ...]:
         text = code.description.lower()
@@ -135,7 +135,7 @@ def _least_specific(codes: Iterable[Code]) -> Code | None:
 
 
 def _says_side(name: str, description: str) -> bool:
-    """Whether a name has the side that a description has. A note names it elsewhere."""
+    """Whether a name has a side if the description has one. A note may name the side elsewhere."""
     return SIDED.search(description) is None or SIDED.search(name) is not None
 
 
@@ -208,9 +208,9 @@ def add_aliases(vocabulary: Vocabulary, aliases: Mapping[str, str]) -> Vocabular
     """Add names of your own for codes.
 
     vocabulary (Vocabulary): The vocabulary.
-    aliases (Mapping[str, str]): The code of each phrase. They go before those that are there.
-    RETURNS (Vocabulary): The new vocabulary; the old one if there are none.
-    RAISES (ValueError): If a code is not in it, or not one to report.
+    aliases (Mapping[str, str]): The code of each phrase. They override existing aliases.
+    RETURNS (Vocabulary): The new vocabulary; the same one if there are no aliases.
+    RAISES (ValueError): If a code is not in the vocabulary, or not billable.
     """
     if not aliases:
         return vocabulary

@@ -1,8 +1,8 @@
 """Link mentions of diseases to ICD-10-CM: by their exact words, else by a ranking.
 
-What a mention is called in the vocabulary, or by an alias, is looked up in spaCy's
-`InMemoryLookupKB`. Else all codes are compared with it by character n-grams, and the best of them
-ranked by a logistic regression over a few features (`scripts/icd10cm_ranker.py` fits it).
+Names in the vocabulary and aliases are looked up in spaCy's `InMemoryLookupKB`. For other mentions,
+all codes are compared by character n-grams, and a logistic regression over a few features ranks the
+nearest ones (`scripts/icd10cm_ranker.py` fits it).
 """
 
 import re
@@ -24,9 +24,9 @@ from .words import expand
 ALIAS, TERM, WORDS_OF, PART, RANKED = "alias", "term", "words", "part", "ranked"
 COVERED = "covered"
 MAX_RANKED = 100_000  # rankings to remember
-WORDS_SCORE = 0.9  # of an alias's words in another order
-LEAST_PART = 0.5  # of a mention, to be its alias
-COVERED_SCORE = 0.8  # of a description that has all words of a mention
+WORDS_SCORE = 0.9  # score of an alias's words in another order
+LEAST_PART = 0.5  # share of a mention's words that an alias in it needs
+COVERED_SCORE = 0.8  # score of a description that has all words of a mention
 N_RANKED = 60
 
 SIDES = re.compile(
@@ -42,8 +42,8 @@ class Candidate(NamedTuple):
 
     code (str): The code.
     description (str): Its description.
-    score (float): How likely it is: 1.0 for an exact name of one code, less for that of several;
-        for others what the ranking makes of it.
+    score (float): How likely it is: 1.0 for the exact name of one code, less for a name that
+        several codes share; for other mentions, the ranking's score.
     how (str): "alias", "term" (exact words of the vocabulary), "words" (the words of an alias
         in another order, or synonyms of them), "part" (an alias is part of the mention; the score
         is its share of the words), "covered" (a description has the words of the mention) or
@@ -81,7 +81,7 @@ class Linker:
 
     @property
     def index(self) -> Index:
-        """RETURNS (Index): What codes are ranked by, made when it is first needed."""
+        """RETURNS (Index): The index that codes are ranked with, made at first use."""
         if self._index is None:
             self._index = Index(self.vocabulary)
         return self._index
@@ -90,9 +90,9 @@ class Linker:
         """Find the codes that a mention may mean.
 
         text (str): The mention.
-        n (int): How many to give at most.
-        RETURNS (list[Candidate]): The codes to report, the best first. A code that is only a
-            heading stands for the unspecified one of those that belong to it.
+        n (int): How many codes to return at most.
+        RETURNS (list[Candidate]): The billable codes, the best first. A heading is replaced by the
+            unspecified code below it.
         """
         return self.link_all([text], n)[0]
 
@@ -100,9 +100,9 @@ class Linker:
         """Link several mentions at once, which is much faster than one by one.
 
         texts (Sequence[str]): The mentions.
-        n (int): How many codes to give each at most.
-        RETURNS (list[list[Candidate]]): The codes of each, see `link`. Only what has no exact name
-            is ranked.
+        n (int): How many codes to return at most for each.
+        RETURNS (list[list[Candidate]]): The codes of each, see `link`. Only mentions that are not
+            exact names are ranked.
         """
         names = [" ".join(text.split()) for text in texts]
         known = [self.find_known(name) for name in names]
@@ -144,7 +144,7 @@ class Linker:
         return list(found.values())
 
     def _rank_all(self, names: Sequence[str]) -> dict[str, list[Candidate]]:
-        """The ranking of each name. Those that were made before are remembered."""
+        """The ranking of each name. Rankings are cached."""
         remembered = self._ranked
         ranked = {name: remembered[name] for name in names if name in remembered}
         new = [name for name in names if name not in ranked]
@@ -173,11 +173,10 @@ class Linker:
         return sorted(found, key=_by_score)
 
     def find_words(self, text: str) -> list[Candidate]:
-        """Look a name up whatever the order of its words: "kidney failure, acute".
+        """Look a name up regardless of word order: "kidney failure, acute".
 
         text (str): The mention.
-        RETURNS (list[Candidate]): The code of the alias of the same normalised words, if there is
-            one.
+        RETURNS (list[Candidate]): The code of the alias with the same normalised words, if any.
         """
         code = self.words.get(_sort_words(text))
         if code is None:
@@ -185,16 +184,17 @@ class Linker:
         return [Candidate(code, self.vocabulary.describe(code), WORDS_SCORE, WORDS_OF)]
 
     def find_part(self, text: str) -> list[Candidate]:
-        """Look up what is left of a name without words before or after: "worsening CHF".
+        """Look a name up without some words before or after: "worsening CHF".
 
         text (str): The mention.
-        RETURNS (list[Candidate]): The code of the longest alias in it, or of a description of two
-            words or more, if that is at least half of it, not counting the words that say little.
+        RETURNS (list[Candidate]): The code of the longest alias in the mention, or of a description
+            of two words or more, if it makes up at least half of the mention, not counting words
+            that carry little meaning.
         """
         words = to_key(text).split()
         total = _count_words(words)
         for n in range(len(words) - 1, 0, -1):
-            for start in range(len(words) - n, -1, -1):  # the head is mostly the last word
+            for start in range(len(words) - n, -1, -1):  # the head is usually the last word
                 part = words[start : start + n]
                 share = _count_words(part) / max(total, 1)
                 code = self.aliases.get(" ".join(part), "") or self._find_title(part)
@@ -203,16 +203,16 @@ class Linker:
         return []
 
     def _find_title(self, words: Sequence[str]) -> str:
-        """The code of which words are the description or a term, if there is only one."""
+        """The code whose description or term consists of these words, if there is only one."""
         found = self.find_exact(" ".join(words)) if len(words) > 1 else []
         return found[0].code if len(found) == 1 else ""
 
     def find_covering(self, text: str, ranked: Sequence[Candidate]) -> list[Candidate]:
-        """Look for the description that says what a name says in other words.
+        """Look for a description that says the same in other words.
 
         text (str): The mention.
         ranked (Sequence[Candidate]): The codes to choose from.
-        RETURNS (list[Candidate]): Its code, if there is one.
+        RETURNS (list[Candidate]): The description's code, if there is one.
         """
         code = self.covering.choose(text, [candidate.code for candidate in ranked])
         if code is None:
@@ -227,8 +227,8 @@ class Linker:
         """Rank codes by how likely the mention means them.
 
         text (str): The mention.
-        n (int): How many to give.
-        RETURNS (list[Candidate]): The codes, the best first; those that are only headings too.
+        n (int): How many codes to return.
+        RETURNS (list[Candidate]): The codes, the best first, including headings.
         """
         return self._rank(*self.index.get_features(text), n)
 
@@ -243,8 +243,8 @@ class Linker:
 
 @lru_cache(maxsize=2)
 def make_linker(vocabulary: Vocabulary) -> Linker:
-    """Make a linker, or take the one that was made of the same object: its index takes seconds,
-    and hundreds of megabytes.
+    """Make a linker, or reuse the one made for the same vocabulary object: its index takes seconds
+    to build, and hundreds of megabytes.
 
     vocabulary (Vocabulary): The codes.
     RETURNS (Linker): The linker.
@@ -253,13 +253,13 @@ def make_linker(vocabulary: Vocabulary) -> Linker:
 
 
 def make_kb(codes: Iterable[str], *levels: Iterable[tuple[str, str]]) -> InMemoryLookupKB:
-    """Make a knowledge base of the exact names of codes. A name that several codes of a level share
-    is as likely for each.
+    """Make a knowledge base of the exact names of codes. If several codes of a level share a name,
+    they are equally likely.
 
     codes (Iterable[str]): The codes.
     *levels (Iterable[tuple[str, str]]): Names, each with its code. Earlier levels take precedence.
-    RETURNS (InMemoryLookupKB): The knowledge base. It has a vocab of its own, so that the
-        pipeline's does not grow by all these names.
+    RETURNS (InMemoryLookupKB): The knowledge base. It has its own vocab, to keep these names out
+        of the pipeline's.
     """
     names: dict[str, dict[str, None]] = {}
     for rows in levels:
@@ -291,7 +291,7 @@ def _by_words(*levels: Iterable[tuple[str, str]]) -> dict[str, str]:
         level = {
             key: codes.pop()
             for key, codes in found.items()
-            # One word that is left of a description is seldom its name: "blood" of "blood type".
+            # A single word left of a description is seldom its name: "blood" of "blood type".
             if len(codes) == 1 and (number == 0 or " " in key)
         }
         words = {**level, **words}
@@ -299,8 +299,8 @@ def _by_words(*levels: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _plain_names(names: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """YIELDS (tuple[str, str]): Names without what nobody writes, such as "unspecified", each with
-    its code."""
+    """YIELDS (tuple[str, str]): Names without words that nobody writes, such as "unspecified", each
+    with its code."""
     patterns = [re.compile(pattern) for pattern in srsly.read_json(WORDS)["unsaid"]]
     for name, code in names:
         plain = name

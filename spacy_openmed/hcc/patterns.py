@@ -1,4 +1,4 @@
-"""Patterns for spaCy's rulers: aliases of diagnoses, and what a model does not find."""
+"""Patterns for spaCy's rulers: aliases of diagnoses, and codes that a model does not find."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from .status import STATUS, status_patterns
 
 LABELS = ("DISEASE", "CANCER", STATUS)
 SPAN_KEYS = ("openmed", "openmed_hcc")
-# Abbreviations that mostly mean something else where no model has called them a disease: room
-# air, physical examination, assisted living facility, ...
+# Abbreviations that usually mean something else unless a model labels them as a disease: room air,
+# physical examination, assisted living facility, ...
 AMBIGUOUS = {
     *(
         "ALF",
@@ -31,7 +31,7 @@ AMBIGUOUS = {
     *("PTB", "RA", "RAS", "SAH", "SCD", "SSA", "TAA", "TOF", "UC"),
 }
 AMBIGUOUS_ID = "AMBIGUOUS"
-# Abbreviations that are words, or other abbreviations, in another case: "IgE", "PCA pump".
+# Abbreviations that become words or other abbreviations in another case: "IgE", "PCA pump".
 CASED = {
     *("ace", "ada", "aids", "all", "als", "bam", "boo", "ca", "chi", "chl", "clad", "gad", "gist"),
     *("goo", "hit", "ida", "ige", "lam", "mash", "nash", "pacs", "pad", "pca", "ph", "pls", "pots"),
@@ -43,16 +43,16 @@ CASED_IN_PHRASES = {"ALL", "AS", "FIT"}
 
 def alias_patterns(label: str = "DISEASE") -> list[dict[str, Any]]:
     """Make patterns of our own aliases for spaCy's `entity_ruler`, which finds the abbreviations
-    that a model may miss. The case of a word counts where it would be another one without it.
-    Abbreviations that mostly mean something else are not found at all.
+    that a model may miss. Case matters for words that mean something else in another case.
+    Abbreviations that usually mean something else are left out.
 
-    label (str): The label of what is found.
+    label (str): The label of the entities.
     RETURNS (list[dict[str, Any]]): The patterns, for `phrase_matcher_attr = "LOWER"`.
     """
     tokenizer = English().tokenizer
     patterns: list[dict[str, Any]] = []
     for alias in read_aliases():
-        # A mention takes in what follows "with", if the alias has it: see `OpenMedHCC.widen`.
+        # `OpenMedHCC.widen` extends a mention over "with", if an alias has it.
         if alias in AMBIGUOUS or " with " in alias:
             continue
         pattern: str | list[dict[str, str]] = alias
@@ -68,16 +68,16 @@ def alias_patterns(label: str = "DISEASE") -> list[dict[str, Any]]:
 
 
 def _is_cased(alias: str) -> bool:
-    """Whether an alias is an abbreviation that is found in its own case only. Notes have many in
-    lower case, but those of two letters and those that are also words mean something else there."""
+    """Whether an alias is an abbreviation that matches in its own case only. Notes write many in
+    lower case, but two-letter ones and those that are also words then mean something else."""
     is_short = " " not in alias and sum(map(str.isupper, alias)) > 1
     return is_short and (len(alias) < 3 or alias.lower() in CASED)
 
 
 def hcc_patterns() -> list[dict[str, Any]]:
-    """Make patterns for spaCy's `span_ruler` of what a model for diseases does not find: status
-    codes, metastases, codes in the text, and the abbreviations that mostly mean something else,
-    which count as an entry of their own only.
+    """Make patterns for spaCy's `span_ruler` of what a disease model does not find: status codes,
+    metastases, codes in the text, and abbreviations that usually mean something else, which only
+    count as an entry of their own.
 
     RETURNS (list[dict[str, Any]]): The patterns, for `phrase_matcher_attr = "LOWER"`.
     """

@@ -1,4 +1,4 @@
-"""Rank codes for names that are not known."""
+"""Rank codes for unknown names."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ from .icd10cm import Vocabulary, to_key
 
 RANKER = DATA_PATH / "icd10cm_ranker.json"
 NGRAMS = (3, 5)
-BATCH = 32  # mentions that are ranked at once
-POOL = 60  # codes that are ranked, of all
-# Cancer of no known site: what stands beside it in a mention is the site.
+BATCH = 32  # mentions ranked at once
+POOL = 60  # nearest codes that are ranked
+# Cancer of unspecified site: the words beside it in a mention are the site.
 GENERAL = {"C79.9", "C80.1"}
 NEIGHBOURS = 30  # codes that vote for their category
 FEATURES = (
@@ -26,7 +26,7 @@ FEATURES = (
     "words",  # the same, normalised
     "nearest",  # the same, as a share of the best code's
     "profile",  # cosine with all terms of the code and its ancestors' descriptions
-    "mention_covered",  # share of the mention's words that the profile has, weighted by idf
+    "mention_covered",  # share of the mention's words in the profile, weighted by idf
     "description_covered",  # share of the description's words that the mention has
     "category",  # share of the votes of the nearest codes that the category gets
     "subcategory",
@@ -39,7 +39,7 @@ FEATURES = (
 
 
 class Index:
-    """Codes by what can be compared with a mention.
+    """The features of codes that a mention is compared with.
 
     vocabulary (Vocabulary): The codes.
     RAISES (ImportError): If the extra `hcc` is not installed.
@@ -101,7 +101,7 @@ class Index:
         ).astype(np.float32)
 
     def get_features(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Describe the codes that are nearest to a mention.
+        """Compute the features of the codes nearest to a mention.
 
         text (str): The mention.
         RETURNS (tuple[Ints1d, Floats2d]): (POOL,) Numbers of the codes; (POOL, n_features) The
@@ -164,8 +164,8 @@ class Index:
 
 @lru_cache(maxsize=200_000)
 def normalise(text: str) -> str:
-    """RETURNS (str): A name as it is compared: its key, without what says little, in the words
-    that the vocabulary has for it."""
+    """RETURNS (str): The normalised form for comparison: the key of the name, without words that
+    carry little meaning, and with the vocabulary's synonyms."""
     synonyms, stop = load_words()
     words = []
     for word in to_key(text).split():

@@ -26,19 +26,19 @@ def patient_report(
     historical: bool = False,
     notes: Sequence[Mapping[str, Any]] = SimpleFrozenList(),
 ) -> dict[str, Any]:
-    """Put the codes of a patient's notes together: the categories of CMS-HCC V24 and V28 after
-    hierarchies, the risk score, and what each code rests on.
+    """Summarise the codes of a patient's notes: the categories of CMS-HCC V24 and V28 after
+    hierarchies, the risk score, and the evidence for each code.
 
     docs (Iterable[Doc]): The notes, with `doc._.hcc`.
-    patient (str): Who it is.
+    patient (str): The patient's id.
     demographics (Mapping[str, Any] | None): What `hccinfhir.Demographics` takes: "age", "sex" and
-        others. None: there is no risk score.
-    historical (bool): Whether codes count that are mentioned as history only. They are listed
-        either way. Codes of status (Z) and remission and of the patient's own history always
-        count, those of a relative's disease only here.
-    notes (Sequence[Mapping[str, Any]]): What is known of each note, for the evidence: "note",
-        its id, and "date", the date of service.
-    RETURNS (dict[str, Any]): The report, of plain values.
+        others. None: no risk score.
+    historical (bool): Whether codes that are only mentioned as history count. They are listed
+        either way. Codes for a status (Z), remission and the patient's own history always count,
+        those for a relative's disease only with this setting.
+    notes (Sequence[Mapping[str, Any]]): Metadata of each note, for the evidence: "note", its id,
+        and "date", the date of service.
+    RETURNS (dict[str, Any]): The report, as plain data.
     RAISES (ValueError): If a document has not gone through `openmed_hcc`, or if the demographics
         are not valid.
     """

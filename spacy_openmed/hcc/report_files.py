@@ -1,4 +1,4 @@
-"""Reports of `openmed_hcc` for people: a table in CSV, and a page in HTML that needs no network."""
+"""Reports of `openmed_hcc` for reading: a CSV table, and an HTML page that needs no network."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ TABLE = """<table>
 
 
 def to_rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give a row for each mention that a code rests on.
+    """Make a row for each mention that supports a code.
 
     report (Mapping[str, Any]): A report of `patient_report`, or one with an "error".
     YIELDS (dict[str, Any]): The `COLUMNS`.
@@ -89,10 +89,11 @@ def to_rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def to_csv(reports: Iterable[Mapping[str, Any]]) -> str:
-    """Write reports as CSV. A value that a spreadsheet would take for a formula begins with `'`.
+    """Write reports as CSV. A value that a spreadsheet would take for a formula is prefixed
+    with `'`.
 
     reports (Iterable[Mapping[str, Any]]): The reports.
-    RETURNS (str): A header, and a row for each mention that a code rests on.
+    RETURNS (str): A header, and a row for each mention that supports a code.
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
@@ -107,7 +108,7 @@ def to_html(reports: Iterable[Mapping[str, Any]], notice: str) -> str:
     """Write reports as a page.
 
     reports (Iterable[Mapping[str, Any]]): The reports.
-    notice (str): What stands above them.
+    notice (str): Text to show above them.
     RETURNS (str): The page.
     """
     patients = "\n".join(map(_to_section, reports))
@@ -186,7 +187,7 @@ def _to_quote(row: Mapping[str, Any]) -> str:
     sentence = row["sentence"]
     # A mention may go on in the next sentence.
     mention = row["mention"][: row["sentence_end"] - row["start"]].strip()
-    # The sentence is stripped: at its start it lacks at most as many characters as it lacks at all.
+    # The sentence is stripped, so at most this many characters are missing at its start.
     n_lost = row["sentence_end"] - row["sentence_start"] - len(sentence)
     at = sentence.find(mention, max(0, row["start"] - row["sentence_start"] - n_lost))
     before, after = sentence[:at], sentence[at + len(mention) :]

@@ -1,4 +1,4 @@
-"""What the rules change: the code of a mention."""
+"""The code of a mention, which the rules change."""
 
 from dataclasses import dataclass, field
 
@@ -15,8 +15,8 @@ class Revised:
     rule (str): The source of the rule that gave the code.
     score (float): How likely the code is.
     also (list[tuple[str, str]]): Further codes, each with its rule.
-    is_dropped (bool): Whether another mention's code says it too.
-    is_symptom (bool): Whether it is a symptom that is not to be reported.
+    is_dropped (bool): Whether another mention's code covers it.
+    is_symptom (bool): Whether it is a symptom that should not be reported.
     """
 
     name: Span

@@ -9,8 +9,8 @@ from typing import Any
 from ..errors import Errors, missing_extra
 
 MODELS = {"v24": "CMS-HCC Model V24", "v28": "CMS-HCC Model V28"}
-HCC_KEYS = tuple(f"hcc_{model}" for model in MODELS)  # of their categories, in results
-DEFAULT = {"age": 70, "sex": "F"}  # where only categories are asked for
+HCC_KEYS = tuple(f"hcc_{model}" for model in MODELS)  # result keys of each model's categories
+DEFAULT = {"age": 70, "sex": "F"}  # if only categories are needed
 OLDEST = 120  # years
 # The values of demographics, by how they may be written.
 CODED: dict[str, dict[str, str]] = {
@@ -29,7 +29,7 @@ def find_hccs(code: str, model: str) -> list[str]:
 
     code (str): A code of ICD-10-CM.
     model (str): "v24" or "v28".
-    RETURNS (list[str]): The numbers of its categories; none: it does not count for risk.
+    RETURNS (list[str]): The numbers of its categories; empty if it does not count for risk.
     RAISES (ImportError): If the extra `hcc` is not installed.
     RAISES (ValueError): If there is no such model.
     """
@@ -45,7 +45,7 @@ def clean_demographic(field: str, value: Any) -> Any:
     field (str): "age", "sex", "dual_elgbl_cd", "orec", ...
     value (Any): The value.
     RETURNS (Any): The value as hccinfhir expects it; None if there is none.
-    RAISES (ValueError): If there can be no such value.
+    RAISES (ValueError): If the value is not valid.
     """
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
         return None
@@ -78,8 +78,8 @@ def calculate(
     codes (Iterable[str]): The codes.
     model (str): "v24" or "v28".
     demographics (Mapping[str, Any] | None): See `patient_report`.
-    RETURNS (dict[str, Any]): "raf", the score, "coefficients", what it is the sum of (both None
-        without age or sex), and "hccs": each with its label, coefficient and codes.
+    RETURNS (dict[str, Any]): "raf", the score; "coefficients", its summands (both None without
+        age or sex); and "hccs", each with its label, coefficient and codes.
     RAISES (ValueError): If there is no such model, or if the demographics are not valid.
     """
     codes = sorted({code.upper() for code in codes})

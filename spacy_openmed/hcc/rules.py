@@ -1,4 +1,4 @@
-"""Rules that revise the codes found by name: specific codes, combined codes, codes of history, and
+"""Rules that revise the codes found by name: specific codes, combination codes, history codes, and
 codes that a better one replaces.
 
 Most rules are tables in `data/icd10cm_rules.json`. `Rules.revise` applies them to one document,
@@ -68,7 +68,7 @@ class Rules:
             if one.is_historical and _is_of_today(text, one):
                 one.is_historical = False
             self.to_history(one)
-            # The effect of a drug is coded, whatever it is.
+            # Adverse drug effects are always coded.
             if one.code is not None and symptoms.match(one.code) and not one.also:
                 one.is_symptom = not begins_line(text, one.name.start_char)
         if not any(_is_diagnosis(one) for one in found):
@@ -76,7 +76,7 @@ class Rules:
                 one.is_symptom = False
 
     def to_history(self, one: Revised) -> None:
-        """Take the code of history for a disease that is past, unless its own code stays."""
+        """Use the history code for a past disease, unless its own code stays."""
         if one.code is None or not (one.is_historical or _is_over(one)):
             return
         if is_kept(one.code, self.vocabulary.describe(one.code)):
@@ -87,19 +87,19 @@ class Rules:
 
 
 def to_family(code: str) -> str | None:
-    """RETURNS (str | None): The code of a relative's disease, by the code of the disease; None if
-    it has none."""
+    """RETURNS (str | None): The family history code for a disease's code; None if there is
+    none."""
     return _find_longest(load_rules()["family"]["codes"], code)
 
 
 def _find_longest(codes: Mapping[str, str], code: str) -> str | None:
-    """What a table has for the longest beginning of a code that is in it."""
+    """A table's value for the longest prefix of a code in it."""
     beginnings = (code[:n] for n in range(len(code), 0, -1))
     return next((codes[beginning] for beginning in beginnings if beginning in codes), None)
 
 
 def drop_beside_codes(text: str, found: Sequence[Revised]) -> None:
-    """Let a code that is written beside a name stand for it.
+    """Drop names that have their code written beside them.
 
     text (str): The text of the document.
     found (Sequence[Revised]): The mentions in the order of the text. They are changed.
@@ -117,7 +117,7 @@ def drop_beside_codes(text: str, found: Sequence[Revised]) -> None:
 
 
 def drop_without_need(found: Sequence[Revised]) -> None:
-    """Drop what counts only beside a code that is not there: metformin without diabetes.
+    """Drop codes that only count beside another code that is missing: metformin without diabetes.
 
     found (Sequence[Revised]): The mentions of the document. They are changed.
     """
@@ -130,9 +130,9 @@ def drop_without_need(found: Sequence[Revised]) -> None:
 
 
 def is_kept(code: str, description: str) -> bool:
-    """RETURNS (bool): Whether a code stays that is mentioned as history: a code of status or of the
-    patient's own history (Z), of a disease that does not end, or one whose description says so, as
-    in remission and sequelae."""
+    """RETURNS (bool): Whether a code stays when mentioned as history: a code for a status or the
+    patient's own history (Z), for a lifelong disease, or one whose description says so, as for
+    remission and sequelae."""
     kept = load_patterns("kept")
     is_lasting = any(kept[key].match(code) is not None for key in ("own", "code"))
     return is_lasting or kept["description"].search(description) is not None
@@ -158,7 +158,7 @@ def find_superseded(codes: Iterable[str]) -> dict[str, tuple[str, str]]:
                 found.setdefault(code, (better, rule["rule"]))
     for code, (better, source) in found.items():
         seen = {code}
-        while better in found and better not in seen:  # the one that is left in the end
+        while better in found and better not in seen:  # follow the chain to its end
             seen.add(better)
             better = found[better][0]
         found[code] = better, source
@@ -174,15 +174,15 @@ def _is_over(one: Revised) -> bool:
 
 
 def _is_of_today(text: str, one: Revised) -> bool:
-    """Whether a disease is coded although it is mentioned as history: it is recent, still there, or
-    was treated during the stay."""
+    """Whether a disease is coded although mentioned as history: it is recent, still present, or was
+    treated during the stay."""
     tables = ("recent", "active", "ongoing")
     return any(_says(one, table) for table in tables) or _is_of_stay(text, one)
 
 
 def _is_of_stay(text: str, one: Revised) -> bool:
-    """Whether a disease of the stay has resolved: it stands under the heading of the diagnoses at
-    discharge."""
+    """Whether a resolved disease belongs to the stay: it is listed under the discharge
+    diagnoses."""
     patterns = load_patterns("stay")
     start, end = one.name.start_char, one.name.end_char
     if not (patterns["code"].match(str(one.code)) and patterns["resolved"].match(text, end)):
@@ -192,7 +192,7 @@ def _is_of_stay(text: str, one: Revised) -> bool:
 
 
 def _says(one: Revised, table: str) -> bool:
-    """Whether the words beside a name say of its code what a table is for."""
+    """Whether the words beside a name match the table's entry for its code."""
     patterns = load_patterns(table)
     sentence = one.name.sent
     start, end = (i - sentence.start_char for i in (one.name.start_char, one.name.end_char))
@@ -203,7 +203,7 @@ def _says(one: Revised, table: str) -> bool:
 
 
 def _is_diagnosis(one: Revised) -> bool:
-    """Whether a mention is a diagnosis of today, which may explain symptoms (I.B.4, I.B.5)."""
+    """Whether a mention is a current diagnosis, which may explain symptoms (I.B.4, I.B.5)."""
     is_there = one.code is not None and not (one.is_dropped or one.is_symptom)
     return is_there and not str(one.code).startswith("Z")
 

@@ -15,8 +15,8 @@ def find_side(text: str) -> str:
 
 
 def is_dominant(side: str, text: str) -> bool:
-    """Tell whether a side is the dominant one. Where hands are not named, the right side is
-    (guideline I.C.6.a).
+    """Check whether a side is the dominant one. It is the right side unless the text names a
+    dominant hand (guideline I.C.6.a).
 
     side (str): "left" or "right".
     text (str): The sentence.

@@ -1,7 +1,8 @@
-"""Specific codes, by the words beside a name.
+"""More specific codes, by the words beside a name.
 
-They need no table. A code fits if all that its description says beyond that of the name's own code
-stands beside the name: "Atrial fibrillation, permanent". Descriptions come from the vocabulary.
+They need no table, only the vocabulary's descriptions. A code fits if everything that its
+description adds to that of the name's own code is beside the name: "Atrial fibrillation,
+permanent".
 """
 
 import re
@@ -25,13 +26,13 @@ TURNING = ("since", "after", "status", "managed", "followed")  # what follows is
 RULE = "ICD-10-CM: all words of the description"
 HEADING = 60  # characters of a heading that names a side
 CLAUSE_END = re.compile(r"[;.]\s")
-# Where a disease of the eye, the ear or the breast has a side, the organ need not be said.
+# If a disease of the eye, the ear or the breast has a side, the organ may be left unsaid.
 PAIRED, ORGANS = re.compile(r"H|C50|D05|D24|N6[0-4]"), find_stems("eye ear breast")
 SIDES = find_stems("left right bilateral")
 
 
 class Families:
-    """The categories of a vocabulary, each with what tells its codes apart.
+    """The categories of a vocabulary, each with the words that distinguish its codes.
 
     vocabulary (Vocabulary): The codes.
     """
@@ -46,7 +47,7 @@ class Families:
         self._families: dict[str, Family] = {}
 
     def find(self, category: str) -> "Family":
-        """RETURNS (Family): The codes of a category and of those that it is grouped with."""
+        """RETURNS (Family): The codes of a category and of the categories grouped with it."""
         if category not in self._families:
             group = self._find_group(category)
             codes = [code for name in group for code in self.categories.get(name, ())]
@@ -55,13 +56,12 @@ class Families:
         return self._families[category]
 
     def specialise(self, text: str, one: Revised, rest: Sequence[Revised]) -> None:
-        """Choose the code that says all that stands beside the name.
+        """Choose the code that covers the words beside the name.
 
         text (str): The text of the document.
         one (Revised): The mention, which has a code.
-        rest (Sequence[Revised]): Those after it. The words of the next one are not this one's, if
-            it is of another kind. They are dropped if they say no more than the code that was
-            chosen.
+        rest (Sequence[Revised]): The mentions after it. The words of the next one are left to it,
+            if it is of another kind. Mentions that add nothing to the chosen code are dropped.
         """
         after = rest[0] if rest else None
         code = str(one.code)
@@ -91,8 +91,8 @@ class Families:
             other.is_dropped = self._may_drop(code, other)
 
     def find_specific(self, code: str, name: Span) -> str:
-        """RETURNS (str): The code that says all that stands in and beside a name, of those like a
-        given one; else that one."""
+        """RETURNS (str): The code, in the family of the given one, that covers the words in and
+        beside a name; the given code if there is none."""
         family = self.find(code[:3])
         words = find_stems(DENIED.sub(" ", name.text)) | family.words_beside(name, None)
         return family.choose(code, words) or code
@@ -107,10 +107,10 @@ class Families:
 
 
 class Family:
-    """The codes of one category, by the words that tell them apart.
+    """The codes of one category, by the words that distinguish them.
 
     codes (Sequence[Code]): The codes.
-    common (set[str]): Stems that tell none of them apart.
+    common (set[str]): Stems that distinguish none of them.
     """
 
     def __init__(self, codes: Sequence[Code], common: set[str]) -> None:
@@ -130,11 +130,11 @@ class Family:
         return find_stems(LEFT_OUT.sub(" ", name)) - self.common
 
     def words_beside(self, name: Span, after: Span | None) -> set[str]:
-        """Collect the words beside a name that the codes know: before it up to a comma, after it
-        also past one, if they are half of what stands there.
+        """Collect the words beside a name that the codes know: before it up to a comma, and after
+        it also past a comma, if they make up half of the words there.
 
         name (Span): The name.
-        after (Span | None): A name after it, whose words are not its own.
+        after (Span | None): The next name, whose words are left out.
         RETURNS (set[str]): Their stems.
         """
         return self._words_before(name) | self._words_after(name, after)
@@ -198,11 +198,11 @@ class Family:
         return words
 
     def choose(self, code: str, words: Set[str]) -> str | None:
-        """Choose the code of which most words are there, and that says no more.
+        """Choose the code that shares the most words and adds none.
 
         code (str): The code of the name.
         words (Set[str]): The words of the name and beside it.
-        RETURNS (str | None): The other code; None if there is no better one.
+        RETURNS (str | None): A better code; None if there is none.
         """
         own = self.words.get(code)
         if own is None:
@@ -216,9 +216,8 @@ class Family:
         if not found:
             return None
         best = max(found)
-        # Of several that fit as well, the one without a number of its own: unspecified.
+        # On a tie, prefer a code of the same subcategory, then an unspecified one (0 or 9).
         same = sorted(row[3] for row in found if row[:3] == best[:3])
-        # Else a code of the same subcategory, then any other.
         same.sort(key=lambda c: (c[:SUBCATEGORY] != code[:SUBCATEGORY], not c.endswith(("0", "9"))))
         return same[0]
 

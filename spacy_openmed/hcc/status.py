@@ -1,7 +1,7 @@
-"""Codes of what a model for diseases does not find: dialysis, a body mass index, metastases by
-their site, transplants that failed, codes in the text.
+"""Codes that a disease model does not find: dialysis, a body mass index, metastases by their site,
+failed transplants, codes written in the text.
 
-`status_patterns` find them, `find_status` gives their codes.
+`status_patterns` finds their mentions, `find_status` returns their codes.
 """
 
 import re
@@ -14,11 +14,11 @@ from .icd10cm import Vocabulary
 from .sides import SIDE, find_side
 from .tables import load_rules
 
-STATUS = "STATUS"  # label of what gives a code, but is no disease
-BMI, WRITTEN, METASTASIS = "BMI", "ICD10CM", "METASTASIS"  # ids of patterns; of others, their code
-# What counts only beside another code, and what was taken out: these stand before the code.
+STATUS = "STATUS"  # label of mentions that have a code but are not diseases
+BMI, WRITTEN, METASTASIS = "BMI", "ICD10CM", "METASTASIS"  # ids of patterns; other ids are codes
+# Prefixes of codes that only count beside another code, and of codes for something removed.
 CONDITIONAL, PROCEDURE = "if ", "done "
-ALLERGY = "allergy "  # what counts only as an allergy
+ALLERGY = "allergy "  # prefix of a code that only counts for an allergy
 JOINING = ("and", "or", "&", ",", "/")
 DOTTED = re.compile(r"[A-TV-Z]\d[0-9A-Z]\.[0-9A-Z]{1,4}")
 CODE_HEADING = re.compile(
@@ -35,7 +35,7 @@ NODES = "C77.9"  # lymph nodes that are not named
 
 
 def status_patterns() -> list[dict[str, Any]]:
-    """Make patterns for spaCy's `span_ruler` of what has a code, but is no disease.
+    """Make patterns for spaCy's `span_ruler` of what has a code but is not a disease.
 
     RETURNS (list[dict[str, Any]]): The patterns, for `phrase_matcher_attr = "LOWER"`.
     """
@@ -97,9 +97,9 @@ def status_patterns() -> list[dict[str, Any]]:
 
 
 def find_status(span: Span, vocabulary: Vocabulary) -> list[str]:
-    """Find the codes of what a pattern of `status_patterns` found.
+    """Find the codes of a match of `status_patterns`.
 
-    span (Span): What was found.
+    span (Span): The match.
     vocabulary (Vocabulary): The codes.
     RETURNS (list[str]): Its codes.
     """
@@ -122,8 +122,8 @@ def get_code(span: Span) -> str:
 
 
 def find_complication(span: Span) -> str | None:
-    """RETURNS (str | None): The code of a transplant that was rejected or has failed; None if the
-    sentence does not say so."""
+    """RETURNS (str | None): The code of a transplant's rejection or failure; None if the sentence
+    mentions neither."""
     table = load_rules()["transplants"]
     codes = table["codes"].get(get_code(span), {})
     sentence = DENIED.sub(" ", span.sent.text)
@@ -132,8 +132,8 @@ def find_complication(span: Span) -> str | None:
 
 
 def find_needs(span: Span) -> re.Pattern[str] | None:
-    """RETURNS (re.Pattern | None): The codes of which the document has to have one, so that what
-    was found counts; None if it always does."""
+    """RETURNS (re.Pattern | None): The codes of which the document needs one for this match to
+    count; None if it always counts."""
     return _load_needs().get(span.id_)
 
 
@@ -182,8 +182,8 @@ def _find_bmi(text: str) -> list[str]:
 
 
 def _find_written(span: Span, vocabulary: Vocabulary) -> list[str]:
-    """The code that is written in the text. Without a dot, it may also be the name of a vitamin or
-    an antibody: it has to stand after a heading or a bracket."""
+    """The code written in the text. A code without a dot may also be the name of a vitamin or an
+    antibody, so it must follow a heading or a bracket."""
     code = vocabulary.codes.get(span.text.upper())
     if code is None or not code.is_billable:
         return []

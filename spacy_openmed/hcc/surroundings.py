@@ -1,5 +1,5 @@
-"""What the text around a mention says of it: that it is no diagnosis of the patient, or that it is
-an entry of a list."""
+"""The text around a mention: whether it shows that the mention is not a diagnosis of the patient,
+or is an entry in a list."""
 
 import re
 from functools import cache
@@ -9,15 +9,15 @@ from spacy.tokens import Span
 from .status import ALLERGY, BMI, CONDITIONAL, PROCEDURE, STATUS, WRITTEN, find_complication
 from .tables import load_patterns, load_rules
 
-BEFORE, AFTER = 80, 60  # characters that are looked at
-HEADING = 150  # characters in which the heading of allergies is looked for
+BEFORE, AFTER = 80, 60  # characters to look at
+HEADING = 150  # characters in which to look for a heading of allergies
 ITEM = re.compile(r"[\s#*•·–\-+]*(?:\(?\d{1,2}[.):\]]|[a-zA-Z][.)])?[\s#*•·–\-+]*")
 NUMBERED = re.compile(r"(?:[.;:]|\w[ \t]-)[ \t]+\(?\d{1,2}[.)][ \t]+\Z")
 AS_ITEM = re.compile(r"\s*(?:$|[,.;(\n]|on\b|with\b|since\b|w/|s/p\b|[-–]\s)")
 
 
 def is_no_code(span: Span) -> bool:
-    """Tell whether a mention is no diagnosis of the patient: a clinic, a vaccine, a negative test.
+    """Check whether a mention is not the patient's diagnosis: a clinic, a vaccine, a negative test.
 
     span (Span): The mention.
     RETURNS (bool): Whether the words beside it say so.
@@ -48,8 +48,8 @@ def _is_done(before: str, after: str) -> bool:
 
 
 def is_allergy(span: Span) -> bool:
-    """RETURNS (bool): Whether the text names something as an allergy, maybe lines before, as the
-    heading."""
+    """RETURNS (bool): Whether the text marks something as an allergy, possibly by a heading some
+    lines before."""
     table, text = _load_allergies(), span.doc.text
     before = text[max(0, span.start_char - HEADING) : span.start_char].rpartition("\n\n")[2]
     return bool(table["before"].search(before) or table["after"].match(text, span.end_char))
@@ -87,8 +87,8 @@ def is_leading(word: str) -> bool:
 
 
 def begins_line(text: str, start: int) -> bool:
-    """RETURNS (bool): Whether nothing but the sign or number of an entry stands before a character
-    on its line, or since the entry before: "1. GERD - stable. 2. Prediabetes"."""
+    """RETURNS (bool): Whether a character begins its line or an entry in it, not counting a bullet
+    or number: "1. GERD - stable. 2. Prediabetes"."""
     line = text.rfind("\n", 0, start) + 1
     return bool(ITEM.fullmatch(text, line, start) or NUMBERED.search(text, line, start))
 
@@ -119,9 +119,9 @@ def _load_phrases() -> frozenset[str]:
 
 @cache
 def _load_surroundings(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What stands before and after a mention, as a table has it."""
+    """A table's patterns for the text before and after a mention."""
     table = load_rules()[name]
-    # Names of organisations are told by their capitals; the case of other words is free.
+    # Organisations are recognised by their capitals; other words match in any case.
     before, after = (
         "|".join(f"(?:{row})" if "[A-Z]" in row else f"(?i:{row})" for row in table[side])
         for side in ("before", "after")

@@ -1,4 +1,4 @@
-"""The words by which codes are told apart: their stems, in the vocabulary's words."""
+"""The words that distinguish codes, as stems of the vocabulary's words."""
 
 import re
 from functools import lru_cache
@@ -7,7 +7,7 @@ from .ranking import load_words, normalise
 from .tables import load_rules
 
 STEM = 6  # letters of a word that are compared
-# What a description says that a text need not say.
+# Parts of a description that a text may leave out.
 LEFT_OUT = re.compile(
     r",? ?\bwithout behavioral disturbance, psychotic disturbance, mood disturbance, and anxiety"
     # The place comes after these: "laceration without foreign body of scalp".
@@ -25,14 +25,14 @@ def to_stem(word: str) -> str:
 
 
 def expand(text: str) -> str:
-    """RETURNS (str): A text with the words of the vocabulary for those that have some."""
+    """RETURNS (str): A text with synonyms replaced by the vocabulary's words."""
     words = load_rules()["words"]
     return " ".join(words.get(word, word) for word in re.findall(r"\w+", text.lower()))
 
 
 @lru_cache(maxsize=50_000)
 def find_stems(text: str) -> frozenset[str]:
-    """RETURNS (frozenset[str]): The stems of the words of a text that say something."""
+    """RETURNS (frozenset[str]): The stems of a text's meaningful words."""
     lower = expand(text)
     if not lower.strip():
         return frozenset()

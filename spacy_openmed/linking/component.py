@@ -62,10 +62,11 @@ def make_openmed_linker(
     vocabulary (str | None): The vocabulary: a folder, a file, "icd10cm" or "hpo" (see
         `open_vocabulary`). None: only the labels of `labels` are linked.
     labels (dict[str, str]): Other vocabularies for the entities of some labels.
-    threshold (float): Lowest probability of a concept, from 0 to 1. An entity without any such
-        concept is not linked.
+    threshold (float): Minimum probability of a concept, from 0 to 1. Entities without a concept
+        that reaches it are not linked.
     n_candidates (int): How many concepts to keep for each entity at most.
-    resolve_abbreviations (bool): Whether to link the long form of what the document abbreviates.
+    resolve_abbreviations (bool): Whether to link abbreviations by the long form that the document
+        gives.
     span_keys (list[str]): Groups in doc.spans to link beside doc.ents.
     save_vocabulary (bool): Whether the vocabularies are saved with the component. If not, a
         loaded pipeline needs them at the same paths.
@@ -98,7 +99,7 @@ class Link(NamedTuple):
 
 class OpenMedLinker(RuleComponent):
     """Set `ent.kb_id_`, the best concept of each entity, and `span._.kb_ents`, a list of
-    (id, probability) as scispaCy's linker sets it. Entities that have an id keep it.
+    (id, probability) in the format of scispaCy's linker. Entities that already have an id keep it.
 
     The settings are those of the factory, `make_openmed_linker`.
     """
@@ -136,7 +137,7 @@ class OpenMedLinker(RuleComponent):
 
     @property
     def sources(self) -> list[str]:
-        """RETURNS (list[str]): The vocabularies, as the settings call them."""
+        """RETURNS (list[str]): The vocabularies, as named in the settings."""
         return sorted({*self.label_vocabularies.values(), *filter(None, [self.vocabulary])})
 
     @property
@@ -182,7 +183,7 @@ class OpenMedLinker(RuleComponent):
         """
         ids = {}
         for link in found:
-            # Entities of one place share the attribute: those of doc.ents come last, and stay.
+            # Entities with the same tokens share the attribute; doc.ents come last and win.
             link.span._.kb_ents = [tuple(candidate) for candidate in link.candidates]
             ids[link.span.start, link.span.end, link.span.label] = link.candidates[0].id
         set_ids(doc, self.span_keys, ids)
@@ -253,14 +254,15 @@ class OpenMedLinker(RuleComponent):
         return self
 
     def _folder_of(self, source: str) -> str:
-        """The name of a vocabulary's folder among the component's files: what it is for, as
-        settings may be paths, and others when the component is loaded."""
+        """The name of a vocabulary's folder in the saved component. It comes from what the
+        vocabulary is used for: settings may be paths, and may differ when the component is
+        loaded."""
         if source == self.vocabulary:
             return "default"
         return min(label for label, name in self.label_vocabularies.items() if name == source)
 
     def fingerprint(self) -> str:
-        """RETURNS (str): What tells the vocabularies from others, whether they are saved or not."""
+        """RETURNS (str): A fingerprint of the vocabularies, whether they are saved or not."""
         metas = (self._get_linker(source).vocabulary.meta for source in self.sources)
         return " ".join(str(meta["fingerprint"]) for meta in metas)
 
@@ -270,7 +272,7 @@ class OpenMedLinker(RuleComponent):
             origin = self._get_linker(source).vocabulary.path
             if target.exists() and target.samefile(origin):
                 continue
-            # Not over the old files: other processes may have mapped them.
+            # Don't overwrite the old files: other processes may have mapped them.
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(origin, target)
 

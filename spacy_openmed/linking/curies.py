@@ -2,7 +2,7 @@
 
 import re
 
-# What stands for each prefix in RDF. The prefixes are those of the Biolink model.
+# The IRI of each prefix in RDF. The prefixes are those of the Biolink model.
 PREFIXES = {
     "MESH": "http://id.nlm.nih.gov/mesh/",
     "MONDO": "http://purl.obolibrary.org/obo/MONDO_",
@@ -34,8 +34,8 @@ _LOCAL = re.compile(r"[#/]([A-Za-z][\w.-]*?)[_:]([^#/_:]+)$|[#/]([^#/]+)$")
 def to_curie(id: str, prefix: str | None = None) -> str:
     """Make a CURIE of an id.
 
-    id (str): A CURIE, the id alone, or its IRI.
-    prefix (str | None): The prefix of an id alone, and of IRIs that no known vocabulary has.
+    id (str): A CURIE, a bare id, or its IRI.
+    prefix (str | None): The prefix for bare ids, and for IRIs of unknown vocabularies.
     RETURNS (str): The CURIE; the id itself if there is no prefix for it.
     """
     if "://" not in id:

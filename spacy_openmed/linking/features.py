@@ -1,4 +1,4 @@
-"""The features by which the concepts that a mention may mean are ranked."""
+"""Features for ranking the candidate concepts of a mention."""
 
 import math
 from functools import lru_cache
@@ -22,11 +22,11 @@ FEATURES = (
     "mention_covered",  # share of the mention's words that the name has, weighted by idf
     "name_covered",  # share of the name's words that the mention has
     "last_word",  # the last words are the same
-    "differs",  # figures or letters on their own that only one of the two has
+    "differs",  # numbers or single letters that only one of the two has
     "short",  # the mention is short
     "short_exact",  # and it is the name
     "rivals",  # logarithm of the number of other concepts whose names are as near
-    "misfits",  # the concept has types, and none is one of the entity's label
+    "misfits",  # the concept has types, but none that fits the entity's label
     "elsewhere",  # the score of the concept for another mention in the document
 )
 MISFITS, ELSEWHERE = (FEATURES.index(name) for name in ("misfits", "elsewhere"))
@@ -61,8 +61,8 @@ def read_name(text: str) -> Name:
 
 
 def find_pool(index: NameIndex, text: str) -> Pool:
-    """Find the concepts that a mention may mean. If concepts have that very name, only those whose
-    name has the same words in another order are added.
+    """Find the concepts that a mention may mean. If the mention is the exact name of concepts, only
+    those whose name has the same words in another order are added.
 
     index (NameIndex): The names of the vocabulary.
     text (str): The mention.
@@ -88,7 +88,7 @@ def find_pool(index: NameIndex, text: str) -> Pool:
     ):
         if record not in found:
             is_nearer = len(found) < POOL
-        else:  # of names that differ only in case, the one that is written like the mention
+        else:  # of names that differ only in case, prefer the one written like the mention
             is_nearer = cosine >= found[record][1] and index.get_text(number) == text
         if is_nearer:
             found[record] = (number, cosine)

@@ -1,9 +1,9 @@
-"""The names of a vocabulary, in files that are mapped into memory: processes share them.
+"""The names of a vocabulary, in memory-mapped files that processes share.
 
-A name is found by its key (`normalise.to_key`), by its words in any order, or by the groups of
-three characters that it shares with a mention. For the groups, the rarest of the mention are looked
-up first, until they have led to `MOST_POSTINGS` names. The best of these names are then compared in
-full. So the time for a mention does not grow with the vocabulary.
+A name is found by its key (`normalise.to_key`), by its words in any order, or by the character
+trigrams that it shares with a mention. The mention's rarest trigrams are looked up first, until
+they have led to `MOST_POSTINGS` names. The best of these names are then compared in full. So the
+time per mention does not grow with the vocabulary.
 """
 
 import threading
@@ -18,8 +18,8 @@ from .normalise import to_key, to_word_key, to_words
 
 N_GRAMS = 1 << 18  # buckets of groups of three characters
 N_WORDS = 1 << 18  # buckets of words
-MOST_POSTINGS = 20_000  # names that share a group with a mention, of which to find the nearest
-CHUNK = 50_000  # names that are indexed at once
+MOST_POSTINGS = 20_000  # names sharing a trigram with a mention, to choose the nearest from
+CHUNK = 50_000  # names indexed at once
 ARRAYS = (
     "name_starts",  # where the text of each name begins
     "name_records",  # its record
@@ -39,7 +39,7 @@ TEXTS = "names.txt"
 
 
 class NameIndex:
-    """Names by what can be compared with a mention.
+    """The names of a vocabulary, indexed for comparison with mentions.
 
     path (Path): The folder that `IndexWriter` wrote.
     """
@@ -100,7 +100,7 @@ class NameIndex:
 
         grams (Ints1d): What `to_bag` returned for the key.
         n (int): How many to find.
-        RETURNS (Ints1d): The names, the nearest first, as far as the rarest groups tell.
+        RETURNS (Ints1d): The names, the nearest first, judged by the rarest groups.
         """
         starts, ends = self._gram_starts[grams], self._gram_starts[grams + 1]
         order = np.argsort(ends - starts)
@@ -146,7 +146,7 @@ class NameIndex:
 
     @property
     def _scratch(self) -> tuple[np.ndarray, np.ndarray]:
-        """Arrays to count in, zero between calls: a set for each thread."""
+        """Scratch arrays for counting, zero between calls, one set per thread."""
         if not hasattr(self._local, "scratch"):
             self._local.scratch = (
                 np.zeros(len(self), np.float32),
@@ -158,7 +158,7 @@ class NameIndex:
 class IndexWriter:
     """Writes the files that `NameIndex` reads. Names are added in the order of their records.
 
-    path (Path): The folder, which has to be there.
+    path (Path): The folder, which must exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -205,7 +205,7 @@ class IndexWriter:
         self.n_names += len(names)
 
     def finish(self) -> None:
-        """Write the arrays. At least one name has to be there."""
+        """Write the arrays. At least one name must have been added."""
         grams = np.concatenate(self._grams)
         n_grams = np.concatenate(self._n_grams)
         counts = np.bincount(grams, minlength=N_GRAMS)
@@ -251,7 +251,7 @@ def _to_grams(keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     hashed = points[:-2] * 0x9E3779B1 + points[1:-1] * 0x85EBCA77 + points[2:] * 0xC2B2AE3D
     hashed ^= hashed >> np.uint64(15)
     grams = (hashed * np.uint64(0x27D4EB2F) >> np.uint64(13)) % N_GRAMS
-    # Where a key begins, two groups have characters of two keys; the first is the other key's end.
+    # At the start of a key, two groups span two keys; the first is the end of the previous key.
     owners = np.repeat(np.arange(len(keys)), sizes)[: len(grams)]
     is_own = np.ones(len(grams), bool)
     is_own[np.cumsum(sizes)[:-1] - 1] = False
@@ -269,8 +269,8 @@ def _to_buckets(words: Iterable[str]) -> np.ndarray:
 
 
 def find_hash(hashes: np.ndarray, values: np.ndarray, text: str) -> np.ndarray:
-    """RETURNS (Ints1d): The values at the places of sorted hashes where a text's hash is. Hashes
-    have so many bits that two texts have none in common."""
+    """RETURNS (Ints1d): The values at the positions of a text's hash among sorted hashes. With 64
+    bits, collisions are negligible."""
     start, end = np.searchsorted(hashes, [number := to_hashes([text])[0], number + 1])
     return values[start:end]
 

@@ -1,4 +1,4 @@
-"""Vocabularies as scispaCy's `linker.kb` gives them."""
+"""Vocabularies with the interface of scispaCy's `linker.kb`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress

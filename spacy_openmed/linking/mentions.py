@@ -1,4 +1,4 @@
-"""The mentions of a document as a vocabulary would write them: abbreviations by their long form."""
+"""Replace the abbreviations in mentions by the long forms that the document gives."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ def find_long_forms(text: str, entities: Sequence[tuple[int, int]]) -> dict[str,
     """Find what the abbreviations of a document are short for.
 
     text (str): The text.
-    entities (Sequence[tuple[int, int]]): Where its entities begin and end. Of an entity that ends
-        where a long form ends, the text is taken for the long form.
-    RETURNS (dict[str, str]): The long form of each abbreviation, as it is first explained.
+    entities (Sequence[tuple[int, int]]): Start and end of its entities. If an entity ends where a
+        long form ends, its text becomes the long form.
+    RETURNS (dict[str, str]): The long form of each abbreviation, at its first explanation.
     """
     found: dict[str, str] = {}
     for definition in find_definitions(text):

@@ -1,4 +1,4 @@
-"""Vocabularies that are called by a name: the packages of the extra `linking` have them."""
+"""Vocabularies that are opened by name. They come with the packages of the extra `linking`."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,10 +22,10 @@ HPO_FILE = (
 
 
 class Named(NamedTuple):
-    """A vocabulary that is called by a name.
+    """A vocabulary that is opened by name.
 
-    package (str): The package that has it, as it is installed.
-    module (str): The same, as it is imported.
+    package (str): The package that has it, by its distribution name.
+    module (str): The same package, by its import name.
     read (Callable[[], Iterator[Record]]): Reads it.
     where (str): A sentence on how to do without the package, with a leading space.
     files (tuple[Path, ...]): Files of ours that are read beside the package.

@@ -1,4 +1,4 @@
-"""Names as they are compared."""
+"""Normalise names for lookup and comparison."""
 
 import re
 import unicodedata
@@ -34,7 +34,7 @@ GREEK = {
     for letter in letters
 }
 _GREEK = str.maketrans(GREEK)
-# What tells two names of one kind apart: "type 2", "stage IIIb", "hepatitis C", "factor VIII".
+# What distinguishes names of one kind: "type 2", "stage IIIb", "hepatitis C", "factor VIII".
 DISTINCTIVE = re.compile(r"\d+[a-z]?|[ivx]+[ab]?|[a-z]|alpha|beta|gamma|delta|epsilon")
 ROMAN = {
     numeral: str(number)
@@ -51,8 +51,8 @@ def to_plain(text: str) -> str:
 
 
 def to_key(text: str) -> str:
-    """RETURNS (str): A name as it is looked up: without case, accents, punctuation, British
-    spelling and the s of a possessive. Greek letters are spelled out."""
+    """RETURNS (str): The lookup key of a name: without case, accents, punctuation, British spelling
+    and possessive s. Greek letters are spelled out."""
     text = (text if text.isascii() else to_plain(text)).lower()
     spelling, pattern = _load_spelling()
     text = pattern.sub(lambda match: spelling[match[0]], text)
@@ -61,11 +61,12 @@ def to_key(text: str) -> str:
 
 @lru_cache(maxsize=200_000)
 def to_words(key: str) -> tuple[str, ...]:
-    """Find the words that a name is compared by, whatever their order and number.
+    """Find the words that a name is compared by, regardless of order and grammatical number.
 
     key (str): What `to_key` returned.
-    RETURNS (tuple[str, ...]): The words: in the singular, without what says little, in the words
-        that vocabularies prefer ("kidney" for "renal"), and Roman numerals as figures.
+    RETURNS (tuple[str, ...]): The words: in the singular, without those that carry little meaning,
+        with the synonyms that vocabularies prefer ("kidney" for "renal"), and Roman numerals as
+        digits.
     """
     synonyms, stop = load_words()
     found: list[str] = []
@@ -79,8 +80,8 @@ def to_words(key: str) -> tuple[str, ...]:
 
 
 def to_word_key(key: str) -> str:
-    """RETURNS (str): What names of the same words have in common. A neoplasm may be malignant
-    without saying so."""
+    """RETURNS (str): A key that names with the same words share. It ignores "malignant" for
+    neoplasms."""
     words = {*to_words(key)}
     if "neoplasm" in words:
         words.discard("malignant")
@@ -88,8 +89,8 @@ def to_word_key(key: str) -> str:
 
 
 def to_distinctive(key: str) -> frozenset[str]:
-    """RETURNS (frozenset[str]): The figures, numerals, and letters on their own of a name. An "a"
-    is an article, unless it comes last."""
+    """RETURNS (frozenset[str]): The numbers, Roman numerals and single letters of a name. An "a"
+    counts as an article, unless it comes last."""
     words = key.split()
     return frozenset(
         ROMAN.get(word, word)
@@ -126,8 +127,8 @@ def _load_spelling() -> tuple["_Spelling", re.Pattern]:
 
 
 class _Spelling(dict[str, str]):
-    """What to write for each piece of a text that one of the patterns matches. A text is searched
-    once, for all patterns; a piece is looked up among them the first time only."""
+    """The replacement for each string that one of the patterns matches. A text is searched once for
+    all patterns, and each matched string is resolved only the first time."""
 
     def __init__(self, rows: list[list[str]]) -> None:
         self.rows = [(re.compile(old.replace("\\b", "")), new) for old, new in rows]

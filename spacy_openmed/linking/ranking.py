@@ -1,7 +1,7 @@
 """Link the mentions of a document to a vocabulary.
 
-A logistic regression over a few features gives each concept that a mention may mean the probability
-that it does (`scripts/train_linker.py` fits it).
+A logistic regression over a few features gives the probability of each candidate concept of a
+mention (`scripts/train_linker.py` fits it).
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ MAX_POOLS = 20_000  # mentions whose concepts are remembered
 
 
 class Mention(NamedTuple):
-    """What is to be linked.
+    """A mention to link.
 
-    text (str): Its text, or the long form of it.
+    text (str): Its text, or the long form of its abbreviation.
     label (str): The label of the entity.
     """
 
@@ -60,7 +60,7 @@ class Linker:
         """Find the concepts that the mentions of a document may mean.
 
         mentions (Sequence[Mention]): The mentions of one document.
-        n (int): How many concepts to give each at most.
+        n (int): How many concepts to return at most for each.
         RETURNS (list[list[Candidate]]): The concepts of each, the best first.
         """
         distinct = [*dict.fromkeys(mentions)]
@@ -85,8 +85,8 @@ class Linker:
         for mention in mentions:
             pool = self._find_pool(mention)
             pools.append(pool._replace(features=pool.features.copy()))
-        # The scores for other mentions are those that these have alone: two mentions do not
-        # confirm each other.
+        # Scores of other mentions are computed in isolation, so that two mentions do not confirm
+        # each other.
         best: dict[int, list[tuple[float, str]]] = {}
         for mention, pool in zip(mentions, pools, strict=True):
             for record, value in zip(pool.records.tolist(), score(pool.features), strict=True):

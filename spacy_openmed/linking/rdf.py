@@ -24,8 +24,8 @@ LANGUAGE = "en"
 def read_rdf(
     file: IO[bytes], format: str, name: str, prefix: str | None = None
 ) -> Iterator[Record]:
-    """Read the classes of an ontology, and the concepts of a thesaurus. Left out are deprecated
-    ones, and labels in other languages than English.
+    """Read the classes of an ontology, or the concepts of a thesaurus. Deprecated ones, and labels
+    in languages other than English, are left out.
 
     file (IO): The file.
     format (str): Its syntax, as rdflib calls it.

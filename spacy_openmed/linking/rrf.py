@@ -46,7 +46,7 @@ def read_umls(folder: Path, open_text: Open) -> Iterator[Record]:
 
 
 def read_rxnorm(folder: Path, open_text: Open) -> Iterator[Record]:
-    """Read RxNorm: the concepts that it names itself, with the names that its sources have.
+    """Read RxNorm: the concepts with a name of its own, and the names from its sources.
 
     folder (Path): The folder with `RXNCONSO.RRF` and, for types, `RXNSTY.RRF`.
     open_text (Callable): Opens a file, which may be compressed.

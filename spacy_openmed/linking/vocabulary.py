@@ -18,7 +18,7 @@ from .normalise import WORDS, to_key
 from .reading import read_records
 from .records import Record
 
-META = "vocabulary.json"  # written last: a folder without it is not whole
+META = "vocabulary.json"  # written last: a folder without it is incomplete
 VERSION = 1
 RECORDS = "records.jsonl"
 ID_ARRAYS = ("record_starts", "ids", "id_records")
@@ -91,7 +91,7 @@ class Vocabulary:
         return Record(id, name, tuple(aliases), tuple(types), definition)
 
     def find_name(self, name: str) -> set[str]:
-        """RETURNS (set[str]): The ids of the concepts with a name, but for case and the like."""
+        """RETURNS (set[str]): The ids of the concepts with a name, ignoring case and the like."""
         numbers = self.names.get_records(self.names.find_key(to_key(name)))
         return {self.get_id(int(number)) for number in numbers}
 
@@ -115,7 +115,7 @@ def build_vocabulary(
 
     records (Iterable[Record]): The concepts, each id once.
     path (str | Path): The folder to write. It must be new or empty.
-    source (str): What the records were read from, for people.
+    source (str): A description of the source of the records.
     RETURNS (Vocabulary): The vocabulary.
     RAISES (ValueError): If there are no records, or an id has no prefix.
     RAISES (OSError): If the folder is not empty, or is a file.
@@ -183,7 +183,7 @@ def open_vocabulary(name: str | Path) -> Vocabulary:
     name (str | Path): The folder that `build_vocabulary` wrote; or "icd10cm", "hpo", or a file or
         folder that `read_records` reads. The first time, such a vocabulary is built in the cache
         (`HF_HOME`).
-    RETURNS (Vocabulary): The vocabulary. Whoever opens it again gets the same one.
+    RETURNS (Vocabulary): The vocabulary. Opening it again returns the same object.
     RAISES (OSError): If there is no such file, folder or name.
     RAISES (ValueError): If it can't be read.
     RAISES (ImportError): If the extra `linking` is not installed, and is needed.

@@ -1,7 +1,7 @@
-"""What the address of the page remembers: the domains, the size and the lowest score.
+"""Keep the choices of the page in its address: the domains, the size and the threshold.
 
-It is the only place that does, and the text is never in it. Reloading the page, or giving the
-address to somebody, restores the choices.
+They are stored nowhere else, and the text is never part of the address. Reloading the page, or
+sharing the address, restores the choices.
 """
 
 import json
@@ -24,7 +24,7 @@ _REMEMBER = """(...values) => {
     return [];
 }"""
 
-# A choice that was changed before the answer came stays.
+# Keep a choice that was changed before the response arrived.
 _RESTORE = """(given, ...values) => {
     const first = %s;
     const isFirst = (i) => JSON.stringify(values[i]) === JSON.stringify(first[i]);
@@ -35,19 +35,19 @@ _RESTORE = """(given, ...values) => {
 def remember(names: Sequence[str]) -> str:
     """Write choices into the address.
 
-    names (Sequence[str]): What is chosen: some of "domain", "size" and "threshold".
-    RETURNS (str): A function in JavaScript that takes their values in this order.
+    names (Sequence[str]): The choices: any of "domain", "size" and "threshold".
+    RETURNS (str): A JavaScript function that takes their values in this order.
     """
     return _REMEMBER % json.dumps(names)
 
 
 def restore(domains: Sequence[str], size: str, threshold: float) -> str:
-    """Take over the choices of the address, unless the user has chosen otherwise since the page
+    """Restore the choices from the address, except those that the user has changed since the page
     was opened.
 
-    domains (Sequence[str]), size (str), threshold (float): The choices at first.
-    RETURNS (str): A function in JavaScript. It takes what `read_choices` returns (or null) and the
-        domains, size and lowest score that are chosen now; it returns those to show.
+    domains (Sequence[str]), size (str), threshold (float): The initial choices.
+    RETURNS (str): A JavaScript function. It takes what `read_choices` returns (or null) and the
+        current domains, size and threshold, and returns those to show.
     """
     return _RESTORE % json.dumps([[*domains], size, threshold])
 
@@ -55,14 +55,13 @@ def restore(domains: Sequence[str], size: str, threshold: float) -> str:
 def read_choices(
     query: str, domains: Sequence[str], size: str, threshold: float
 ) -> tuple[list[str], str, float]:
-    """Read choices from the address. What it does not say, or what is not valid, is as it was at
-    first.
+    """Read choices from the address. Missing or invalid ones keep their initial value.
 
-    query (str): The query of the address.
-    domains (Sequence[str]): The domains at first. An empty `domain=` stands for none.
-    size (str): The size at first.
-    threshold (float): The lowest score at first.
-    RETURNS (tuple[list[str], str, float]): Domains, size and lowest score.
+    query (str): The query string of the address. An empty `domain=` stands for no domain.
+    domains (Sequence[str]): The initial domains.
+    size (str): The initial size.
+    threshold (float): The initial threshold.
+    RETURNS (tuple[list[str], str, float]): Domains, size and threshold.
     """
     given = parse_qs(query, keep_blank_values=True)
     known = catalogue.domains()

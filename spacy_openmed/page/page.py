@@ -1,6 +1,6 @@
-"""A page of the extra [app]: it shows what is found in a text, and the text without identifiers.
+"""The web page: shows the entities of a text, and the de-identified text. Needs the extra [app].
 
-The texts are patients'. None of them is logged, stays in a file, or leaves the machine.
+Texts may be about patients. They are not logged, not kept in files, and do not leave the machine.
 """
 
 import csv
@@ -39,24 +39,24 @@ try:
 except ImportError as error:
     raise missing_extra("app", error) from error
 
-# Gradio reports its use to its makers, and keeps what was entered in the browser's storage.
+# By default, Gradio sends usage data to its makers, and keeps input in the browser's storage.
 PRIVATE = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
-MAX_CHARS = 100_000  # a page with more is no pleasure to look at
+MAX_CHARS = 100_000  # longer pages are hard to read
 MAX_BYTES = 10_000_000  # of an upload; Gradio's own limit
 COLUMNS = ("text", "label", "score", "dataset", "start", "end")
 SCORES = ("score", CONTEXT_SCORE)
 ACTIONS = ("redact", "mask", "generalise", "shift", "surrogate")
 FONT = "sans-serif"  # the browser's own: nothing to fetch
 THRESHOLD = 0.5  # at first
-CLEARED = "['', null, '', '', '', '']"  # what is found in no text
+CLEARED = "['', null, '', '', '', '']"  # outputs without results
 
 
 class Found(NamedTuple):
-    """What is found in a text, for the page.
+    """The results for a text, for the page.
 
     rows (list[dict[str, Any]]): The entities, see `apply.texts.read_entities`.
-    columns (tuple[str, ...]): What is known of each.
-    marks (str): The text in HTML, with those of them that do not overlap.
+    columns (tuple[str, ...]): Their columns.
+    marks (str): The text in HTML, with the entities highlighted that do not overlap.
     codes, relations (str): Tables in HTML; empty if the pipeline does not look for them.
     """
 
@@ -72,16 +72,16 @@ def make_app(
 ) -> FastAPI:
     """Make the page, for any ASGI server.
 
-    model (str | Path | None): Path or package name of a pipeline. None: the page lets one choose
-        domains and size.
-    domains (Sequence[str]): The domains that are chosen at first.
-    size (str): The size that is chosen at first.
+    model (str | Path | None): Path or package name of a pipeline. None: users choose domains and
+        size on the page.
+    domains (Sequence[str]): The domains selected initially.
+    size (str): The size selected initially.
     RETURNS (FastAPI): The page.
     RAISES (OSError): If there is no such pipeline or checkpoint.
     RAISES (ValueError): If its settings are wrong.
     """
     pipeline = None if model is None else to_model(model)
-    load_pipeline(pipeline or _to_settings(domains, size))  # or fail now
+    load_pipeline(pipeline or _to_settings(domains, size))  # fail fast
     # Gradio writes uploads to a file before it hands them over.
     folder = TemporaryDirectory(prefix="openmed-app-")
     running = ExitStack()  # Gradio reads the variable with each request
@@ -97,7 +97,7 @@ def make_app(
 
     with _environment(**PRIVATE):
         page = make_page(pipeline, domains, size)
-        # Of a mounted page, Gradio does not set it, and then takes any path for that of an upload.
+        # Gradio does not set it for a mounted page, and then accepts any path as an upload's.
         page.has_launched = True
         return gr.mount_gradio_app(
             FastAPI(lifespan=lifespan, openapi_url=None),
@@ -116,7 +116,7 @@ def make_app(
 
 @contextmanager
 def _environment(**values: str) -> Iterator[None]:
-    """Set environment variables for a while, and give the user's own back."""
+    """Set environment variables temporarily, then restore the user's own."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -130,11 +130,11 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blocks:
-    """Lay the page out.
+    """Lay out the page.
 
     pipeline (str | None): The pipeline, if it is not chosen on the page.
-    domains (Sequence[str]): The domains that are chosen at first.
-    size (str): The size that is chosen at first.
+    domains (Sequence[str]): The domains selected initially.
+    size (str): The size selected initially.
     RETURNS (gr.Blocks): The page.
     """
     queue: dict[str, Any] = {"concurrency_id": "pipeline", "api_visibility": "private"}
@@ -150,7 +150,7 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
                     lines=14,
                     max_lines=14,
                     autoscroll=False,
-                    # Some browsers send what is entered away to be checked.
+                    # Some browsers send input to a server for spell checking.
                     html_attributes=gr.InputHTMLAttributes(spellcheck=False, autocomplete="off"),
                 )
                 with gr.Row():
@@ -219,7 +219,7 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
             return [*read_choices(str(request.query_params), domains, size, THRESHOLD)]
 
         choices: dict[str, Any] = {DOMAIN: chosen, SIZE: sizes, SCORE: threshold}
-        # In two steps: what was chosen before a late answer came has to stay.
+        # In two steps: choices made before a late response arrived must stay.
         given = gr.JSON(visible=False)
         page.load(on_load, None, given, queue=False, api_visibility="private").then(
             None,
@@ -245,15 +245,15 @@ def make_page(pipeline: str | None, domains: Sequence[str], size: str) -> gr.Blo
         )
         deid_button.click(on_deid, [text, action, key], safe, **queue)
         upload.upload(on_upload, upload, text, api_visibility="private")
-        # What was found in another text must not stand beside this one. In the browser, at once:
-        # an answer of the server could come after what is found in this text.
+        # Results of another text must not stay beside this one. They are cleared in the browser,
+        # because a response from the server could arrive after the results of this text.
         text.change(None, None, [*outputs, safe], js=f"() => {CLEARED}")
     return page
 
 
 @contextmanager
 def showing_errors() -> Iterator[None]:
-    """Show what goes wrong on the page, and print none of it: tracebacks may hold the text."""
+    """Show errors on the page, and print none of them: tracebacks may contain the text."""
     try:
         yield
     except Exception as error:
@@ -266,8 +266,8 @@ def find(text: str, model: str, threshold: float) -> Found:
 
     text (str): The text.
     model (str): The pipeline, see `apply.pipelines.load_pipeline`.
-    threshold (float): Lowest score of an entity. Those without a score are kept.
-    RETURNS (Found): What is found.
+    threshold (float): Minimum score of an entity. Those without a score are kept.
+    RETURNS (Found): The results.
     RAISES (ValueError): If the text is too long, or the pipeline failed.
     """
     check_length(text)
@@ -302,15 +302,15 @@ def _process(nlp: Language, text: str) -> Doc:
 
 
 def to_cells(row: dict[str, Any], columns: Sequence[str] = COLUMNS) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): An entity by its columns, with scores of four digits."""
+    """RETURNS (dict[str, Any]): An entity by columns, with scores of four digits."""
     cells = {name: row[name] for name in columns}
     scores = {name: value and round(value, 4) for name, value in cells.items() if name in SCORES}
     return cells | scores
 
 
 def to_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """RETURNS (str): Entities as a table, comma-separated, with a header. An apostrophe stands
-    before what a spreadsheet would take for a formula (OWASP, "CSV Injection")."""
+    """RETURNS (str): Entities as CSV with a header. Cells that a spreadsheet would take for a
+    formula are prefixed with an apostrophe (OWASP, "CSV Injection")."""
     out = io.StringIO()
     writer = csv.DictWriter(out, columns)
     writer.writeheader()
@@ -321,8 +321,8 @@ def to_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> 
 
 
 def to_link(rows: Sequence[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> str:
-    """RETURNS (str): HTML to download the table by. It holds the table, so that it is in no file
-    of the server's."""
+    """RETURNS (str): An HTML download link that contains the table itself, so that the server needs
+    no file for it."""
     return (
         f'<a href="data:text/csv;charset=utf-8,{quote(to_csv(rows, columns))}" '
         'download="entities.csv">Download as CSV</a>'
@@ -362,12 +362,12 @@ def has_deid() -> bool:
 
 
 def deidentify(text: str, pipeline: str | None, action: str, key: str) -> str:
-    """Take the identifiers out of a text.
+    """De-identify a text.
 
     text (str): The text.
     pipeline (str | None): A pipeline. If it has no `openmed_phi`, another one finds identifiers.
     action (str): One of `ACTIONS`.
-    key (str): The secret of surrogates and shifted dates. Empty: a new one.
+    key (str): The secret for surrogates and date shifts. Empty: a new one.
     RETURNS (str): The new text.
     RAISES (ValueError): If the text is too long, the key too short, or the pipeline failed.
     """
@@ -388,10 +388,10 @@ def deidentify(text: str, pipeline: str | None, action: str, key: str) -> str:
 
 
 def find_phi(pipeline: str | None) -> tuple[Language, str]:
-    """Choose what finds identifiers.
+    """Choose the pipeline that finds identifiers.
 
-    pipeline (str | None): A pipeline, which is taken if it has an `openmed_phi`.
-    RETURNS (tuple[Language, str]): A pipeline that has, and the key of its span group.
+    pipeline (str | None): A pipeline, which is used if it has an `openmed_phi`.
+    RETURNS (tuple[Language, str]): A pipeline with `openmed_phi`, and the key of its span group.
     """
     nlp = load_phi() if pipeline is None else load_pipeline(pipeline)
     for _, pipe in nlp.pipeline:

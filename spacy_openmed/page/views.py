@@ -1,4 +1,4 @@
-"""What is found in a text, in HTML."""
+"""The results for a text, in HTML."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -13,7 +13,7 @@ from ..hcc.report_files import to_table
 
 CONTEXT, CONTEXT_SCORE = "context", "context_score"
 PRESENT = "PRESENT"
-# What `openmed_context` calls a context, in words, and what that means.
+# The contexts of `openmed_context`: a word to show, and an explanation.
 CONTEXTS = {
     "ABSENT": ("absent", "negated: the text says that it is not there"),
     "POSSIBLE": ("possible", "suspected, or not excluded"),
@@ -35,7 +35,7 @@ RELATIONS = """<table>
 {rows}
 </tbody>
 </table>"""
-# Each context has a word and a border of its own, so that it can be told without colours.
+# Each context has its own word and border, to be recognisable without colours.
 CSS = """
 .entities {line-height: 2.1 !important; white-space: pre-wrap; overflow-wrap: anywhere}
 .entities mark, .legend mark {padding: 0.3em 0.4em; border-radius: 0.35em; color: black;
@@ -64,8 +64,8 @@ def to_html(doc: Doc, rows: Sequence[Mapping[str, Any]]) -> str:
     """Show entities in their text, in displaCy's colours, with a legend of their contexts.
 
     doc (Doc): The document.
-    rows (Sequence[Mapping[str, Any]]): Its entities. Of those that overlap, the longest is shown,
-        then the surest.
+    rows (Sequence[Mapping[str, Any]]): Its entities. If some overlap, the longest is shown, or the
+        one with the highest score.
     RETURNS (str): HTML.
     """
     by_score = sorted(rows, key=lambda row: -_score(row))
@@ -110,8 +110,8 @@ def _to_params(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def describe_context(row: Mapping[str, Any]) -> str:
-    """RETURNS (str): The context of an entity and what decided on it: "absent (model, 0.98)";
-    empty if the pipeline does not tell."""
+    """RETURNS (str): The context of an entity and its source: "absent (model, 0.98)"; empty if the
+    pipeline does not set it."""
     context = row.get(CONTEXT)
     if not context:
         return ""

@@ -1,7 +1,7 @@
 """Relations between entities, over the whole document: which chemical caused which disease.
 
-A linear model scores what `features.make_pairs` tells of two things. The weights are our own
-(`scripts/train_relation.py`).
+A linear model scores the features from `features.make_pairs` for two things. The weights are our
+own (`scripts/train_relation.py`).
 """
 
 from collections.abc import Sequence
@@ -30,13 +30,13 @@ ADD = 'openmed_ner with dataset = ["bc5cdr_chem", "bc5cdr_disease"]'
 
 @dataclass(frozen=True)
 class Relation:
-    """A relation that a document tells of.
+    """A relation found in a document.
 
     label (str): What it is: "CAUSES".
     head, tail (str): The ids of the two, see `concepts.Concept`.
     score (float): Its probability.
-    evidence (tuple[Evidence, ...]): Sentences with both of them; where there is none, the two
-        mentions that are nearest to each other.
+    evidence (tuple[Evidence, ...]): The sentences with both; without any, the two mentions nearest
+        to each other.
     """
 
     label: str
@@ -70,8 +70,8 @@ def make_openmed_relation(
     name (str): Name of the component.
     path (str | None): Weights, as `scripts/train_relation.py` writes them. None: the bundled ones,
         for chemicals that cause diseases.
-    threshold (float | None): Lowest probability of a relation, from 0 to 1. None: what is best by
-        the weights' development data.
+    threshold (float | None): Minimum probability of a relation, from 0 to 1. None: the best value
+        on the development data of the weights.
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
     max_distance (int): How many sentences apart the nearest mentions of two things may be.
     RETURNS (OpenMedRelation): The component.
@@ -116,7 +116,7 @@ class OpenMedRelation(SerializableComponent):
         self.span_keys = check_names("span_keys", span_keys)
         self.max_distance = max_distance
 
-    # Not "model": spaCy looks whether components have one, which would read the weights too early.
+    # Not "model": spaCy looks for that attribute, which would load the weights too early.
     @property
     def weights(self) -> RelationModel:
         """RETURNS (RelationModel): The weights."""

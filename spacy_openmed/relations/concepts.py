@@ -1,4 +1,4 @@
-"""What the entities of a document stand for: mentions of one thing put together."""
+"""Group the entities of a document into concepts: all mentions of one thing."""
 
 import re
 from collections import Counter
@@ -11,11 +11,11 @@ from spacy.tokens import Doc, Span
 from ..abbreviations import find_abbreviations
 from ..extensions import register_extensions
 
-# The prefix of ids that are no more than a text: no vocabulary stands behind them.
+# The prefix of ids made from a text: no vocabulary has them.
 TEXT_PREFIX = "OPENMED_TEXT"
 IDENTIFIERS = "identifiers"  # an attr that only the span group of openmed_phi has
 NOT_ASSERTED = ("is_negated", "is_hypothetical", "is_family")
-# What looks like a plural. Not "AIDS"; "diabetes" does, but then always.
+# What looks like a plural. Not "AIDS". "Diabetes" is cut too, but consistently.
 PLURAL = re.compile(r"[^\W\d_]{2}(?<![SsUuIi])s$")
 
 
@@ -36,12 +36,12 @@ class Concept:
 def find_concepts(
     doc: Doc, *, span_keys: Sequence[str] = ("openmed",), labels: Container[str] | None = None
 ) -> list[Concept]:
-    """Group the mentions of a document by what they stand for.
+    """Group the mentions of a document by what they refer to.
 
-    Mentions stand for one thing if they have the same id. Without ids they need the same label and
-    text; case, spaces, punctuation, a plural s, and abbreviations that the document explains make
-    no difference. Left out are mentions that are negated, hypothetical or of the family (see
-    `openmed_context`), and those that touch an identifier that `openmed_phi` has found.
+    Mentions with the same id refer to one thing. Without ids, they need the same label and text;
+    case, spaces, punctuation, a plural s, and abbreviations that the document explains make no
+    difference. Mentions that are negated, hypothetical or of the family (see `openmed_context`) are
+    left out, and so are those that touch an identifier found by `openmed_phi`.
 
     doc (Doc): The document.
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
@@ -78,8 +78,8 @@ def read_mentions(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:
 
     doc (Doc): The document.
     span_keys (Sequence[str]): Groups in doc.spans to read beside doc.ents.
-    YIELDS (Span): The entities in the order of the text; of those with the same tokens, label and
-        id, one.
+    YIELDS (Span): The entities in the order of the text, without duplicates (the same tokens,
+        label and id).
     """
     spans = list(doc.ents)
     for key in span_keys:
@@ -96,13 +96,13 @@ def read_mentions(doc: Doc, span_keys: Sequence[str]) -> Iterator[Span]:
 
 
 def is_asserted(span: Span) -> bool:
-    """RETURNS (bool): Whether an entity is said to be there, now or once, in the patient."""
+    """RETURNS (bool): Whether an entity is asserted of the patient, now or in the past."""
     register_extensions()
     return not any(span._.get(name) for name in NOT_ASSERTED)
 
 
 def make_id(span: Span) -> str:
-    """RETURNS (str): The id of what an entity stands for: its `kb_id_`, or made of its text."""
+    """RETURNS (str): The id of an entity's concept: its `kb_id_`, or an id made from its text."""
     if span.kb_id_:
         return span.kb_id_
     return f"{TEXT_PREFIX}:{span.label_}/{quote('_'.join(to_singular(span.text).split()))}"
@@ -127,11 +127,12 @@ def to_singular(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """RETURNS (str): A text in lower case, with one space for whatever is no letter or digit."""
+    """RETURNS (str): A text in lower case, with each run of other characters than letters and
+    digits replaced by a space."""
     return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 
 def choose_name(texts: Counter[str]) -> str:
-    """RETURNS (str): What a thing is called most often; of two, the longer, then that in lower
-    case, then the first in order of the alphabet."""
+    """RETURNS (str): The most frequent name of a thing. On a tie, the longer one, then one in lower
+    case, then the first in alphabetical order."""
     return min(texts, key=lambda text: (-texts[text], -len(text), text.swapcase()))

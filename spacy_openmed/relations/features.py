@@ -1,7 +1,7 @@
-"""Pairs of things that may be related, and what a document tells of them.
+"""Pairs of things that may be related, and their features in a document.
 
-Features are words between and around the mentions, and where and how often the two are mentioned:
-much what the systems of BioCreative V used (Wei et al. 2016, doi:10.1093/database/baw032).
+The features are words between and around the mentions, and where and how often the two are
+mentioned, similar to the systems of BioCreative V (Wei et al. 2016, doi:10.1093/database/baw032).
 """
 
 from collections import Counter, defaultdict
@@ -16,11 +16,11 @@ from spacy.tokens import Doc, Span
 from ..sentences import set_sentence_starts
 from .concepts import Concept, normalise
 
-MAX_WORDS = 25  # between two mentions, for the words between to tell anything
+MAX_WORDS = 25  # most words between two mentions for these words to be features
 
 
 class Evidence(NamedTuple):
-    """Where a document tells of a relation, in characters.
+    """Where a document mentions a relation, in characters.
 
     head, tail (tuple[int, int]): The two mentions.
     sentence (tuple[int, int]): From the beginning of the first's sentence to the end of the last's.
@@ -36,8 +36,8 @@ class Pair:
     """Two things that may be related.
 
     head, tail (Concept): The two.
-    features (list[str]): What the document tells of them; some may be there more than once.
-    evidence (tuple[Evidence, ...]): Where it tells it.
+    features (list[str]): Their features in the document, possibly with repeats.
+    evidence (tuple[Evidence, ...]): Where the document mentions both.
     """
 
     head: Concept
@@ -52,7 +52,7 @@ def make_pairs(
     """Pair the things of a document.
 
     doc (Doc): The document. It gets sentence starts if it has none.
-    heads, tails (Sequence[Concept]): What may be related to what.
+    heads, tails (Sequence[Concept]): The possible heads and tails of a relation.
     max_distance (int): How many sentences apart the nearest mentions may be.
     YIELDS (Pair): The pairs.
     """
@@ -84,14 +84,14 @@ def make_pairs(
 
 @dataclass(frozen=True)
 class _Thing:
-    """A concept as a document tells of it.
+    """A concept and its features in a document.
 
     side (str): "head" or "tail".
     places (dict[int, list[Span]]): Its mentions by sentence.
     name (str): What it is called most often, in lower case.
     rank (int): How many of its side are mentioned more often.
     in_title (bool): Whether the first sentence mentions it.
-    features (list[str]): What can be told of it alone.
+    features (list[str]): The features that depend on it alone.
     """
 
     side: str
@@ -135,7 +135,7 @@ class _View:
         return things
 
     def _profile(self, thing: _Thing, names: Mapping[str, str]) -> Iterator[str]:
-        """What can be told of a thing alone."""
+        """The features of a single thing."""
         words, places, n_sentences = self.words, thing.places, len(self.sentences)
         for span in thing.concept.mentions:
             left = words[max(span.start - 4, 0) : span.start]
@@ -171,7 +171,7 @@ class _View:
         places: Sequence[int],
         distance: int,
     ) -> Iterator[str]:
-        """What can be told of two things together."""
+        """The features of two things together."""
         shared = len(places)
         title = f"{head.in_title}{tail.in_title}"
         ranks = f"{min(head.rank, 3)}"
@@ -201,7 +201,7 @@ class _View:
                 yield f"nearest {order} all {' '.join(between)}"
 
     def _between(self, head: Span, tail: Span) -> Iterator[str]:
-        """What stands between and around two mentions in a sentence."""
+        """Features of the words between and around two mentions in a sentence."""
         order, between = self._order(head, tail)
         if len(between) > MAX_WORDS:
             return
@@ -254,10 +254,10 @@ def _shared(head: _Thing, tail: _Thing) -> set[int]:
 
 
 def _rivals(counts: np.ndarray) -> list[list[tuple[str, ...]]]:
-    """Whether things stand beside others more often than their rivals do.
+    """Whether things occur together with others more often than their rivals do.
 
     counts (Ints2d): (n_rivals, n_others) How many sentences mention both.
-    RETURNS (list[list[tuple[str, ...]]]): For each of the others, what to say of each rival.
+    RETURNS (list[list[tuple[str, ...]]]): For each of the others, the features of each rival.
     """
     found = []
     for column in counts.T:
@@ -275,5 +275,5 @@ def _gap(a: Span, b: Span) -> int:
 
 
 def _bin(n: int) -> str:
-    """A number as a feature: large ones are much alike."""
+    """A number as a feature: large ones are binned together."""
     return str(n) if n < 5 else "5" if n < 10 else "10" if n < 20 else "20"

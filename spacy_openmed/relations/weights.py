@@ -18,11 +18,11 @@ N_WEIGHTS = 2**18
 class RelationModel:
     """A linear model over hashed features.
 
-    weights (Floats1d): (n_weights,) One for each hash; a power of two of them.
-    bias (float): What is added to their sum.
+    weights (Floats1d): (n_weights,) One for each hash; n_weights is a power of two.
+    bias (float): Added to their sum.
     label (str): The relation.
     head_labels, tail_labels (tuple[str, ...]): Labels of the entities that may be related.
-    threshold (float): The probability from which on a pair counts.
+    threshold (float): The minimum probability for a pair to count.
     """
 
     weights: np.ndarray
@@ -61,11 +61,11 @@ class RelationModel:
 
 
 def hash_features(features: Sequence[str], n: int) -> np.ndarray:
-    """Turn features into the numbers of weights.
+    """Hash features to indices of weights.
 
-    features (Sequence[str]): Features, each counted once.
-    n (int): How many weights there are, a power of two.
-    RETURNS (Ints1d): (n_features,) Numbers from 0 to n - 1, each once.
+    features (Sequence[str]): The features. Repeats count once.
+    n (int): The number of weights, a power of two.
+    RETURNS (Ints1d): (n_features,) Indices from 0 to n - 1, each once.
     """
     hashes = np.fromiter(map(get_string_id, features), np.uint64, len(features))
     return np.unique(hashes & np.uint64(n - 1)).astype(np.int64)

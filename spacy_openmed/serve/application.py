@@ -1,4 +1,4 @@
-"""Find entities over HTTP. No answer to an error, and no log, holds any of the texts."""
+"""Find entities over HTTP. Error responses and logs never contain any of the texts."""
 
 import asyncio
 import math
@@ -41,13 +41,13 @@ Found = tuple[list[dict[str, Any]] | None, str | None]  # entities, or what is w
 def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None = None) -> FastAPI:
     """Make an application for any ASGI server.
 
-    nlp (Language): The pipeline. It is the application's own: documents that fail are noted, and
-        it runs in a thread.
-    token (str | None): What clients have to send as a bearer token, but for /health and
-        /openapi.json. None: nothing.
-    limits (Limits | None): What it takes. None: the defaults.
+    nlp (Language): The pipeline. The application must be its only user: it runs in a thread, with
+        an error handler of the application.
+    token (str | None): The bearer token that clients must send, except for /health and
+        /openapi.json. None: no token.
+    limits (Limits | None): Limits of requests and batches. None: the defaults.
     RETURNS (FastAPI): The application. It can be mounted into another one, which does not run its
-        lifespan; the lifespan's end is only needed to answer 503 to requests that still wait.
+        lifespan. The end of the lifespan only matters for answering 503 to waiting requests.
     RAISES (ValueError): If the pipeline's checkpoints can't be used, or it fails on a sample text.
     """
     limits = limits or Limits()
@@ -60,7 +60,7 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
         attributes=findings.context,
         kb_ids=findings.kb_ids,
     )
-    # Engines make themselves ready when first used.
+    # Engines initialise at first use.
     [(_, problem)] = _annotate(nlp, read, [WARM_UP])
     if problem is not None:
         raise ValueError(Errors.OM760.format(error=problem))
@@ -88,8 +88,8 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
     )
     app.add_middleware(Guard, token=token, limits=limits, metrics=metrics)
     app.add_exception_handler(RequestValidationError, refuse_malformed)
-    app.add_exception_handler(400, refuse_malformed)  # what json can't make anything of
-    # The token is looked at by the guard, before a body is read; this only documents it.
+    app.add_exception_handler(400, refuse_malformed)  # bodies that json can't parse
+    # The guard checks the token before a body is read; this only documents it.
     secured = [Depends(HTTPBearer(auto_error=False))] if token else []
     refusals: dict[int | str, dict[str, Any]] = {401: {"model": Problem}} if token else {}
     failures: dict[int | str, dict[str, Any]] = {
@@ -133,18 +133,18 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
 
     @app.get("/health", responses={503: {"model": Health}})
     async def health(response: Response) -> Health:
-        """Tell whether texts are answered."""
+        """Check whether the service is working."""
         response.status_code = 200 if batcher.is_working else 503
         return Health(status="ok" if batcher.is_working else "failed")
 
     @app.get("/models", dependencies=secured, responses=refusals)
     async def models() -> Pipeline:
-        """Tell what answers, and what it can find."""
+        """Describe the pipeline, and what it can find."""
         return pipeline
 
     @app.get("/metrics", dependencies=secured, responses=refusals, response_class=PlainTextResponse)
     async def read_metrics() -> Response:
-        """Tell the counts, for Prometheus."""
+        """Get the metrics, for Prometheus."""
         return Response(
             prometheus.generate_latest(metrics.registry),
             media_type=prometheus.CONTENT_TYPE_LATEST,
@@ -154,18 +154,18 @@ def create_app(nlp: Language, *, token: str | None = None, limits: Limits | None
 
 
 def run(app: FastAPI, host: str, port: int, grace: float) -> None:
-    """Serve an application until the process is told to end.
+    """Serve an application until the process is asked to stop.
 
     app (FastAPI): The application.
     host (str): Address to listen at.
     port (int): Port; 0: any that is free.
-    grace (float): Seconds that requests have to end then.
+    grace (float): Seconds for requests to finish then.
     """
     uvicorn.run(
         app,
         host=host,
         port=port,
-        access_log=False,  # it has the query, where a client may have put a text
+        access_log=False,  # logs would have the query, which may hold a text
         server_header=False,
         timeout_graceful_shutdown=math.ceil(grace),
     )
@@ -218,11 +218,11 @@ async def wait_until_gone(request: Request) -> None:
 
 
 async def refuse_malformed(request: Request, error: Exception) -> Response:
-    """Say where a request is malformed. FastAPI's own answer repeats what was sent."""
+    """Say where a request is malformed. FastAPI's default response repeats the input."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_json = kind == "application/json" or kind.endswith("+json")
     places = [
-        # The last part of the place is the client's own word where it is not to be there.
+        # For a key that is not allowed, the last part of the location is the client's own input.
         {"loc": e["loc"][: -1 if e["type"] == "extra_forbidden" else None], "msg": e["msg"]}
         for e in (error.errors() if isinstance(error, RequestValidationError) else ())
     ]

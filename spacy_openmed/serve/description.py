@@ -11,10 +11,10 @@ from .schemas import Component, Pipeline
 
 
 def describe_pipeline(nlp: Language) -> Pipeline:
-    """Describe a pipeline. Its checkpoints are loaded, if they were not.
+    """Describe a pipeline. Its checkpoints are loaded if needed.
 
     nlp (Language): The pipeline.
-    RETURNS (Pipeline): What /models tells.
+    RETURNS (Pipeline): The response of /models.
     """
     hash = fingerprint(nlp)  # first, as it loads what labels are read from
     components = [_describe_component(nlp, name) for name in nlp.pipe_names]
@@ -49,6 +49,6 @@ def _describe_component(nlp: Language, name: str) -> Component:
 
 
 def _name_checkpoint(pipe: OpenMedNER) -> str:
-    """A hub id, or the last part of a path: the others are the machine's own matter."""
+    """A hub id, or the last part of a path. The rest of the path stays private."""
     name = pipe.shim.name
     return Path(name).name if Path(name).is_absolute() or Path(name).is_dir() else name

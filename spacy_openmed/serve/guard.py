@@ -24,15 +24,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a service takes, and how it gathers texts.
+    """The limits of a service, and how it batches texts.
 
-    max_texts (int): Most texts of a request.
-    max_chars (int): Most characters of a text. A longer one gets an error instead of entities.
-    max_body (int): Most bytes of a request's body.
-    timeout (float): Seconds within which a request is read and answered.
-    wait (float): Milliseconds that a text waits for others, to be answered together.
-    max_batch (int): Most texts that are answered together.
-    max_queue (int): No further request is taken while so many texts are waiting.
+    max_texts (int): Maximum texts in a request.
+    max_chars (int): Maximum characters in a text. A longer one gets an error instead of entities.
+    max_body (int): Maximum bytes in a request's body.
+    timeout (float): Seconds to read and answer a request.
+    wait (float): Milliseconds that a text waits for others to share its batch.
+    max_batch (int): Maximum texts in a batch.
+    max_queue (int): Requests are refused while this many texts are waiting.
     """
 
     max_texts: int = 256
@@ -48,16 +48,16 @@ Scope = MutableMapping[str, Any]
 
 
 class Guard:
-    """Stands before an application: looks at the token before anything is read, at the size of
-    bodies and at the time, counts requests, and lets no error out that could hold a text.
+    """ASGI middleware that checks the token before anything is read, limits the size and time of
+    requests, counts them, and holds back errors that could contain a text.
 
     app (ASGI application): The application.
-    token (str | None): The token that is asked for.
-    limits (Limits): What is taken.
+    token (str | None): The token that clients must send.
+    limits (Limits): The limits.
     metrics (Metrics): Where to count.
     """
 
-    # Where nothing is secret, relative to where the application is mounted.
+    # Paths that need no token, relative to where the application is mounted.
     OPEN = ("/health", "/openapi.json")
 
     def __init__(self, app: Any, *, token: str | None, limits: Limits, metrics: Metrics) -> None:
@@ -129,5 +129,5 @@ def find_path(scope: Scope) -> str:
 
 
 def refuse(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """RETURNS (Response): An answer that says why there is none."""
+    """RETURNS (Response): A response that says why the request is refused."""
     return JSONResponse({"detail": detail}, status, headers)

@@ -1,4 +1,4 @@
-"""Answer the texts of many requests at once: those that come within a few milliseconds."""
+"""Batch the texts of requests that arrive within a few milliseconds."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ class QueueFull(Exception):
 
 
 class Stopped(Exception):
-    """No text will be answered any more. The message says why."""
+    """No more texts will be answered. The message says why."""
 
 
 class Waiting(Generic[Answer]):
@@ -35,31 +35,31 @@ class Waiting(Generic[Answer]):
         self._n_missing = len(texts)
 
     def set_answer(self, i: int, answer: Answer) -> None:
-        """Set the answer to a text. The request is done when it has them all."""
+        """Set the answer to a text. The request is done when all texts have one."""
         self._answers[i] = answer
         self._n_missing -= 1
         if not self._n_missing and self.future.set_running_or_notify_cancel():
             self.future.set_result(self._answers)  # type: ignore[arg-type]
 
     def fail(self, error: BaseException) -> None:
-        """Give the request an error, unless it is done or was cancelled."""
+        """Set an error on the request, unless it is done or was cancelled."""
         if not self.future.done() and self.future.set_running_or_notify_cancel():
             self.future.set_exception(error)
 
 
 class MicroBatcher(Generic[Answer]):
     """Gathers texts into batches, which one thread answers one after the other. It starts with the
-    first request, on whichever event loop that comes. As an asynchronous context manager, it
-    stops at the end: requests that still wait then get the error `Stopped`.
+    first request, on that request's event loop. On exit as an asynchronous context manager it
+    stops, and requests that are still waiting get the error `Stopped`.
 
-    run (Callable[[Sequence[str]], Sequence[Answer]]): Answers a batch, a text each.
-    wait (float): Seconds that a text waits for others to come. Those that came while a batch was
-        running have waited already, and there is no wait while one client is alone: after a
+    run (Callable[[Sequence[str]], Sequence[Answer]]): Answers a batch of texts, one answer each.
+    wait (float): Seconds that a text waits for others. Texts that arrived while a batch was running
+        do not wait any longer. A single client does not wait either: there is no wait after a
         batch of one request.
-    max_batch (int): Most texts of a batch.
-    max_chars (int): A batch takes no further text once it has so many characters, lest short
-        texts wait for many long ones.
-    max_queue (int): No further request is taken while so many texts are waiting.
+    max_batch (int): Maximum texts in a batch.
+    max_chars (int): A batch takes no more texts once it has this many characters, so that short
+        texts do not wait for many long ones.
+    max_queue (int): Requests are refused while this many texts are waiting.
     """
 
     def __init__(
@@ -104,13 +104,13 @@ class MicroBatcher(Generic[Answer]):
         return self._stopped is None
 
     async def answer(self, texts: Sequence[str]) -> list[Answer]:
-        """Wait for the answers to a request. If this is cancelled, those of its texts that are
-        still waiting are dropped.
+        """Wait for the answers to a request. On cancellation, its texts that are still waiting are
+        dropped.
 
         texts (Sequence[str]): The texts.
         RETURNS (list[Answer]): The answers, in order.
         RAISES (QueueFull): If too many texts are waiting.
-        RAISES (Stopped): If texts are not answered any more.
+        RAISES (Stopped): If the batcher has stopped.
         """
         if not texts:
             return []
@@ -133,7 +133,7 @@ class MicroBatcher(Generic[Answer]):
             raise
 
     def _stop(self, why: str) -> None:
-        """Take no more requests, and give those that wait an error."""
+        """Refuse further requests, and fail those that are waiting."""
         with self._changed:
             self._stopped = why
             waiting = dict.fromkeys(request for request, _ in self._queue)
@@ -153,7 +153,7 @@ class MicroBatcher(Generic[Answer]):
             except Exception as error:
                 for request in requests:
                     request.fail(error)
-            except BaseException as error:  # what asks the thread to end
+            except BaseException as error:  # also SystemExit and the like
                 why = Errors.OM759.format(error=type(error).__name__)
                 for request in requests:
                     request.fail(Stopped(why))

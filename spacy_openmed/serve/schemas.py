@@ -1,4 +1,4 @@
-"""What the service reads and answers."""
+"""Requests and responses of the service."""
 
 from typing import Annotated, Any
 
@@ -22,21 +22,21 @@ def check_unicode(value: str) -> str:
 
 
 class Strict(BaseModel):
-    """A part of a request that takes no other keys than its own."""
+    """A part of a request that accepts no unknown keys."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def check_keys(cls, value: Any) -> Any:
-        """Refuse too many keys at once: an error for each of a million would fill the memory."""
+        """Refuse too many keys with one error: a million errors would fill the memory."""
         if isinstance(value, dict) and len(value) > len(cls.model_fields):
             raise PydanticCustomError("extra_keys", Errors.OM761)
         return value
 
 
 class Text(Strict):
-    """A text, and what tells it from the others."""
+    """A text and its id."""
 
     text: str
     id: Annotated[str, AfterValidator(check_unicode)] | None = Field(
@@ -51,8 +51,8 @@ class Texts(Strict):
 
 
 class Entity(BaseModel):
-    """An entity. Score and dataset are null if it is not of `openmed_ner`. The other keys are there
-    if the pipeline has `openmed_context`, or a component that links entities."""
+    """An entity. Score and dataset are null if it is not from `openmed_ner`. The other keys are
+    present if the pipeline has `openmed_context`, or a component that links entities."""
 
     start: int = Field(description="Characters, as Python counts them (code points)")
     end: int
@@ -70,7 +70,7 @@ class Entity(BaseModel):
 
 
 class Row(BaseModel):
-    """What was found in a text, or why nothing could be."""
+    """The entities of a text, or an error."""
 
     id: str | int
     entities: list[Entity] | None
@@ -78,7 +78,7 @@ class Row(BaseModel):
 
 
 class Rows(BaseModel):
-    """The same number of rows as of texts, in the same order."""
+    """One row per text, in the same order."""
 
     results: list[Row]
 
@@ -95,7 +95,7 @@ class Component(BaseModel):
 
 
 class Pipeline(BaseModel):
-    """What answers."""
+    """The pipeline that is served."""
 
     name: str
     version: str
@@ -108,7 +108,7 @@ class Pipeline(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether texts are answered."""
+    """Whether the service is working."""
 
     status: str
 

@@ -32,7 +32,7 @@ def read_csv(layout: Layout) -> None:
     while position < len(text):
         if column == 0 and text[position] != '"':
             stop = text.find("\n", position) + 1 or len(text)
-            if sign not in text[position:stop]:  # a line without the sign is no row
+            if sign not in text[position:stop]:  # a line without delimiter is no row
                 position = stop
                 continue
         match = cell.match(text, position)

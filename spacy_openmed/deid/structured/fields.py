@@ -1,4 +1,4 @@
-"""What a field holds, by its name and by those of the fields around it: `data/fields.json`."""
+"""What a field holds, by its name and the names of the fields around it: `data/fields.json`."""
 
 import re
 from functools import cache, lru_cache
@@ -43,7 +43,7 @@ class Tables(NamedTuple):
 
 @cache
 def read_tables() -> Tables:
-    """RETURNS (Tables): The tables of `fields.json`, read when they are first needed."""
+    """RETURNS (Tables): The tables of `fields.json`, read at first use."""
     data = srsly.read_json(PATH)
     keys = {
         key: label
@@ -69,8 +69,8 @@ def label_of(key: str, value: str, parents: tuple[str, ...] = ()) -> str | None:
 
     key (str): Its name.
     value (str): Its value.
-    parents (tuple[str, ...]): Names of the fields that it is in, the innermost last.
-    RETURNS (str | None): Canonical label; "" if it identifies nobody, None if that is not known.
+    parents (tuple[str, ...]): Names of the enclosing fields, the innermost last.
+    RETURNS (str | None): Canonical label; "" if it identifies nobody, None if unknown.
     """
     keys = read_tables().keys
     name = to_key(key)

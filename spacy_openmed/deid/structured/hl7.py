@@ -73,13 +73,13 @@ def read_hl7(layout: Layout) -> None:
 
 
 def _is_person(field: str) -> bool:
-    """Whether a field of no known meaning has the format of a person: ID^FAMILY^GIVEN."""
+    """Whether a field of unknown meaning has the format of a person: ID^FAMILY^GIVEN."""
     match = _PERSON.match(field)
     return match is not None and read_words().plain.isdisjoint(map(str.lower, match.groups()))
 
 
 def _cut(text: str, signs: str) -> Iterator[tuple[int, str]]:
-    """YIELDS (tuple[int, str]): Where each part begins, and the part."""
+    """YIELDS (tuple[int, str]): The start of each part, and its text."""
     for match in re.finditer(rf"[^{re.escape(signs)}]+", text):
         yield match.start(), match[0]
 

@@ -64,7 +64,7 @@ def read_json(layout: Layout) -> None:
 
 
 def _find_opening(text: str, position: int, first: int) -> int:
-    """Go back from a key over the brackets that open before it, to `first` at most."""
+    """Move back from a key over the opening brackets before it, at most to `first`."""
     while position > first and text[position - 1] in "[{ \t\r\n":
         position -= 1
     return position

@@ -40,7 +40,7 @@ class Layout:
         self.kinds[start:end] = kind
 
     def mark_signs(self, start: int, end: int) -> None:
-        """Mark characters as structure, without the spaces among them."""
+        """Mark characters other than spaces as structure."""
         for at in range(start, end):
             if not self.text[at].isspace():
                 self.kinds[at] = STRUCTURE
@@ -49,7 +49,7 @@ class Layout:
         """Add the value of a field.
 
         start, end (int): Its characters.
-        label (str | None): What it holds; "" if it identifies nobody, None if that is not known.
+        label (str | None): Canonical label; "" if it identifies nobody, None if unknown.
         """
         value = self.text[start:end]
         stripped = value.strip()
@@ -74,9 +74,9 @@ class Layout:
                 yield start, end
 
     def split(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Split what was found at the structure that it crosses.
+        """Split a candidate at the structure that it crosses.
 
-        start, end (int): Its characters.
+        start, end (int): Its character offsets.
         YIELDS (tuple[int, int]): Its parts in free text.
         """
         free = self.kinds[start:end] == FREE
