@@ -473,6 +473,10 @@ class Errors:
     )
     OM514 = "[OM514] Nothing was encrypted: the text was de-identified without a key."
     OM515 = "[OM515] The row has no column '{column}'. It has: {columns}. Name it with text_column."
+    OM516 = (
+        "[OM516] '{name}' is not a valid recogniser: {error}. Expected a name, a supported_entity, "
+        "and patterns, each with a name, a regex and a score."
+    )
     # HCC coding
     OM551 = (
         "[OM551] The alias '{phrase}' is for '{code}', which is not a billable code of "

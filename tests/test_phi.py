@@ -829,3 +829,22 @@ def test_what_structured_texts_hid(text: str, identifier: str):
     start = text.index(identifier)
     spans = doc.spans["phi"].attrs["char_offsets"]
     assert any(a <= start and start + len(identifier) <= b for a, b in spans)
+
+
+@pytest.mark.parametrize(
+    "recognizer",
+    [
+        {"supported_entity": "UNIQUE_ID", "patterns": []},
+        {"name": "Bed", "supported_entity": "UNIQUE_ID", "patterns": [{"regex": "Z"}]},
+        {
+            "name": "Bed",
+            "supported_entity": "UNIQUE_ID",
+            "patterns": [{"name": "form", "regex": "(", "score": 0.5}],
+        },
+        "Bed",
+    ],
+)
+def test_recognizers_that_are_malformed(recognizer: object):
+    phi = spacy.blank("en").add_pipe("openmed_phi")
+    with pytest.raises(ValueError, match="OM516"):
+        phi.add_recognizers([recognizer])

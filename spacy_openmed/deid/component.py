@@ -1,6 +1,6 @@
 """The component `openmed_phi`: the identifiers of HIPAA's Safe Harbor in a document."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import srsly
@@ -126,10 +126,13 @@ class OpenMedPHI(SerializableComponent):
         recognizers (Iterable[dict[str, Any]]): Each in the format of Presidio's files:
             {"name": …, "supported_entity": …, "patterns": [{"name": …, "regex": …, "score": …}]}.
             The supported entity is a label of an identifier, or "UNIQUE_ID" for any other number.
-        RAISES (ValueError): If a label is not an identifier's.
+        RAISES (ValueError): If a label is not an identifier's, or a recogniser is malformed.
         """
-        recognizers = list(recognizers)
+        from .presidio import check_recognizer
+
+        recognizers = [recognizers] if isinstance(recognizers, Mapping) else list(recognizers)
         for recognizer in recognizers:
+            check_recognizer(recognizer)
             label = recognizer.get("supported_entity", "")
             if identifier_of(label) is None:
                 raise ValueError(Errors.OM502.format(name=recognizer.get("name"), label=label))

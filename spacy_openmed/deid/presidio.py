@@ -3,9 +3,10 @@
 import logging
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import regex
 import srsly
 from spacy.lang.en.stop_words import STOP_WORDS
 from spacy.tokens import Doc
@@ -53,6 +54,23 @@ class ContextEnhancer(LemmaContextAwareEnhancer):
         word: str, start: int, tokens: Doc, tokens_indices: list[int]
     ) -> int:
         return max(bisect_right(tokens_indices, start) - 1, 0)
+
+
+def check_recognizer(recognizer: Any) -> None:
+    """Check a recogniser of a deployment.
+
+    recognizer (Any): What should be a row of Presidio's files.
+    RAISES (ValueError): If it is malformed.
+    """
+    name = recognizer.get("name") if isinstance(recognizer, Mapping) else type(recognizer).__name__
+    try:
+        rows = [dict(pattern) for pattern in recognizer.get("patterns") or ()]
+        if not name or any(not {"name", "regex", "score"} <= row.keys() for row in rows):
+            raise ValueError("something is missing")
+        for row in rows:
+            regex.compile(row["regex"])
+    except (AttributeError, TypeError, ValueError, regex.error) as error:
+        raise ValueError(Errors.OM516.format(name=name, error=error)) from error
 
 
 def make_analyzer(recognizers: Iterable[dict[str, Any]], threshold: float) -> AnalyzerEngine:
