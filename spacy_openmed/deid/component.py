@@ -1,6 +1,6 @@
 """The component `openmed_phi`: the identifiers of HIPAA's Safe Harbor in a document."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import srsly
@@ -130,7 +130,7 @@ class OpenMedPHI(SerializableComponent):
         """
         from .presidio import check_recognizer
 
-        recognizers = [recognizers] if isinstance(recognizers, Mapping) else list(recognizers)
+        recognizers = list(recognizers)
         for recognizer in recognizers:
             check_recognizer(recognizer)
             label = recognizer.get("supported_entity", "")
