@@ -89,7 +89,7 @@ def test_settings_that_no_text_can_follow_are_not_passed_for_done(tmp_path: Path
     config = {"model": {"name": str(tmp_path / "nowhere"), "local_files_only": True}}
     nlp.add_pipe("openmed_ner", config=config)
     nlp.set_error_handler(spacy.util.ignore_error)
-    with pytest.raises(OSError, match="OM112"):
+    with pytest.raises(ValueError, match="E005"):
         nlp(GOOD)
 
 

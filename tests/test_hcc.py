@@ -300,10 +300,9 @@ def test_hierarchies():
     assert [(row["hcc"], row["codes"]) for row in found] == [("18", ["E11.22"])]
 
 
-@pytest.mark.parametrize("demographics", [{"age": 70}, {"age": "old", "sex": "F"}, {}])
-def test_demographics_that_are_none(nlp: Language, demographics: dict):
-    with pytest.raises(ValueError, match="OM553|OM555"):
-        patient_report([nlp("CHF")], demographics=demographics)
+def test_demographics_that_are_none(nlp: Language):
+    with pytest.raises(ValueError, match="OM555"):
+        patient_report([nlp("CHF")], demographics={"age": "old", "sex": "F"})
 
 
 @pytest.mark.parametrize(
@@ -561,9 +560,9 @@ def test_bad_patient_does_not_end_the_run(pipeline: Path):
     rows = [
         {"patient": "partly", "text": "CHF"},
         {"patient": "partly", "text": None},
-        {"patient": "no sex", "text": "secret", "age": 70},
+        {"patient": "no age", "text": "secret", "age": "old", "sex": "F"},
         {"patient": "two ages", "text": "secret", "age": 7},
-        {"patient": "two ages", "text": "secret", "age": 8},
+        {"patient": "two ages", "text": "secret", "age": 80},
         {"patient": "good", "text": "CHF"},
     ]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
@@ -572,7 +571,7 @@ def test_bad_patient_does_not_end_the_run(pipeline: Path):
     *bad, good = map(json.loads, result.stdout.splitlines())
     assert [(report["patient"], report["error"][:7]) for report in bad] == [
         ("partly", "[OM378]"),
-        ("no sex", "[OM553]"),
+        ("no age", "[OM555]"),
         ("two ages", "[OM380]"),
     ]
     assert all(report.keys() == {"patient", "error"} for report in bad)
@@ -635,7 +634,7 @@ def test_a_report_of_documents_that_were_columns(nlp: Language):
     assert patient_report([again]) == patient_report([doc])
 
 
-@pytest.mark.parametrize("known", [{"age": 70}, {"sex": "F"}, {"age": None, "sex": "F"}])
+@pytest.mark.parametrize("known", [{"age": 70}, {"sex": "F"}, {"age": None, "sex": "F"}, {}])
 def test_without_age_or_sex_there_is_no_score(nlp: Language, known: dict):
     report = patient_report([nlp("CHF.")], demographics=known)
     assert [row["code"] for row in report["codes"]] == ["I50.9"]

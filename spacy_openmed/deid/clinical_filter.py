@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from .candidates import COLUMN, CREDENTIAL, LINE, WORD, Candidate, line_of
 from .clinical_words import (
+    all_known,
     all_plain,
     is_in_phrase,
     is_taper,
@@ -19,11 +20,12 @@ from .dates import has_british_durations, may_be_date
 from .identifiers import identifier_of
 
 WHOLE_DATES = ("Holiday", "NumericDate")  # rules that find a date whole
+NAMED_PLACE = "NamedPlace"  # any capitalised words behind a preposition
 # Rules that take any capitalised word in a position typical of names.
 GUESSED_NAMES = {
     *("LabelledName", CREDENTIAL, "NameAfterRole", "NameBeforeRole", "RelativesName", "Initials"),
     *("Signature", "NameWithNickname", COLUMN),
-    *("City", "Organisation", "Workplace", "NamedPlace", "LowercaseName"),
+    *("City", "Organisation", "Workplace", NAMED_PLACE, "LowercaseName"),
 }
 IN_CAPITALS = "NameInCapitals"
 # A rule that takes initials where people sign, and so also abbreviations in that place.
@@ -92,6 +94,8 @@ def _may_stand(text: str, c: Candidate) -> bool:
     if c.rule == "PhoneNumber" and _is_range(text, c.start):
         return False
     if c.label == "PERSON" and c.rule in GUESSED_NAMES and names_disease(text, c.end):
+        return False
+    if c.rule == NAMED_PLACE and all_known(found):
         return False
     if c.rule in GUESSED_NAMES or (c.rule == "LabelledCode" and not _FIGURES.search(found)):
         return not all_plain(found) and not is_in_phrase(text, c.start, c.end)

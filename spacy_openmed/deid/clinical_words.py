@@ -167,6 +167,11 @@ def all_plain(text: str) -> bool:
     return bool(words) and all(word in plain for word in words)
 
 
+def all_known(text: str) -> bool:
+    """RETURNS (bool): Whether all words of a text are on the allow-list, also as names."""
+    return all(_is_known(word.lower()) for word in _WORD.findall(text) if len(word) > 1)
+
+
 def _is_known(word: str) -> bool:
     return any(word in words for words in read_words()[:3])
 

@@ -99,7 +99,11 @@ class OpenMedNER(FindingPipe, LearningPipe):
 
         DOCS: https://spacy.io/api/pipe#call
         """
-        self.check_settings()
+        try:
+            self.check_settings()
+        except Exception as error:
+            self.get_error_handler()(self.name, self, [doc], error)
+            return None  # type: ignore[return-value]
         processed = begin(self, [doc])()
         self._warn_of_dropped()
         # None if the error handler was given the document and did not raise, as in spaCy.
