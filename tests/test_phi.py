@@ -538,7 +538,7 @@ def test_context_counts_without_lemmas(rules: Language):
     assert [row[1] for row in rows(rules("The taxpayer has 912701234 there."))] == ["TAX_ID"]
 
 
-@pytest.mark.parametrize("unit", [" ", "a ", "A.", "A-", "1 ", "a.a", "   AB"])
+@pytest.mark.parametrize("unit", [" ", "a ", "A.", "A-", "Aa-", "1 ", "a.a", "   AB"])
 def test_patterns_do_not_hang_on_long_lines(unit: str):
     text = unit * (20_000 // len(unit)) + "\0"
     rules = srsly.read_yaml(RULES)
