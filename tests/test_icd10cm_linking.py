@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("simple_icd_10_cm")
 pytest.importorskip("sklearn")
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spacy_openmed.hcc.icd10cm import (
@@ -158,6 +158,7 @@ def test_every_candidate_can_be_reported(linker: Linker, text: str):
         assert 0 <= candidate.score <= 1
 
 
+@example("𝛱")
 @given(st.text())
 def test_keys_are_stable(text: str):
     assert to_key(to_key(text)) == to_key(text)

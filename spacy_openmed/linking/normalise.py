@@ -46,8 +46,8 @@ ROMAN = {
 
 def to_plain(text: str) -> str:
     """RETURNS (str): A text without accents, with Greek letters spelled out."""
-    text = unicodedata.normalize("NFKD", text.replace("’", "'").translate(_GREEK))
-    return "".join(c for c in text if not unicodedata.combining(c))
+    text = unicodedata.normalize("NFKD", text.replace("’", "'"))
+    return "".join(c for c in text if not unicodedata.combining(c)).translate(_GREEK)
 
 
 def to_key(text: str) -> str:
