@@ -314,13 +314,61 @@ def test_source(source: str, expected: list[tuple]):
         ("(-) asthma (?) lupus", "PRESENT ABSENT", "ABSENT POSSIBLE"),
         ("☐ asthma", "HISTORICAL", "ABSENT"),
         ("☒ asthma", "HISTORICAL", "HISTORICAL"),
-        ("☐ asthma", "FAMILY", "FAMILY"),
+        ("Mother: ☐ asthma", "FAMILY", "FAMILY"),
     ],
 )
 def test_a_mark_decides_before_a_checkpoint(nlp: Language, text: str, asserted: str, expected: str):
     labels = dict(zip(("asthma", "lupus"), asserted.split(), strict=False))
     doc = nlp.get_pipe("openmed_context")(assert_all(nlp, text, {**labels}))
     assert [ent._.context for ent in doc.ents] == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "asserted", "expected"),
+    [
+        ("Findings worrisome for a new lupus.", "ABSENT", "POSSIBLE"),
+        ("No findings worrisome for lupus.", "ABSENT", "ABSENT"),
+        ("Imaging failed to reveal lupus.", "PRESENT", "ABSENT"),
+        ("No significant change in her lupus.", "ABSENT", "PRESENT"),
+        ("Hydroxychloroquine to prevent lupus.", "PRESENT", "CONDITIONAL"),
+        ("A personal history of lupus; her aunt has it, too.", "FAMILY", "HISTORICAL"),
+        ("Being treated for lupus.", "HISTORICAL", "PRESENT"),
+        ("Was treated for lupus.", "HISTORICAL", "HISTORICAL"),
+        ("Plan for lupus: rheumatology.", "CONDITIONAL", "PRESENT"),
+        ("lupus since 2015", "HISTORICAL", "PRESENT"),
+        ("no lupus since 2015", "ABSENT", "ABSENT"),
+        ("lupus for the past two years", "HISTORICAL", "PRESENT"),
+        ("lupus, stable", "HISTORICAL", "PRESENT"),
+        ("Return if fever, lupus, worse pain.", "CONDITIONAL", "CONDITIONAL"),
+    ],
+)
+def test_a_phrase_decides_before_a_checkpoint(
+    nlp: Language, text: str, asserted: str, expected: str
+):
+    doc = nlp.get_pipe("openmed_context")(assert_all(nlp, text, {"lupus": asserted}))
+    (lupus,) = doc.ents
+    score = 0.9 if asserted == expected else None
+    assert (lupus._.context, lupus._.context_score) == (expected, score)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("67 yo F with lupus here for follow up", ("PRESENT", None)),
+        ("FHx: diabetes (mother), lupus", ("FAMILY", 0.9)),
+    ],
+)
+def test_a_disease_of_the_family_needs_a_relative(nlp: Language, text: str, expected: tuple):
+    doc = nlp.get_pipe("openmed_context")(assert_all(nlp, text, {"lupus": "FAMILY"}))
+    (lupus,) = doc.ents
+    assert (lupus._.context, lupus._.context_score) == expected
+
+
+def test_phrases_leave_the_source_model_alone():
+    nlp = make_nlp(source="model")
+    doc = assert_all(nlp, "Hydroxychloroquine to prevent lupus.", {"lupus": "PRESENT"})
+    (lupus,) = nlp.get_pipe("openmed_context")(doc).ents
+    assert lupus._.context == "PRESENT"
 
 
 def test_source_that_there_is_not():

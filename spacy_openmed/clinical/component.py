@@ -1,7 +1,7 @@
 """Clinical context of entities: negated, historical, hypothetical, or of the family.
 
-A checkpoint's assertion decides, unless a check box or a sign is beside the entity. Other entities
-are left to rules: negspacy's NegEx (Chapman et al. 2001, doi:10.1006/jbin.2001.1029), run once for
+A checkpoint's assertion decides, unless a check box, a sign or an unambiguous phrase is beside the
+entity. Other entities are left to rules: negspacy's NegEx (Chapman et al. 2001, doi:10.1006/jbin.2001.1029), run once for
 each of the four, with our own trigger lists from `data/context.json`.
 """
 
@@ -27,6 +27,7 @@ from ..sentences import set_sentence_starts
 from ..settings import check_choice, check_names
 from ..spans import read_assertions
 from .answers import load_answers
+from .corrections import FAMILY, correct, has_relative
 from .termsets import (
     AXES,
     HEADINGS,
@@ -98,8 +99,8 @@ def make_openmed_context(
         "model", they have no effect.
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
     source (str): What decides. "auto": the assertion of the `openmed_ner` checkpoint, if its
-        probability is 0.5 or more; otherwise, and for check boxes and signs, the rules. "rules":
-        only the rules. "model": only the checkpoint; entities without an assertion get no context.
+        probability is 0.5 or more; otherwise, and for check boxes, signs and unambiguous phrases,
+        the rules. "rules": only the rules. "model": only the checkpoint; entities without an assertion get no context.
     RETURNS (OpenMedContext): The component.
     """
     component = OpenMedContext(
@@ -166,19 +167,19 @@ class OpenMedContext(RuleComponent):
         asserted = {} if self.source == "rules" else read_assertions(doc)
         if self.source == "model" and not asserted:
             self._warn_of_no_assertions()
+        text = doc.text.translate(PLAIN) if asserted and self.source == "auto" else ""
         if self.source == "auto":
-            asserted = {at: own for at, own in asserted.items() if not _is_unsure(own[1])}
+            asserted = {at: own for at, own in asserted.items() if not _is_unsure(text, *at, *own)}
         places = [(span.start_char, span.end_char) for span in spans]
         if self.source == "model" or asserted.keys() >= {*places}:
             axes: list[set[str]] = [set() for _ in spans]
         else:
             axes = self._apply_rules(doc, spans)
-        text = doc.text.translate(PLAIN) if asserted and self.source == "auto" else ""
         found = []
         for span, at, own in zip(spans, places, axes, strict=True):
             label, score = asserted.get(at, (None, None))
             if label is not None:
-                marked = _read_mark(text, span, label)
+                marked = _read_beside(text, span, label)
                 label, score = (label, score) if marked is None else (marked, None)
                 own = _to_axes(label)
             elif self.source != "model":
@@ -288,8 +289,12 @@ def is_drug(span: Span) -> bool:
     return asserted_as(span.label_, (DRUG,)) is not None
 
 
-def _is_unsure(score: float | None) -> bool:
-    return score is not None and score < UNSURE
+def _is_unsure(text: str, start: int, end: int, label: str, score: float | None) -> bool:
+    """Whether to leave an entity to the rules: a checkpoint's probability is low, or it says that
+    the entity is of the family where no relative is named."""
+    if score is not None and score < UNSURE:
+        return True
+    return label == FAMILY and not has_relative(text, start, end)
 
 
 def _to_axes(label: str) -> set[str]:
@@ -309,13 +314,15 @@ def _read_answer(text: str, span: Span, axes: set[str]) -> None:
         axes.add("hypothetical")
 
 
-def _read_mark(text: str, span: Span, label: str) -> str | None:
-    """RETURNS (str | None): The label that a box or sign beside an entity sets in place of the
-    checkpoint's; None if there is no such mark, or it agrees with the label."""
-    mark = load_answers().read_mark(text, span.start_char, span.end_char) if text else None
-    axes = _to_axes(label)
-    if mark is None or label == "ALLERGY" or "family" in axes:
+def _read_beside(text: str, span: Span, label: str) -> str | None:
+    """RETURNS (str | None): The label that a box, sign or phrase beside an entity sets in place of
+    the checkpoint's; None if there is nothing of the kind, or it agrees with the label."""
+    if not text or label == "ALLERGY":
         return None
+    start, end = span.start_char, span.end_char
+    mark, axes = load_answers().read_mark(text, start, end), _to_axes(label)
+    if mark is None or "family" in axes:
+        return None if is_drug(span) else correct(text, start, end, label)
     if mark == "absent":
         return "NOT_TAKEN" if is_drug(span) else "ABSENT"
     if mark == "present":

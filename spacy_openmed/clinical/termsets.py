@@ -40,6 +40,8 @@ SPECIAL = {  # parts of phrases that are not words
     r"(?:ectomy|resection|excision|removal|repair|chole|appy|xrt|sbrt|radiation|radiotherapy|chemo\w*)",
     "<words>": r"[\w'-]+(?:\s+[\w'-]+){0,3}",
     "<unresolved>": r"(?!\s*(?:in\s+remission|resolved|healed|quiescent|closed|cured|gone)\b)",
+    "<count>": r"(?:\d{1,3}(?:\s*(?:-|to)\s*\d{1,3})?"
+    r"|one|two|three|four|five|six|seven|eight|nine|ten)",
     "$": r"(?:\n|$)",
 }
 PARTS = re.compile(r"-|[^-]+")
@@ -141,7 +143,7 @@ def compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
         rules the axis out. None if the list is empty.
     """
     before, after, not_after = (
-        "|".join(_to_regex(phrase) for phrase in termset.get(key, ())) for key in BESIDE
+        "|".join(to_regex(phrase) for phrase in termset.get(key, ())) for key in BESIDE
     )
     fillers, blockers = ("|".join(load_table()[key]) for key in ("fillers", "blockers"))
     return (
@@ -158,8 +160,12 @@ def compile_beside(termset: Termset) -> tuple[re.Pattern[str] | None, ...]:
     )
 
 
-def _to_regex(phrase: str) -> str:
-    """Write a phrase of our lists as a pattern. White space in it, and around signs, may vary."""
+def to_regex(phrase: str) -> str:
+    """Write a phrase of our lists as a pattern. White space in it, and around signs, may vary.
+
+    phrase (str): The phrase.
+    RETURNS (str): The pattern.
+    """
     parts = []
     for part in re.findall(r"\{[^}]*\}|[^\s{}]+", phrase):
         if part in SPECIAL:

@@ -304,7 +304,13 @@ class OpenMedHCC(SerializableComponent):
         spans = [span for span in spans if self._is_linked(span.label_) and not span.text.isspace()]
         skipped = [span for span in spans if _is_skipped(span)]
         blocked = {i for span in skipped for i in range(span.start, span.end)}
-        kept = [span for span in spans if blocked.isdisjoint(range(span.start, span.end))]
+        kept = [
+            span
+            for span in spans
+            if blocked.isdisjoint(range(span.start, span.end))
+            # the drug in "sulfa (hives)", where the hives are history
+            or (span.id_.startswith(ALLERGY) and not _is_skipped(span))
+        ]
         # These are left out, but do not block a model's mention in the same place.
         kept = [span for span in kept if not _means_something_else(span)]
         no_code: list[Span] = []

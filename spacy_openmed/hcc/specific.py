@@ -11,7 +11,7 @@ from functools import cache
 
 from spacy.tokens import Span, Token
 
-from .icd10cm import Code, Vocabulary
+from .icd10cm import Code, Vocabulary, to_key
 from .revised import Revised
 from .sides import find_side
 from .status import DENIED
@@ -75,12 +75,14 @@ class Families:
             # "dementia with agitation"
             and not (_is_symptom(after) or find_stems(after.name.text) <= family.known)
         )
-        words = find_stems(DENIED.sub(" ", one.name.text))
-        words |= family.words_beside(one.name, after.name if after and is_other else None)
-        words |= family.words_of_heading(text, one.name)
+        beside = family.words_beside(one.name, after.name if after and is_other else None)
+        beside |= family.words_of_heading(text, one.name)
+        words = find_stems(DENIED.sub(" ", one.name.text)) | beside
         if words & SIDES and PAIRED.match(code):
             words |= ORGANS  # "glaucoma suspect on the right"
-        best = family.choose(code, words)
+        # An alias was given its code for all of its words.
+        is_alias = self.vocabulary.aliases.get(to_key(one.name.text)) == code
+        best = family.choose(code, words, beside if is_alias else words)
         if best is None:
             return
         one.code, one.rule = best, RULE
@@ -95,7 +97,7 @@ class Families:
         beside a name; the given code if there is none."""
         family = self.find(code[:3])
         words = find_stems(DENIED.sub(" ", name.text)) | family.words_beside(name, None)
-        return family.choose(code, words) or code
+        return family.choose(code, words, words) or code
 
     def _may_drop(self, code: str, after: Revised) -> bool:
         """Whether a mention of the same kind, a symptom or a doubtful one goes with the other."""
@@ -197,11 +199,12 @@ class Family:
             words |= segment
         return words
 
-    def choose(self, code: str, words: Set[str]) -> str | None:
+    def choose(self, code: str, words: Set[str], new: Set[str]) -> str | None:
         """Choose the code that shares the most words and adds none.
 
         code (str): The code of the name.
         words (Set[str]): The words of the name and beside it.
+        new (Set[str]): Those of them that may tell the better code from that of the name.
         RETURNS (str | None): A better code; None if there is none.
         """
         own = self.words.get(code)
@@ -210,7 +213,7 @@ class Family:
         found = []
         for other, stems in self.names:
             more = stems - own
-            is_said = more <= words and more > more & self.assumed
+            is_said = more <= words and bool((more & new) - self.assumed)
             if other != code and is_said and own - self.assumed <= stems:
                 found.append((len(more), -len(stems), -len(other), other))
         if not found:
