@@ -27,12 +27,19 @@ MAX_RANKED = 100_000  # rankings to remember
 WORDS_SCORE = 0.9  # score of an alias's words in another order
 LEAST_PART = 0.5  # share of a mention's words that an alias in it needs
 COVERED_SCORE = 0.8  # score of a description that has all words of a mention
+COURSE_SCORE = 0.7  # score of a name behind words of course and severity
 N_RANKED = 60
 
 SIDES = re.compile(
     r"\b(?:of the |of |in the |in |on the )?(?:left|right|bilateral|both)"
     r"(?:[- ](?:non-?)?dominant)?(?:[- ]sided?)?\b"
     r"|\b(?:L|R|Lt|Rt|b/l)\b(?!\d)(?:[- ](?:non-?)?dominant)?(?:[- ]sided?)?"
+)
+COURSE = re.compile(
+    r"^(?:(?:acute|subacute|chronic|recurrent|recurring|intermittent|episodic|occasional|frequent"
+    r"|persistent|ongoing|progressive|longstanding|long-standing|mild|moderate|severe|significant)"
+    r"[ /-]+(?:to[ -])?)+",
+    re.IGNORECASE,
 )
 CAUSES = re.compile(r"^\w[\w/]*(?:-| )induced\s+", re.IGNORECASE)
 
@@ -184,13 +191,17 @@ class Linker:
         return [Candidate(code, self.vocabulary.describe(code), WORDS_SCORE, WORDS_OF)]
 
     def find_part(self, text: str) -> list[Candidate]:
-        """Look a name up without some words before or after: "worsening CHF".
+        """Look a name up without some words before or after: "worsening CHF", "recurrent cough".
 
         text (str): The mention.
         RETURNS (list[Candidate]): The code of the longest alias in the mention, or of a description
             of two words or more, if it makes up at least half of the mention, not counting words
-            that carry little meaning.
+            that carry little meaning. Behind words of course and severity, any name.
         """
+        rest = COURSE.sub("", text)
+        found = self.find_exact(rest) if rest != text else []
+        if len(found) == 1 and found[0].code not in GENERAL:
+            return [found[0]._replace(score=COURSE_SCORE, how=PART)]
         words = to_key(text).split()
         total = _count_words(words)
         for n in range(len(words) - 1, 0, -1):
