@@ -1,8 +1,9 @@
 """Clinical context of entities: negated, historical, hypothetical, or of the family.
 
 A checkpoint's assertion decides, unless a check box, a sign or an unambiguous phrase is beside the
-entity. Other entities are left to rules: negspacy's NegEx (Chapman et al. 2001, doi:10.1006/jbin.2001.1029), run once for
-each of the four, with our own trigger lists from `data/context.json`.
+entity. Other entities are left to rules: negspacy's NegEx (Chapman et al. 2001,
+doi:10.1006/jbin.2001.1029), run once for each of the four, with our own trigger lists from
+`data/context.json`.
 """
 
 import re
@@ -100,7 +101,8 @@ def make_openmed_context(
     span_keys (list[str]): Groups in doc.spans to read beside doc.ents.
     source (str): What decides. "auto": the assertion of the `openmed_ner` checkpoint, if its
         probability is 0.5 or more; otherwise, and for check boxes, signs and unambiguous phrases,
-        the rules. "rules": only the rules. "model": only the checkpoint; entities without an assertion get no context.
+        the rules. "rules": only the rules. "model": only the checkpoint; entities without an
+        assertion get no context.
     RETURNS (OpenMedContext): The component.
     """
     component = OpenMedContext(
