@@ -111,7 +111,8 @@ class Corpus:
     name (str): Its name, and its folder's.
     reader (str): "iob", "docs", "notes", "standoff", "privacy" or "fragments".
     heads (Mapping[str, Mapping[str, str | None]]): For each head, its type for each type of the
-        corpus. None: such mentions are not entities for this head, and nothing else is known.
+        corpus. None: such mentions are not entities for this head, and nothing else is known. No
+        types at all: the corpus has no entities of this head.
     layers (Mapping[str, str]): The layer that a head reads, if it is not "entities".
     tags (Mapping[str, str]): The folder of a head's tags, if it is not the corpus' own. It has the
         same tokens.

@@ -22,6 +22,7 @@ import mini_data
 import mini_training
 import prepare_mini
 import project
+import refit_head
 import score_mini
 import train_mini
 
@@ -136,6 +137,21 @@ def test_a_bundled_checkpoint_is_averaged_with_later_ones(train, tmp_path, monke
     torch.testing.assert_close(weights(output), weights(soup), rtol=1e-3, atol=1e-4)
     (head,) = json.loads((output / "config.json").read_text(encoding="utf8"))["openmed"]["heads"]
     assert (head["dataset"], "temperature" in head) == ("drugs", False)
+
+
+def test_a_refitted_head_leaves_everything_else_alone(train, tmp_path, monkeypatch, capsys):
+    checkpoint = train("run") / "final"
+    before = weights(checkpoint)
+    argv = ["refit_head.py", checkpoint, "drugs", "--heads", train.heads, "--splits", "train"]
+    monkeypatch.setattr(sys, "argv", [*map(str, argv)])
+    refit_head.main()
+    first, last = re.findall(r"\d\.\d+", capsys.readouterr().out.splitlines()[-1])
+    assert float(last) < float(first)
+    after = weights(checkpoint)
+    assert {k for k in before if not before[k].equal(after[k])} == {*refit_head.LAYER}
+    for name in refit_head.LAYER:
+        assert not before[name][:3].equal(after[name][:3])
+        assert before[name][3:].equal(after[name][3:])
 
 
 def test_line_breaks_are_a_piece(tmp_path, monkeypatch):
