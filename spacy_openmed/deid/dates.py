@@ -73,6 +73,12 @@ _PRESSURE = re.compile(
 )
 _TIME_ROW = re.compile(r"^[ \t]*((?:[01]\d|2[0-3])[0-5]\d)(?:\t|[ ]{2,}|[ ]*\|)", re.MULTILINE)
 _CULTURE = re.compile(r"\b(?:cx|cultures?)[ \t:]*\Z", re.IGNORECASE)
+_RATED = re.compile(  # "4/10 pain", but not "4/10 pain clinic"
+    r"[ \t]*(?:(?:in|on|sharp|dull|aching|burning|stabbing|chronic|\w+[ \t]+(?=pain\b))[ \t]*){0,2}"
+    r"\b(?:pain|discomfort|headache|severity|intensity|at (?:rest|worst|best))\b"
+    r"(?! (?:clinic|management|team|service|cent))",
+    re.IGNORECASE,
+)
 _CLOCK = re.compile(r"[ \t]+@?[ \t]*\d{1,2}:\d\d(?!\d)")
 _BEFORE_DURATION = re.compile(
     r"(?:\b(?:for|in|after|further|next|past|over|every|within|about|approx|another|lasting|x|of)|[x~≈<>@])"
@@ -203,6 +209,11 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
     # "5/10, down from 8/10", and a score of pain among the vital signs: "88/52\t132\t91\t9/10"
     if second == 10 and (re.search(r"\b(?:10|\d)/10\b", before) or _PRESSURE.search(before)):
         return False
+    is_headed = not before.strip(" \t-*•#(") or text[end : end + 1] in (":", ")", "-")
+    if second == 10 and first <= 10 and _RATED.match(text, end):
+        return False
+    if (first, second) == (24, 7) and not (is_headed or _DATE_BEFORE.search(before)):
+        return False  # day and night
     if second == 52 or (
         second in (7, 12, 24)
         and (second != 7 or first <= 14 or first % 7 == 0)
@@ -219,7 +230,6 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
         return False
     if _CLOCK.match(text, end):  # "3/6 8:40a"
         return True
-    is_headed = not before.strip(" \t-*•#(") or text[end : end + 1] in (":", ")", "-")
     return not is_fraction or is_headed
 
 
