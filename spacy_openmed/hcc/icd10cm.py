@@ -94,6 +94,8 @@ class Vocabulary:
         """
         if self.codes[code].is_billable:
             return code
+        if f"{code}A" in self.codes:  # an injury: the details tell a later encounter
+            return f"{code}A"
         if code not in self._unspecified:  # the codes of a heading take long to compare
             # A block may be called as its one category, which is then its own child.
             child = _least_specific(c for c in self.children.get(code, ()) if c.code != code)

@@ -31,7 +31,7 @@ COURSE_SCORE = 0.7  # score of a name behind words of course and severity
 N_RANKED = 60
 
 SIDES = re.compile(
-    r"\b(?:of the |of |in the |in |on the )?(?:left|right|bilateral|both)"
+    r"\b(?:(?:of|in|on|to|over) (?:the )?)?(?:left|right|bilateral|both)"
     r"(?:[- ](?:non-?)?dominant)?(?:[- ]sided?)?\b"
     r"|\b(?:L|R|Lt|Rt|b/l)\b(?!\d)(?:[- ](?:non-?)?dominant)?(?:[- ]sided?)?"
 )
