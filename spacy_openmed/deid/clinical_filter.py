@@ -50,6 +50,7 @@ _LINES = re.compile(r"(?<=\d)\s*\n\s*(?=\d)")  # between two dates
 _FLAGGED = re.compile(r"\d(?:[ ]{2,}|\t)[ \t]*(?:[HL]|high|low)(?:[ ]{2,}|\t)[ \t]*\Z")
 # A package's National Drug Code and a test's LOINC number identify nobody.
 _PACKAGE = re.compile(r"(?<![\d-])\d{4,5}-\d{3,4}-\d{1,2}(?![\d-])")
+_CAPITALS = re.compile(r"[A-Z]{2,3}")
 _FIGURES = re.compile(r"\d{4}")  # after a medical word, part of a code
 _POSSESSIVE = re.compile(r"['’]s?\Z")
 _GENE = re.compile(r"[ \t]+(?=[A-Z]{2,5}\d{1,2}[A-Za-z]?\b)[^\n]*\Z")  # taken as part of a name
@@ -97,6 +98,8 @@ def _may_stand(text: str, c: Candidate) -> bool:
         return False
     if c.rule == NAMED_PLACE and all_known(found):
         return False
+    if c.rule in INITIALS or (c.rule == COLUMN and _CAPITALS.fullmatch(found)):
+        return _may_be_initials(found, c.rule)
     if c.rule in GUESSED_NAMES or (c.rule == "LabelledCode" and not _FIGURES.search(found)):
         return not all_plain(found) and not is_in_phrase(text, c.start, c.end)
     if c.rule in RARE_NAMES:
@@ -104,8 +107,6 @@ def _may_stand(text: str, c: Candidate) -> bool:
         return is_in_place and not read_words().plain.intersection(
             word.lower() for word in WORD.findall(found)
         )
-    if c.rule in INITIALS:
-        return _may_be_initials(found, c.rule)
     return c.rule != "ZipCode" or not _is_procedure_code(text, c.start)
 
 
