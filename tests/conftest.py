@@ -22,6 +22,7 @@ import spacy
 from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc
+from spacy.util import fix_random_seed
 
 # The engine of every component that the tests make, for `make test-engines`.
 ENGINE = os.environ.get("OPENMED_TEST_ENGINE", "torch")
@@ -109,6 +110,11 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("tests")
     # transformers 4.53's DeBERTa and ModernBERT, when they are imported.
     config.addinivalue_line("filterwarnings", "ignore:.torch.jit.script:DeprecationWarning")
+
+
+def pytest_runtest_setup() -> None:
+    """Training draws the weights of new heads, and dropout: the same ones in every run."""
+    fix_random_seed(0)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
