@@ -241,6 +241,12 @@ def test_description_of_another_site_does_not_cover(linker: Linker, text: str):
     assert all(candidate.how == RANKED for candidate in linker.link(text))
 
 
+def test_the_code_to_report_is_billable(linker: Linker):
+    codes = linker.vocabulary.codes
+    reported = [linker.vocabulary.to_billable(code) for code in codes]
+    assert all(codes[code].is_billable for code in reported if code is not None)
+
+
 @pytest.mark.parametrize("text", ["moderate disease", "right eye", "his right ear"])
 def test_description_without_a_disease_does_not_cover(linker: Linker, text: str):
     assert all(candidate.how == RANKED for candidate in linker.link(text))

@@ -94,7 +94,8 @@ def _may_stand(text: str, c: Candidate) -> bool:
         return False
     if c.rule == "PhoneNumber" and _is_range(text, c.start):
         return False
-    if c.label == "PERSON" and c.rule in GUESSED_NAMES and names_disease(text, c.end):
+    is_guessed = c.label == "PERSON" and c.rule in GUESSED_NAMES
+    if is_guessed and found.lower() in read_words().eponyms and names_disease(text, c.end):
         return False
     if c.rule == NAMED_PLACE and all_known(found):
         return False

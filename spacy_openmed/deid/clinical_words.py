@@ -57,12 +57,13 @@ _BEHIND_TERM = re.compile(
     r"|depression|mania|anxiety|balance|suicide|muscular|n(?:a)?evus|hernia|granuloma|membrane))",
     re.IGNORECASE,
 )
-# What follows eponyms only, never a person's name.
+# What follows an eponym.
 _ONLY_BEHIND_TERM = re.compile(
     r"(?:['’]s)?[ \t]+(?:disease|syndrome|sign|reflex|palsy|cyst|lymphoma|sarcoma|neuroma|nodes?"
     r"|contracture|tenosynovitis|thyroiditis|forceps|clamp|retractor|scissors|catheter|drain|stent|cannula|needle"
     r"|trocar|suture|cells?|bodies|classification)\b"
 )
+_OF_AGE = re.compile(r"[ \t-]?(?:y\.?/?o\b|yrs?\b|years?\b|(?-i:[MF])\b|(?:fe)?male\b)", re.I)
 _JOINED = re.compile(r"(?:[-–][^\W\d_]+)+")  # the rest of a double name
 # What comes before a drug, a sign or an operation.
 _BEFORE_TERM = re.compile(
@@ -324,7 +325,7 @@ def may_be_place(text: str, start: int, end: int) -> bool:
     plain, eponyms, *_ = read_words()
     lower = [word.lower() for word in _WORD.findall(found) if len(word) > 1]
     after = text[end : end + 20]
-    if re.fullmatch(r"\W*\d{1,2}\W*", found):  # an age
+    if re.fullmatch(r"\W*\d{1,2}\W*", found) and _OF_AGE.match(after):
         return False
     if not lower:  # a dose, unless it is a house number or a postal code
         is_number = re.fullmatch(r"\W*\d{1,4}(?:[./-]\d{1,4}){0,2}\W*", found)

@@ -210,7 +210,8 @@ def may_be_date(text: str, start: int, end: int, *, writes_weeks: bool = False) 
     if second == 10 and (re.search(r"\b(?:10|\d)/10\b", before) or _PRESSURE.search(before)):
         return False
     is_headed = not before.strip(" \t-*•#(") or text[end : end + 1] in (":", ")", "-")
-    if second == 10 and first <= 10 and _RATED.match(text, end):
+    is_rated = second == 10 and first <= 10 and _RATED.match(text, end)
+    if is_rated and not _DATE_BEFORE.search(before):
         return False
     if (first, second) == (24, 7) and not (is_headed or _DATE_BEFORE.search(before)):
         return False  # day and night

@@ -94,8 +94,9 @@ class Vocabulary:
         """
         if self.codes[code].is_billable:
             return code
-        if f"{code}A" in self.codes:  # an injury: the details tell a later encounter
-            return f"{code}A"
+        initial = self.codes.get(f"{code}A")
+        if initial is not None and initial.is_billable and code[0] in "ST":
+            return initial.code  # of an injury: the details tell a later encounter
         if code not in self._unspecified:  # the codes of a heading take long to compare
             # A block may be called as its one category, which is then its own child.
             child = _least_specific(c for c in self.children.get(code, ()) if c.code != code)
